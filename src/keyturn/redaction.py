@@ -1,0 +1,103 @@
+"""What never leaves in words, by name and by value. Pure, and used by logs, errors, tests and the visible exchange.
+
+By name: fields, parameters and headers that carry secrets wherever they occur. By value: secrets a
+process holds are registered for as long as they are in use (`remember`), and masked in any text.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
+
+MASK = "••••••"
+_NAMES = (
+    "access_token refresh_token id_token client_secret client_assertion code code_verifier state nonce password "
+    "token authorization cookie set-cookie proxy-authorization secret api_key apikey x-api-key api_token dpop "
+    "assertion setup_code encryption_key recovery_key bootstrap_password bootstrap_api_token device_code user_code "
+    "request_uri subject_token actor_token browser_binding"
+)
+SECRET_NAMES = frozenset(_NAMES.split())
+_API_TOKEN = re.compile(r"\bkt_[A-Za-z0-9_-]{16,}")
+_BEARER = re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{8,}")
+_PAIR = re.compile(
+    r"""(?ix)(["']?\b(?:access_token|refresh_token|id_token|client_secret|client_assertion|code_verifier|code|state|
+    password|assertion)\b["']?\s*[:=]\s*["']?)([^\s"'&,;}]{4,})"""
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]|\r|\n")
+_MIN_LENGTH = 6
+_MAX_REMEMBERED = 4096
+
+
+class _Remembered:
+    """The newest secrets of this process, bounded, safe across threads."""
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, value: str) -> None:
+        with self._lock:
+            for form in {value, quote(value, safe=""), quote_plus(value)}:
+                self._values.pop(form, None)
+                self._values[form] = None
+            while len(self._values) > _MAX_REMEMBERED:
+                self._values.popitem(last=False)
+
+    def mask(self, text: str) -> str:
+        with self._lock:
+            values = sorted(self._values, key=len, reverse=True)
+        for value in values:
+            if value in text:
+                text = text.replace(value, MASK)
+        return text
+
+
+_remembered = _Remembered()
+
+
+def remember(*values: str | None) -> None:
+    """Register secret values so that `text` masks them by value from now on. Short ones are left out."""
+    for value in values:
+        if value and len(value) >= _MIN_LENGTH:
+            _remembered.add(value)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a field, parameter or header of that name carries a secret."""
+    low = name.lower().replace("-", "_")
+    return low in SECRET_NAMES or name.lower() in SECRET_NAMES or low.endswith(("_secret", "_password", "_token"))
+
+
+def text(value: object, *, limit: int | None = None) -> str:
+    """`value` as text with secrets masked and control characters visible (log injection, ASVS 16.4.1).
+
+    `limit`: at most so many characters, with an ellipsis.
+    """
+    out = _remembered.mask(str(value))
+    out = _BEARER.sub(rf"\1 {MASK}", _API_TOKEN.sub(MASK, out))
+    out = _PAIR.sub(rf"\1{MASK}", out)
+    out = _CONTROL.sub(lambda m: f"\\x{ord(m.group()):02x}", out)
+    if limit is not None and len(out) > limit:
+        out = out[: limit - 1] + "…"
+    return out
+
+
+def url(value: str) -> str:
+    """A URL for logs: no userinfo, no fragment, the values of secret parameters masked."""
+    parts = urlsplit(value)
+    netloc = parts.netloc.rpartition("@")[2]
+    pairs = [(k, MASK if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True)]
+    return text(urlunsplit((parts.scheme, netloc, parts.path, urlencode(pairs, safe="•/:,"), "")))
+
+
+def fields(value: Any) -> Any:
+    """A copy of nested mappings and lists in which secret-named fields are masked and strings cleaned."""
+    if isinstance(value, Mapping):
+        return {k: MASK if is_secret_name(str(k)) and v is not None else fields(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [fields(item) for item in value]
+    return text(value) if isinstance(value, str) else value
