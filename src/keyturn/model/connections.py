@@ -1,0 +1,183 @@
+"""A connection: one base URL with one way of authenticating, who may use it, and how it is doing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from keyturn.model.oauth_clients import Url
+from keyturn.model.validation import CleanText, SecretText, Settings, wrong
+
+Access = Literal["only_me", "shared_account", "own_account"]
+ACCESS_LABELS: dict[str, str] = {
+    "only_me": "Only me",
+    "shared_account": "Everyone reads as this account",
+    "own_account": "Everyone signs in with their own account",
+}
+Status = Literal["not_connected", "healthy", "needs_attention", "retrying", "reconnect_needed", "paused"]
+STATUS_WORDS: dict[str, str] = {
+    "not_connected": "Not connected yet",
+    "healthy": "Healthy",
+    "needs_attention": "Needs attention",
+    "retrying": "Retrying",
+    "reconnect_needed": "Reconnect needed",
+    "paused": "Paused",
+}
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
+_OURS = frozenset({"host", "content-length", "connection", "transfer-encoding", "authorization", "cookie", "upgrade"})
+
+
+def check_name(value: str) -> str:
+    """A connection's or table's name: letters, digits and `_`, starting with a letter, lower case."""
+    if not _NAME.fullmatch(value):
+        raise wrong("Use letters, digits and _, starting with a letter.")
+    return value
+
+
+def _base_url(value: str) -> str:
+    if "?" in value:
+        raise wrong("A Base URL has no query. Put fixed parameters under Query.")
+    return value.rstrip("/")
+
+
+def _headers(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise wrong("A header’s name has letters, digits and - only.")
+        if name.lower() in _OURS:
+            raise wrong(f"{name} is set by Keyturn itself. Choose how to authenticate instead.")
+        if any(ord(c) < 32 or ord(c) == 127 for c in text) or len(text) > 4000:
+            raise wrong(f"The value of {name} cannot be sent in a header.")
+    return value
+
+
+Name = Annotated[CleanText, AfterValidator(check_name)]
+HeaderMap = Annotated[dict[str, str], AfterValidator(_headers), Field(max_length=50)]
+QueryMap = Annotated[dict[str, str], Field(max_length=100)]
+
+
+class OAuth2Auth(Settings):
+    """Signed in through an OAuth 2.0 client."""
+
+    type: Literal["oauth2"] = "oauth2"
+    oauth_client_id: str | None = Field(default=None, title="OAuth 2.0 client")
+
+
+class NoAuth(Settings):
+    """The API asks for nothing."""
+
+    type: Literal["none"]
+
+
+class BasicAuth(Settings):
+    """RFC 7617: user name and password."""
+
+    type: Literal["basic"]
+    username: CleanText
+    password: SecretText | None = Field(default=None, repr=False)
+
+
+class BearerAuth(Settings):
+    """RFC 6750 with a token that was issued by hand."""
+
+    type: Literal["bearer"]
+    token: SecretText | None = Field(default=None, repr=False)
+
+
+class HeaderAuth(Settings):
+    """A key in a header."""
+
+    type: Literal["header"]
+    name: Annotated[CleanText, Field(pattern=_HEADER_NAME.pattern)]
+    value: SecretText | None = Field(default=None, repr=False)
+
+
+class QueryAuth(Settings):
+    """A key in the query: other people's logs will hold it, so it is the last resort."""
+
+    type: Literal["query"]
+    name: Annotated[CleanText, Field(min_length=1, max_length=100)]
+    value: SecretText | None = Field(default=None, repr=False)
+
+
+Auth = Annotated[
+    OAuth2Auth | NoAuth | BasicAuth | BearerAuth | HeaderAuth | QueryAuth, Field(discriminator="type", title="Sign-in")
+]
+SECRET_FIELD: dict[str, str] = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
+
+
+class ConnectionSettings(Settings):
+    """What a member fills in."""
+
+    name: Name = Field(
+        title="Name", description="Used in table names, for example acme.orders.",
+        json_schema_extra={"missing": "Use letters, digits and _, starting with a letter."},
+    )
+    base_url: Annotated[Url, AfterValidator(_base_url)] = Field(
+        title="Base URL",
+        description="All endpoints start with this. Example: https://api.endsystem.com/v1",
+        json_schema_extra={"missing": "Enter the Base URL."},
+    )
+    auth: Auth = Field(title="Sign-in", json_schema_extra={"missing": "Choose a client."})
+    access: Access = Field(
+        title="Who can use this connection",
+        description="Tables show what the connected account may see.",
+        json_schema_extra={"missing": "Choose who can use it."},
+    )
+    headers: HeaderMap = Field(default_factory=dict, title="Headers", description="Sent with every call.")
+    query: QueryMap = Field(default_factory=dict, title="Query", description="Sent with every call.")
+    service_account: bool = Field(
+        default=False,
+        title="This is a service account",
+        description="Personal accounts stop when the person leaves or changes password.",
+    )
+
+    def secret(self) -> str | None:
+        """The one secret value of hand-issued credentials, if this kind has one and it was given."""
+        name = SECRET_FIELD.get(self.auth.type)
+        return getattr(self.auth, name) if name else None
+
+    def without_secret(self) -> ConnectionSettings:
+        """The part that is stored in the open."""
+        name = SECRET_FIELD.get(self.auth.type)
+        if name is None:
+            return self
+        return self.model_copy(update={"auth": self.auth.model_copy(update={name: None})})
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection with its health as the asking member sees it. Times are epoch seconds."""
+
+    id: str
+    workspace_id: str
+    owner_id: str
+    owner_name: str
+    settings: ConnectionSettings
+    oauth_client_id: str | None
+    oauth_client_name: str | None
+    paused: bool
+    created_at: float
+    updated_at: float
+    status: Status = "not_connected"
+    status_detail: str | None = None
+    account: str | None = None
+    scopes_requested: tuple[str, ...] = ()
+    scopes_granted: tuple[str, ...] | None = None
+    access_token_expires_at: float | None = None
+    refresh_token_expires_at: float | None = None
+    has_refresh_token: bool | None = None
+    generation: int = 0
+    status_since: float | None = None
+    tables: int = 0
+    last_data_at: float | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name, the first half of `connection.table`."""
+        return self.settings.name

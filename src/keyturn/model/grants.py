@@ -1,0 +1,74 @@
+"""A grant: what a person allowed, and when its token set must be renewed. Pure arithmetic of times; no token in it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+GrantState = Literal["active", "reconnect_needed", "suspended", "revoked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """When to renew: hand out freely before `refresh_after`, renew ahead until `hard_at`, wait after it. Epoch s."""
+
+    expires_at: float | None
+    refresh_after: float | None
+    hard_at: float | None
+
+
+def margins(*, grant_id: str, generation: int, requested_at: float, life_seconds: float | None) -> Margins:
+    """The windows of one token set.
+
+    Expiry counts from the instant before the token request was sent. The soft margin is a fifth of the life
+    within 1 to 15 minutes (half of a life up to 2 minutes), made earlier by a jitter of at most a tenth of the
+    life that depends on grant and generation alone, so that all replicas agree. None: the life is unknown.
+    """
+    if life_seconds is None:
+        return Margins(None, None, None)
+    expires_at = requested_at + life_seconds
+    soft = life_seconds / 2 if life_seconds <= 120 else min(max(life_seconds * 0.2, 60.0), 900.0)
+    jitter = _fraction(grant_id, generation) * min(life_seconds * 0.1, 300.0)
+    # A life of a few seconds leaves no room for the 5 s floor: half of it is the most a margin may take.
+    hard = min(max(5.0, min(30.0, life_seconds * 0.05)), life_seconds / 4)
+    return Margins(expires_at, expires_at - soft - jitter, expires_at - hard)
+
+
+def _fraction(grant_id: str, generation: int) -> float:
+    digest = hashlib.sha256(f"{grant_id}|{generation}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A stored grant, its secrets still sealed. Times are epoch seconds; None means never or unknown."""
+
+    id: str
+    workspace_id: str
+    connection_id: str
+    account_id: str | None
+    state: GrantState
+    reason: str | None
+    generation: int
+    access_sealed: bytes
+    refresh_sealed: bytes | None
+    token_type: str
+    access_expires_at: float | None
+    hard_at: float | None
+    refresh_after: float | None
+    refresh_expires_at: float | None
+    scopes_requested: tuple[str, ...]
+    scopes_granted: tuple[str, ...] | None
+    account: str | None
+    client_version: int
+    token_origin: str
+    lease_owner: str | None
+    lease_until: float | None
+    lease_epoch: int
+    attempts: int
+    next_attempt_at: float | None
+    last_error_class: str | None
+    last_error_code: str | None
+    last_ok_at: float | None
+    changed_at: float

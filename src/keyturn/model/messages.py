@@ -1,0 +1,52 @@
+"""The message dictionary: every `E-` sentence once, used alike by web, command line, client and docs.
+
+Shape: what happened. How to fix it. `say` fills the blanks; what people press is drawn by each surface.
+"""
+
+from __future__ import annotations
+
+from keyturn import redaction
+
+MESSAGES: dict[str, str] = {
+    "E-REDIRECT": "{system} does not know our Redirect URI. In its developer console add exactly {redirect_uri}, "
+    "save, wait a minute, try again.",
+    "E-CLIENT": "{system} refused our Client ID or Client Secret ({error}). {tried} "
+    "A Workspace Admin should replace the secret.",
+    "E-GRANT": "{system} no longer accepts this sign-in ({error}): access was revoked, the password changed, "
+    "or it was unused too long. Reconnect{as_account}.",
+    "E-NOREFRESH": "{system} gave no refresh token, so this stops at {stops_at}. Add access_type=offline and "
+    "prompt=consent (Google) or the scope offline_access (Microsoft and many others), then reconnect.",
+    "E-SCOPE": "You asked for {missing} but {system} granted only {granted}. Reconnect and leave every box ticked, "
+    "or ask its admin.",
+    "E-DENIED": "Access was not granted. If that was a mistake, try again and choose Allow.",
+    "E-STATE": "This sign-in was started in another window or took over 10 minutes. Nothing is wrong; "
+    "start it again.",
+    "E-OTHERUSER": "This connection was {before}; you signed in as {now}. Tables will show {now}’s data.",
+    "E-UNITS": "{ms} ms is {seconds} seconds. Did you mean {meant_ms} ms ({meant})?",
+    "E-NOTJSON": "The Token URL answered with a web page, not a token. Check that it is the Token URL, "
+    "not the sign-in page.",
+    "E-NOTDATA": "This is a web page, not data. Wrong path, or a sign-in page?",
+    "E-FORBIDDEN": "{system} answered 403: this account may not read {path}. Ask for the permission or scope; "
+    "reconnecting will not help by itself.",
+    "E-NOTFOUND": "404 at {path}. Check the path; the connection itself works.",
+    "E-RATE": "{system} asked us to wait {seconds} s (429). We are waiting; nothing is lost.",
+    "E-TIMEOUT": "{system} did not answer within {seconds} s. Raise Timeout for this table or ask for smaller pages.",
+    "E-LOOP": "Page {page} is identical to page {before}, so we stopped. {rows} rows were kept and marked "
+    "Incomplete; check Pages.",
+    "E-MAYBE-MORE": "We got exactly {rows} rows and no paging is set, so there are probably more.",
+    "E-BLOCKED": "{host} points to a private address and is blocked. The operator can allow this host with "
+    "KEYTURN_ALLOWED_PRIVATE_HOSTS.",
+    "E-DNS": "We could not find {host}. Check the spelling of the URL.",
+    "E-KEY": "Stored secrets were encrypted with key {stored} but the server started with {given}. Put the old key "
+    "back in {place} or use your recovery key; nothing was changed.",
+    "E-ROLE": "Only Workspace Admins can do this. Yours: {admins}.",
+    "E-SCHEMA": "Column {column} changed at row {row}: {kind} does not fit {type}. The table has learned it; "
+    "read again, nothing was dropped.",
+    "E-UPSTREAM": "{system} is having trouble ({status}). We try again by ourselves; you need not do anything.",
+    "E-TOKEN": "{system} refused the token request ({error}). Check the OAuth 2.0 client, then try again.",
+}
+
+
+def say(code: str, **values: object) -> str:
+    """The sentence of `code` with its blanks filled; values are cleaned of secrets and control characters."""
+    return MESSAGES[code].format(**{name: redaction.text(value, limit=300) for name, value in values.items()})

@@ -1,0 +1,222 @@
+"""An OAuth 2.0 client: what a Workspace Admin fills in, its checks, and the thing itself (never its secret)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from keyturn.model.lifetimes import MAX_MS, parse_ms
+from keyturn.model.validation import CleanText, SecretText, Settings, wrong
+from keyturn.oauth.quirks import Advanced
+from keyturn.oauth.urls import UrlProblem, check_url
+
+AuthenticationType = Literal["rest_api_oauth2_auth_code", "rest_api_oauth2_client_credentials"]
+AUTHENTICATION_TYPES: dict[str, str] = {
+    "rest_api_oauth2_auth_code": "REST API OAuth 2.0 - Auth Code Grant",
+}
+
+
+def _name(value: str) -> str:
+    if not value:
+        raise wrong("Enter a name.")
+    if len(value) > 80:
+        raise wrong("A name has at most 80 characters.")
+    return value
+
+
+def _client_id(value: str) -> str:
+    if not value:
+        raise wrong("Enter the Client ID.")
+    if len(value) > 1000:
+        raise wrong("A Client ID has at most 1,000 characters.")
+    return value
+
+
+def _secret(value: str) -> str:
+    if not value.strip():
+        raise wrong("Enter the Client Secret.")
+    if len(value) > 4000:
+        raise wrong("A Client Secret has at most 4,000 characters.")
+    return value.strip()
+
+
+def _url(value: str) -> str:
+    if not value:
+        raise wrong("Enter a URL, for example https://api.endsystem.com/oauth2/token")
+    try:
+        return check_url(value)
+    except UrlProblem as problem:
+        raise wrong(problem.message) from None
+
+
+def _scopes(value: str) -> str:
+    if len(value) > 4000:
+        raise wrong("Scopes have at most 4,000 characters in all.")
+    return " ".join(value.split())
+
+
+def _milliseconds(value: Any, *, least: int, message: str) -> int:
+    if isinstance(value, str):
+        value = parse_ms(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise wrong(message)
+    if value > MAX_MS:
+        raise wrong("At most 10 years, which is 315360000000 ms.")
+    return value
+
+
+def _access_ms(value: Any) -> int:
+    return _milliseconds(value, least=1, message="Enter a whole number greater than 0.")
+
+
+def _refresh_ms(value: Any) -> int:
+    return _milliseconds(value, least=0, message="Enter 0 or a whole number of milliseconds.")
+
+
+def _type(value: Any) -> Any:
+    if value not in AUTHENTICATION_TYPES:
+        raise wrong("Choose an authentication type.")
+    return value
+
+
+Url = Annotated[CleanText, AfterValidator(_url)]
+
+
+class OAuthClientSettings(Settings):
+    """The register form, field by field. Its titles and descriptions are the labels and help texts everywhere."""
+
+    authentication_type: Annotated[AuthenticationType, BeforeValidator(_type)] = Field(
+        default="rest_api_oauth2_auth_code",
+        title="Authentication Type",
+        description="People sign in in their browser. Choose this unless the end system says otherwise.",
+    )
+    name: Annotated[CleanText, AfterValidator(_name)] = Field(
+        title="Name",
+        description="What users see when they pick it, for example Acme CRM.",
+        json_schema_extra={"missing": "Enter a name."},
+    )
+    client_id: Annotated[CleanText, AfterValidator(_client_id)] = Field(
+        title="Client ID",
+        description="From the end system’s developer console.",
+        json_schema_extra={"missing": "Enter the Client ID."},
+    )
+    authorization_url: Url = Field(
+        title="Authorization URL",
+        description="Where people sign in. Example: https://account.endsystem.com/api/oauth2/authorize",
+        json_schema_extra={"missing": "Enter the Authorization URL."},
+    )
+    token_url: Url = Field(
+        title="Token URL",
+        description="Where we exchange and refresh tokens. Example: https://api.endsystem.com/oauth2/token",
+        json_schema_extra={"missing": "Enter the Token URL."},
+    )
+    scopes: Annotated[CleanText, AfterValidator(_scopes)] = Field(
+        default="",
+        title="Scopes",
+        description="Separate with spaces, spelled exactly as the end system spells them.",
+    )
+    access_token_expires_in: Annotated[int, BeforeValidator(_access_ms)] = Field(
+        default=3_600_000,
+        title="Access Token Expires In",
+        description="Used only if the end system does not say. You can type 1h.",
+    )
+    refresh_token_expires_in: Annotated[int, BeforeValidator(_refresh_ms)] = Field(
+        default=0,
+        title="Refresh Token Expires In",
+        description="0 = does not expire, or unknown. We warn before the date otherwise.",
+    )
+    advanced: Advanced = Field(default_factory=Advanced, title="Advanced", description="What this end system does "
+                               "differently. Closed unless you need it.")
+
+    @model_validator(mode="after")
+    def _not_the_same_url(self) -> OAuthClientSettings:
+        if self.authorization_url == self.token_url:
+            raise wrong("Authorization URL and Token URL are the same. The end system’s docs name two addresses.",
+                at="token_url")
+        return self
+
+
+class NewOAuthClient(OAuthClientSettings):
+    """What `create` takes: the settings, the secret (write-only) and the redirect URI that was shown, if any."""
+
+    client_secret: Annotated[SecretText, AfterValidator(_secret)] | None = Field(
+        default=None,
+        title="Client Secret",
+        description="Copy the secret’s value, not its ID. We encrypt it; you won’t see it again.",
+        repr=False,
+        json_schema_extra={"missing": "Enter the Client Secret."},
+    )
+    redirect_uri: str | None = Field(default=None, title="Redirect URI", description="The one that was shown.")
+
+    @model_validator(mode="after")
+    def _secret_unless_public(self) -> NewOAuthClient:
+        if self.client_secret is None and self.advanced.token.auth != "none":
+            raise wrong("Enter the Client Secret.", at="client_secret")
+        return self
+
+    def settings(self) -> OAuthClientSettings:
+        """The part that is stored in the open."""
+        return OAuthClientSettings.model_validate(
+            self.model_dump(mode="json", exclude={"client_secret", "redirect_uri"})
+        )
+
+
+class NewSecret(Settings):
+    """What *Replace secret* takes."""
+
+    client_secret: Annotated[SecretText, AfterValidator(_secret)] = Field(
+        title="Client Secret", repr=False, json_schema_extra={"missing": "Enter the Client Secret."}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthClient:
+    """Our registration at one authorization server. Times are epoch seconds; counts are of connections.
+
+    `version` rises when a URL or the client id changes; `has_secret` says whether a secret is stored now.
+    """
+
+    id: str
+    workspace_id: str
+    slug: str
+    settings: OAuthClientSettings
+    redirect_uri: str
+    has_secret: bool
+    secret_saved_at: float | None
+    version: int
+    token_auth: str | None
+    created_at: float
+    updated_at: float
+    created_by: str | None = None
+    connections_healthy: int = 0
+    connections_broken: int = 0
+    connections_total: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name people gave it."""
+        return self.settings.name
+
+
+def warnings_of(settings: OAuthClientSettings, client_secret: str | None = None) -> dict[str, str]:
+    """What looks wrong but is allowed, by field: units, commas in scopes, swapped URLs, the secret's id."""
+    import re
+
+    from keyturn.model.lifetimes import units_warning
+
+    found: dict[str, str] = {}
+    for field in ("access_token_expires_in", "refresh_token_expires_in"):
+        if warning := units_warning(getattr(settings, field)):
+            found[field] = warning
+    if "," in settings.scopes and settings.advanced.authorize.scope_separator == " ":
+        found["scopes"] = "These look comma-separated. OAuth 2.0 uses spaces."
+    if re.search(r"/token/?$", settings.authorization_url):
+        found["authorization_url"] = "This looks like the Token URL."
+    if re.search(r"/(authorize|auth)/?$", settings.token_url):
+        found["token_url"] = "This looks like the Authorization URL."
+    guid = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    if client_secret and re.fullmatch(guid, client_secret, re.IGNORECASE):
+        found["client_secret"] = "This looks like the secret’s ID. In Microsoft Entra, copy the Value column."
+    return found

@@ -1,0 +1,103 @@
+"""A table: a saved endpoint, where its rows are, how its pages follow, and its columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from keyturn.model.connections import HeaderMap, Name, QueryMap
+from keyturn.model.validation import CleanText, Settings, wrong
+from keyturn.rest.paginators import AutoPagination, Pagination
+
+
+def _path(value: str) -> str:
+    if not value.startswith("/"):
+        value = "/" + value
+    if "?" in value or "#" in value:
+        raise wrong("A path has no ? or #. Put parameters under Parameters.")
+    if "//" in value or "\\" in value or any(part in {".", ".."} for part in value.split("/")):
+        raise wrong("A path stays under the Base URL: no //, \\, . or .. in it.")
+    return value
+
+
+def _rows_path(value: str | None) -> str | None:
+    if value is not None and value != "" and not value.startswith("$"):
+        value = "$." + value
+    return value or None
+
+
+class ColumnSettings(Settings):
+    """A column whose type is pinned."""
+
+    name: Annotated[CleanText, Field(min_length=1, max_length=300)]
+    type: Annotated[CleanText, Field(max_length=2000)]
+
+
+class TableSettings(Settings):
+    """What the builder's left pane holds."""
+
+    connection_id: str = Field(title="Connection", json_schema_extra={"missing": "Choose a connection."})
+    name: Name = Field(
+        title="Table name", description="Letters, digits and _.",
+        json_schema_extra={"missing": "Use letters, digits and _, starting with a letter."},
+    )
+    method: Literal["GET", "POST"] = Field(default="GET", title="Method")
+    path: Annotated[CleanText, Field(max_length=2000), AfterValidator(_path)] = Field(
+        title="Path", description="After the Base URL.", json_schema_extra={"missing": "Enter the path."}
+    )
+    query: QueryMap = Field(default_factory=dict, title="Parameters", description="Sent with the first request.")
+    headers: HeaderMap = Field(default_factory=dict, title="Headers")
+    body: Any = Field(default=None, title="Body", description="JSON, for POST only.")
+    format: Literal["json"] = Field(default="json", title="Format", description="JSON.")
+    rows_path: Annotated[CleanText, Field(max_length=500), AfterValidator(_rows_path)] | None = Field(
+        default=None, title="Where the rows are", description="The list that repeats."
+    )
+    pagination: Pagination = Field(default_factory=AutoPagination, title="Pages")
+    primary_key: tuple[Annotated[CleanText, Field(min_length=1, max_length=300)], ...] = Field(
+        default=(), max_length=20, title="Unique key",
+        description="Lets us update rows instead of repeating them.",
+    )
+    columns: tuple[ColumnSettings, ...] = Field(default=(), max_length=2000, title="Columns")
+    infer_types: bool = Field(default=True, title="Infer types", description="Off: every column is text.")
+    total_path: Annotated[CleanText, Field(max_length=500)] | None = Field(
+        default=None, title="Total", description="Where the API reports how many rows there are."
+    )
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(default=60.0, title="Timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column as it was seen: `note` says what a reader should know, for example why it is text."""
+
+    name: str
+    type: str
+    source_path: str
+    nullable: bool = True
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A saved table. `columns` is its learned schema, None before the first read. Times are epoch seconds."""
+
+    id: str
+    workspace_id: str
+    connection_name: str
+    settings: TableSettings
+    columns: tuple[TableColumn, ...] | None
+    evidence: tuple[dict[str, str], ...]
+    created_at: float
+    updated_at: float
+    last_read_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in its connection."""
+        return self.settings.name
+
+    @property
+    def full_name(self) -> str:
+        """`connection.table`."""
+        return f"{self.connection_name}.{self.settings.name}"

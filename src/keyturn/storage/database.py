@@ -1,0 +1,177 @@
+"""The database: engines, threads, transactions, and the rules that keep SQLite safe. It knows no noun.
+
+`run` is the one place that takes a function: it runs `fn(tx, *args)` in a bounded thread as one transaction
+and commits. On SQLite every write goes through one connection on one thread (a second writer waits unfairly
+for seconds), checkpoints happen on that connection alone (the WAL-reset bug of SQLite before 3.51.3 needs two),
+there is no mmap, and `synchronous=FULL` makes a commit survive power loss (sqlite.org/wal.html §2.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection as Tx
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from keyturn.errors import Unavailable
+
+__all__ = ["Database", "Tx", "db_now", "metadata"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+THREADS = 8
+_CHECKPOINT_EVERY = 500
+_BUSY_TIMEOUT_MS = 15_000
+
+
+class db_now(FunctionElement[float]):  # noqa: N801 - it reads as the SQL function it is
+    """The database's own clock as epoch seconds: what leases are measured by, on every replica alike."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(db_now, "sqlite")
+def _sqlite_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(db_now, "postgresql")
+def _postgresql_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str:
+    return "extract(epoch from clock_timestamp())::double precision"
+
+
+class Database:
+    """One database, either SQLite (`sqlite:///path`) or PostgreSQL (`postgresql://…`)."""
+
+    def __init__(self, url: str) -> None:
+        self.url = sa.make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._reader = _sqlite_engine(self.url, pool_size=THREADS, read_only=True)
+            self._writer = _sqlite_engine(self.url, pool_size=1, read_only=False)
+        else:
+            self._reader = self._writer = _postgresql_engine(self.url)
+        self._write_threads = ThreadPoolExecutor(1 if self.is_sqlite else THREADS, thread_name_prefix="db-write")
+        self._read_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="db-read")
+        self._write_lock = threading.Lock()
+        self._writes = 0
+
+    async def run(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """`fn(tx, …)` as one committed transaction. Raises `Unavailable` when the database is away."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._write_threads, lambda: self.run_now(fn, *args, **kwargs))
+
+    async def read(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """`fn(tx, …)` as a read: on SQLite it cannot write, and does not wait for the writer."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._read_threads, lambda: _once(self._reader, fn, *args, **kwargs))
+
+    def run_now(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """`run` for callers without a loop: migrations, commands, tests."""
+        if not self.is_sqlite:
+            return _once(self._writer, fn, *args, **kwargs)
+        with self._write_lock:
+            result = _once(self._writer, fn, *args, **kwargs)
+            self._writes += 1
+            if self._writes % _CHECKPOINT_EVERY == 0:
+                self._checkpoint("PASSIVE")
+            return result
+
+    def close(self) -> None:
+        """Finish what runs, fold the WAL into the file, and give all connections back."""
+        self._read_threads.shutdown(wait=True)
+        self._write_threads.shutdown(wait=True)
+        self._reader.dispose()
+        if self.is_sqlite:
+            with self._write_lock:
+                self._checkpoint("TRUNCATE")
+        self._writer.dispose()
+
+    def _checkpoint(self, mode: str) -> None:
+        with self._writer.connect() as connection:
+            connection.exec_driver_sql("ROLLBACK")
+            connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})")
+            connection.exec_driver_sql("BEGIN")
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file, None on PostgreSQL."""
+        return Path(self.url.database) if self.is_sqlite and self.url.database else None
+
+
+def _once(engine: sa.Engine, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        with engine.begin() as tx:
+            return fn(tx, *args, **kwargs)
+    except OperationalError as error:
+        # Lost, refused or locked: nothing was committed, so the caller may come again.
+        raise Unavailable("The database is not reachable. We try again by ourselves.") from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise Unavailable("The database is not reachable. We try again by ourselves.") from error
+        raise
+
+
+def _sqlite_engine(url: sa.URL, *, pool_size: int, read_only: bool) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=sa.QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_MS / 1000, "isolation_level": None},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(dbapi_connection: object, record: object) -> None:
+        cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]  # pyrefly: ignore
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "wal_autocheckpoint=0",
+            "mmap_size=0",
+            "foreign_keys=ON",
+            f"busy_timeout={_BUSY_TIMEOUT_MS}",
+            f"query_only={'ON' if read_only else 'OFF'}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def _on_begin(connection: Tx) -> None:
+        # IMMEDIATE takes the write lock first, so that a lease's read and write cannot be split.
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL) -> sa.Engine:
+    try:
+        import psycopg  # noqa: F401 - asked for here so that the sentence below can say what to install
+    except ImportError:
+        raise Unavailable("PostgreSQL needs the extra: install keyturn[postgres].") from None
+    return sa.create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=THREADS * 2,
+        max_overflow=4,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "application_name": "keyturn"},
+    )
