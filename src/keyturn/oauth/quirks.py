@@ -1,0 +1,274 @@
+"""What one authorization server does differently, as data: the `advanced` object of a client. It has no effects itself.
+
+Forms, docs and command-line options are made from the titles and descriptions. No expressions, no code.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from keyturn.oauth.client_auth import BasicEncoding, BasicUser
+from keyturn.oauth.settings_rules import (
+    HeaderFields,
+    HeaderValue,
+    Hosts,
+    Issuer,
+    Omit,
+    ParameterName,
+    ParameterNames,
+    Params,
+    Part,
+    Path,
+    Paths,
+    Rename,
+    Text,
+    Url,
+    header_name,
+)
+
+Scalar = str | bool | int | float | None
+TokenField = Literal[
+    "access_token", "token_type", "expires_in", "refresh_token", "refresh_token_expires_in", "scope", "id_token"
+]
+
+
+def _auth(value: object) -> object:
+    if value in {"private_key_jwt", "client_secret_jwt"}:
+        raise ValueError(f"{value} is not offered yet. Choose detect, basic, post or none.")
+    return value
+
+
+def _placement_header(value: str) -> str:
+    return value if value.lower() == "authorization" else header_name(value)
+
+
+def _statuses(values: tuple[int, ...]) -> tuple[int, ...]:
+    if not values or any(not 100 <= value <= 599 for value in values):
+        raise ValueError("List one or more HTTP statuses, for example 401.")
+    return values
+
+
+class Authorize(Part):
+    """The authorization request (RFC 6749 §4.1.1)."""
+
+    scope_separator: Literal[" ", ",", "+"] = Field(
+        default=" ", title="Scope separator", description="What stands between two scopes. OAuth 2.0 says a space."
+    )
+    params: Params = Field(
+        default_factory=dict,
+        title="Extra authorization parameters",
+        description="Added to the Authorization URL, for example access_type: offline.",
+    )
+    pkce: Literal["S256", "off"] = Field(
+        default="S256", title="PKCE", description="Off is weaker. Only for servers that refuse it."
+    )
+    rename: Rename = Field(
+        default_factory=dict,
+        title="Renamed authorization parameters",
+        description="For example client_id: client_key. Null leaves the parameter out.",
+    )
+    nonce: bool = Field(default=False, title="Send a nonce", description="Always sent when the scopes hold openid.")
+    fragment: bool = Field(
+        default=False,
+        title="Authorization URL has a fragment",
+        description="Allow # in the Authorization URL; the parameters are put behind it.",
+    )
+
+
+class Token(Part):
+    """The token request (RFC 6749 §4.1.3) and client authentication (§2.3)."""
+
+    auth: Annotated[Literal["detect", "basic", "post", "none"], BeforeValidator(_auth)] = Field(
+        default="detect",
+        title="Client authentication",
+        description="How the Client Secret is sent: basic is a header, post is the request body, none is PKCE only.",
+    )
+    basic_encoding: BasicEncoding = Field(
+        default="percent",
+        title="Encoding in the Basic header",
+        description="raw for servers that do not decode id and secret.",
+    )
+    basic_user: BasicUser = Field(
+        default="client_id",
+        title="User name in the Basic header",
+        description="secret sends the Client Secret alone, as the user name.",
+    )
+    method: Literal["POST", "GET"] = Field(
+        default="POST", title="Method of the token request", description="GET puts secrets into the address."
+    )
+    body: Literal["form", "json", "query"] = Field(
+        default="form",
+        title="Body of the token request",
+        description="query puts the parameters, secrets too, into the address.",
+    )
+    params: Params = Field(
+        default_factory=dict, title="Extra token parameters", description="Sent when a code is exchanged."
+    )
+    headers: HeaderFields = Field(
+        default_factory=dict, title="Extra token headers", description="Sent with every token request."
+    )
+    rename: Rename = Field(
+        default_factory=dict,
+        title="Renamed token parameters",
+        description="For example code: auth_code. Null leaves the parameter out.",
+    )
+    omit: Omit = Field(default=(), title="Left-out token parameters", description="For example redirect_uri.")
+
+
+class Refresh(Part):
+    """The refresh request (RFC 6749 §6)."""
+
+    url: Url | None = Field(default=None, title="Refresh URL", description="If it is not the Token URL.")
+    params: Params = Field(
+        default_factory=dict, title="Extra refresh parameters", description="Sent when a token is refreshed."
+    )
+    send_scope: bool = Field(
+        default=False, title="Send scopes when refreshing", description="Only a few servers need it."
+    )
+    expires: Literal["fixed", "idle"] = Field(
+        default="fixed",
+        title="Refresh token’s life counts from",
+        description="fixed: the last new refresh token; idle: its last use.",
+    )
+
+
+class Expires(Part):
+    """How the life of an access token is told."""
+
+    unit: Literal["s", "ms"] = Field(default="s", title="Unit", description="Seconds or milliseconds.")
+    kind: Literal["in", "at"] = Field(default="in", title="Kind", description="in: a length; at: a time.")
+
+
+class Condition(Part):
+    """A place in a body that tells success."""
+
+    path: Path = Field(title="Path", description="Where to look, for example ok.")
+    equals: Scalar = Field(title="Equals", description="The value that means success.")
+
+
+class TokenResponse(Part):
+    """The token response (RFC 6749 §5.1, §5.2). Paths are keys and numbers joined by dots."""
+
+    root: Path | None = Field(
+        default=None, title="Tokens are under", description="For example authed_user. Empty: at the top."
+    )
+    fields: dict[TokenField, Path] = Field(
+        default_factory=dict, title="Token response fields", description="For example access_token: accessToken."
+    )
+    expires: Expires = Field(
+        default_factory=Expires, title="Expiry", description="How the server tells the life of the token."
+    )
+    ok: Condition | None = Field(
+        default=None, title="Success when", description="For servers that answer errors with status 200."
+    )
+    error: Path = Field(default="error", title="Error code is at", description="For example error.code.")
+    keep: Paths = Field(
+        default=(), title="Values to keep", description="For example instance_url. All else is dropped."
+    )
+    token_type: Literal["strict", "ignore"] = Field(
+        default="strict",
+        title="Token type",
+        description="strict: it must say Bearer; ignore: it may be missing or say anything.",
+    )
+
+
+class Callback(Part):
+    """The authorization response (RFC 6749 §4.1.2) and its redirect URI."""
+
+    code: ParameterName = Field(default="code", title="Name of the code", description="For example spapi_oauth_code.")
+    state: ParameterName = Field(default="state", title="Name of the state", description="For example payload.")
+    decode: bool = Field(default=False, title="Decode the code again", description="It comes encoded twice.")
+    keep: ParameterNames = Field(default=(), title="Values to keep", description="For example realmId.")
+    shared: bool = Field(
+        default=False,
+        title="Shared Redirect URI",
+        description="One address for several clients. Safe only if the server sends iss.",
+    )
+
+
+class Placement(Part):
+    """Where an access token goes in a call (RFC 6750 §2): in one place only."""
+
+    header: Annotated[str, AfterValidator(_placement_header)] = Field(
+        default="Authorization", title="Header", description="For example X-Access-Token."
+    )
+    prefix: HeaderValue = Field(default="Bearer ", title="Prefix", description="What stands before the token.")
+    query: ParameterName | None = Field(
+        default=None, title="Query parameter", description="Instead of a header. Addresses are logged by others."
+    )
+
+
+class BodyMatch(Part):
+    """A value in a body that means an expired token."""
+
+    path: Path = Field(title="Path", description="Where to look, for example errors.0.code.")
+    values: tuple[Scalar, ...] = Field(
+        alias="in", min_length=1, title="Is one of", description="Compared as text, for example 602."
+    )
+
+
+class ExpiredWhen(Part):
+    """Which answers mean that the access token has expired."""
+
+    status: Annotated[tuple[int, ...], AfterValidator(_statuses)] = Field(
+        default=(401,), title="Statuses", description="401 unless the API says otherwise."
+    )
+    body: BodyMatch | None = Field(default=None, title="And the body", description="Needed too, except with 401.")
+
+
+class Api(Part):
+    """Calls with the token."""
+
+    placement: Placement = Field(
+        default_factory=Placement, title="Send token as", description="Authorization: Bearer unless set."
+    )
+    headers: HeaderFields = Field(
+        default_factory=dict, title="Extra headers", description="Sent with every call, for example a version."
+    )
+    expired_when: ExpiredWhen = Field(
+        default_factory=ExpiredWhen, title="Token expired when", description="Then it is refreshed once."
+    )
+
+
+class Variable(Part):
+    """A blank in a URL, as in https://{subdomain}.endsystem.com."""
+
+    label: Text = Field(default="", max_length=200, title="Label", description="What people are asked for.")
+    filled_by: Literal["user", "admin"] = Field(
+        default="user", alias="from", title="Filled in by", description="Who gives the value."
+    )
+    kind: Literal["dns_label", "path_segment"] = Field(
+        default="dns_label", title="Kind", description="Part of a host name, or of a path."
+    )
+    value: Text | None = Field(default=None, title="Value", description="If the admin gives it.")
+
+
+class Advanced(Part):
+    """What an end system does differently. Everything here has the default that the RFCs say."""
+
+    authorize: Authorize = Field(default_factory=Authorize, title="Authorization", description="Sending people there.")
+    token: Token = Field(default_factory=Token, title="Token", description="Exchanging a code.")
+    refresh: Refresh = Field(default_factory=Refresh, title="Refresh", description="Renewing a token.")
+    response: TokenResponse = Field(
+        default_factory=TokenResponse, title="Token response", description="Reading the server’s answer."
+    )
+    callback: Callback = Field(default_factory=Callback, title="Callback", description="Coming back.")
+    api: Api = Field(default_factory=Api, title="API", description="Using the token.")
+    variables: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Variable] = Field(
+        default_factory=dict, title="Variables", description="Blanks in the URLs, by name."
+    )
+    allowed_hosts: Hosts = Field(
+        default=(), title="API hosts", description="Hosts this client’s tokens may go to, for example *.endsystem.com."
+    )
+    issuer: Issuer | None = Field(
+        default=None, title="Issuer", description="As the server writes it in its metadata, to the letter."
+    )
+    revocation_url: Url | None = Field(
+        default=None, title="Revocation URL", description="Told when a connection is disconnected."
+    )
+
+
+STANDARD = Advanced()
+"""No deviation at all."""
