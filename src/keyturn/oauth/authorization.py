@@ -7,6 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 from urllib.parse import quote, unquote, unquote_plus, urlencode
 
 from keyturn.oauth.errors import OAuthError
@@ -201,7 +202,9 @@ def _with_parameters(url: str, parameters: Mapping[str, str], *, fragment_allowe
 
 def _pairs(params: CallbackParameters) -> list[tuple[str, str]]:
     """Name and value of each, whether they came as pairs or by name."""
+    if isinstance(params, Mapping):
+        params = cast("Mapping[str, str | Sequence[str]]", params).items()
     pairs: list[tuple[str, str]] = []
-    for name, values in params.items() if isinstance(params, Mapping) else params:
+    for name, values in params:
         pairs += [(name, value) for value in ((values,) if isinstance(values, str) else values)]
     return pairs

@@ -34,7 +34,7 @@ NEVER_DROPPED = frozenset(
     {"state", "code", "code_verifier", "code_challenge", "code_challenge_method", "refresh_token", "nonce"}
 )
 RESERVED_HEADERS = frozenset(
-    [
+    {
         "host",
         "content-length",
         "content-type",
@@ -47,7 +47,7 @@ RESERVED_HEADERS = frozenset(
         "trailer",
         "upgrade",
         "expect",
-    ]
+    }
 )
 _MAX_ENTRIES = 50
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
