@@ -1,0 +1,107 @@
+"""Exactly one way of client authentication a request."""
+
+from __future__ import annotations
+
+import base64
+from types import SimpleNamespace
+from urllib.parse import unquote
+
+import pytest
+from authlib.oauth2.auth import encode_client_secret_basic
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keyturn.oauth.client_auth import ClientCredentials, authenticate, methods_to_try
+from keyturn.wire import Headers
+
+texts = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=40)
+
+
+def basic_of(headers: Headers) -> str:
+    scheme, _, value = (headers.get("Authorization") or "").partition(" ")
+    assert scheme == "Basic"
+    return base64.b64decode(value).decode()
+
+
+def test_the_rfc_6749_example_is_sent_as_written_there():
+    credentials = ClientCredentials("s6BhdRkqt3", "gX1fBat3bV", "basic")
+    form, headers = authenticate({"grant_type": "refresh_token"}, Headers(), credentials)
+    assert headers.get("Authorization") == "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW"
+    assert form == {"grant_type": "refresh_token"}
+
+
+def test_post_puts_id_and_secret_into_the_body_alone():
+    credentials = ClientCredentials("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw", "post")
+    form, headers = authenticate({"a": "b"}, Headers.of({"Authorization": "Basic old"}), credentials)
+    assert form == {"a": "b", "client_id": "s6BhdRkqt3", "client_secret": "7Fjfp0ZBr1KtDRbnfVdmIw"}
+    assert headers.get("Authorization") is None
+
+
+def test_a_public_client_sends_its_id_alone():
+    form, headers = authenticate({"client_secret": "left"}, Headers(), ClientCredentials("id", None, "none"))
+    assert form == {"client_id": "id"}
+    assert headers == Headers()
+
+
+def test_percent_encoding_writes_a_space_as_percent_20_and_raw_writes_it_as_it_is():
+    _, headers = authenticate({}, Headers(), ClientCredentials("i:d", "a:b+c %41&=ü", "basic"))
+    assert basic_of(headers) == "i%3Ad:a%3Ab%2Bc%20%2541%26%3D%C3%BC"
+    _, headers = authenticate({}, Headers(), ClientCredentials("id", "a:b+c %41&=", "basic", "raw"))
+    assert basic_of(headers) == "id:a:b+c %41&="
+
+
+def test_the_secret_may_stand_as_the_user_name():
+    _, headers = authenticate({}, Headers(), ClientCredentials("id", "sk_1", "basic", basic_user="secret"))
+    assert basic_of(headers) == "sk_1:"
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1), st.text(st.characters(max_codepoint=127), min_size=1))
+def test_the_raw_header_is_authlibs(client_id: str, secret: str):
+    theirs: dict[str, str] = {}
+    encode_client_secret_basic(SimpleNamespace(client_id=client_id, client_secret=secret), "POST", "", theirs, "")
+    _, ours = authenticate({}, Headers(), ClientCredentials(client_id, secret, "basic", "raw"))
+    assert ours.get("Authorization") == theirs["Authorization"]
+
+
+@given(texts, texts)
+def test_a_server_that_decodes_gets_back_any_id_and_secret(client_id: str, secret: str):
+    _, headers = authenticate({}, Headers(), ClientCredentials(client_id, secret, "basic"))
+    user, _, password = basic_of(headers).partition(":")
+    assert (unquote(user), unquote(password)) == (client_id, secret)
+
+
+def test_a_secret_is_needed_unless_the_client_is_public():
+    with pytest.raises(ValueError, match="needs a client secret"):
+        ClientCredentials("id", "", "post")
+    with pytest.raises(ValueError, match="no client authentication method"):
+        ClientCredentials("id", "s", "mac")  # type: ignore[arg-type]
+
+
+def test_repr_shows_no_secret():
+    assert "hunter22" not in repr(ClientCredentials("id", "hunter22", "post"))
+
+
+@pytest.mark.parametrize(
+    ("configured", "metadata", "remembered", "tries"),
+    [
+        ("basic", None, "post", ("basic",)),
+        ("none", ("client_secret_basic",), None, ("none",)),
+        ("detect", None, None, ("post", "basic")),
+        ("detect", None, "basic", ("basic",)),
+        ("detect", ("client_secret_basic",), None, ("basic",)),
+        ("detect", ("client_secret_basic",), "post", ("basic",)),
+        ("detect", ("client_secret_basic", "client_secret_post"), None, ("post", "basic")),
+        ("detect", ("client_secret_basic", "client_secret_post"), "basic", ("basic",)),
+        ("detect", ("none", "private_key_jwt"), None, ("none",)),
+        ("detect", ("none", "client_secret_post"), None, ("post",)),
+        ("detect", ("private_key_jwt",), None, ("post", "basic")),
+        ("detect", (), "rubbish", ("post", "basic")),
+    ],
+)
+def test_detect_follows_metadata_then_memory_then_post_and_basic(configured, metadata, remembered, tries):
+    assert methods_to_try(configured, metadata, remembered) == tries
+
+
+def test_a_method_that_is_not_offered_is_refused():
+    with pytest.raises(ValueError, match="private_key_jwt"):
+        methods_to_try("private_key_jwt", None, None)
