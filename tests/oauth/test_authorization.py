@@ -178,7 +178,9 @@ def test_names_of_the_answer_follow_the_settings():
     advanced = Advanced.model_validate(
         {"callback": {"code": "spapi_oauth_code", "state": "payload", "decode": True, "keep": ["realmId", "none"]}}
     )
-    answer = parse_callback([("spapi_oauth_code", "a%2Fb"), ("payload", "s"), ("realmId", "7"), ("state", "no")], advanced)
+    answer = parse_callback(
+        [("spapi_oauth_code", "a%2Fb"), ("payload", "s"), ("realmId", "7"), ("state", "no")], advanced
+    )
     assert (answer.code, answer.state, answer.extra) == ("a/b", "s", {"realmId": "7"})
 
 

@@ -60,8 +60,16 @@ SCOPE = 'Bearer realm="example", error="insufficient_scope", scope="a b"'
         (answer(401, 'Basic realm="Web API"'), {}, True),
         (answer(401, "Token"), {}, True),
         (answer(403, 'Basic error="insufficient_scope"'), {"status": [403]}, True),
-        (answer(200, None, b'{"errors":[{"code":"602"}]}'), {"status": [200], "body": {"path": "errors.0.code", "in": [602]}}, True),
-        (answer(200, None, b'{"errors":[{"code":602}]}'), {"status": [200], "body": {"path": "errors.0.code", "in": ["602"]}}, True),
+        (
+            answer(200, None, b'{"errors":[{"code":"602"}]}'),
+            {"status": [200], "body": {"path": "errors.0.code", "in": [602]}},
+            True,
+        ),
+        (
+            answer(200, None, b'{"errors":[{"code":602}]}'),
+            {"status": [200], "body": {"path": "errors.0.code", "in": ["602"]}},
+            True,
+        ),
         (answer(200, None, b'{"ok":true}'), {"status": [200], "body": {"path": "ok", "in": [True]}}, True),
         (answer(200, None, b'{"data":[]}'), {"status": [200], "body": {"path": "errors.0.code", "in": ["602"]}}, False),
         (answer(200, None, b"rows"), {"status": [200], "body": {"path": "errors.0.code", "in": ["602"]}}, False),

@@ -55,7 +55,10 @@ def test_the_secret_may_stand_as_the_user_name():
     assert basic_of(headers) == "sk_1:"
 
 
-@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1), st.text(st.characters(max_codepoint=127), min_size=1))
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1),
+    st.text(st.characters(max_codepoint=127), min_size=1),
+)
 def test_the_raw_header_is_authlibs(client_id: str, secret: str):
     theirs: dict[str, str] = {}
     encode_client_secret_basic(SimpleNamespace(client_id=client_id, client_secret=secret), "POST", "", theirs, "")

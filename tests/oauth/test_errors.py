@@ -76,7 +76,15 @@ def test_no_answer_is_classified_by_what_can_have_been_sent(error, outcome):
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [(200, "ok"), (201, "ok"), (302, "config"), (400, "config"), (401, "client_dead"), (429, "transient"), (500, "transient")],
+    [
+        (200, "ok"),
+        (201, "ok"),
+        (302, "config"),
+        (400, "config"),
+        (401, "client_dead"),
+        (429, "transient"),
+        (500, "transient"),
+    ],
 )
 def test_a_bare_response_is_classified_by_its_status(status, outcome):
     verdict = classify(Response(status, Headers.of({"Retry-After": "7"})), now=NOW)
@@ -113,7 +121,9 @@ def test_retry_after_never_fails(value):
 
 
 def test_an_error_says_code_and_description_with_control_characters_visible():
-    error = OAuthError("invalid_grant", "bad\r\n\x1b[31m\u202ered\tend", "https://e.example/\x00", status=400, where="token")
+    error = OAuthError(
+        "invalid_grant", "bad\r\n\x1b[31m\u202ered\tend", "https://e.example/\x00", status=400, where="token"
+    )
     assert str(error) == "invalid_grant: bad\\x0d\\x0a\\x1b[31m\\u202ered\\x09end"
     assert error.uri == "https://e.example/\\x00"
     assert (error.status, error.where, error.retry_after) == (400, "token", None)
@@ -121,7 +131,9 @@ def test_an_error_says_code_and_description_with_control_characters_visible():
 
 def test_an_error_masks_secrets_by_name_and_by_value():
     redaction.remember("s3cr3t-value-of-a-client")
-    error = OAuthError("invalid_client", "got s3cr3t-value-of-a-client and client_secret=hunter2222 and Bearer abcdefgh1234")
+    error = OAuthError(
+        "invalid_client", "got s3cr3t-value-of-a-client and client_secret=hunter2222 and Bearer abcdefgh1234"
+    )
     for shown in (str(error), repr(error), error.description or ""):
         assert "s3cr3t" not in shown
         assert "hunter2222" not in shown

@@ -85,7 +85,12 @@ def test_the_body_is_authlibs_for_any_code_and_verifier(code, verifier):
 @given(texts, st.lists(texts, max_size=3))
 def test_a_refresh_is_authlibs_for_any_token_and_scopes(token, scopes):
     theirs = prepare_token_request(
-        "refresh_token", "", refresh_token=token, scope=list(scopes), client_id=POST.client_id, client_secret=POST.client_secret
+        "refresh_token",
+        "",
+        refresh_token=token,
+        scope=list(scopes),
+        client_id=POST.client_id,
+        client_secret=POST.client_secret,
     )
     advanced = Advanced.model_validate({"refresh": {"send_scope": True}})
     request = refresh_token_request(SERVER, POST, refresh_token=token, scopes=scopes, advanced=advanced)
@@ -143,7 +148,12 @@ def test_refresh_has_its_own_url_and_parameters():
     )
     request = refresh_token_request(SERVER, NONE, refresh_token="r", advanced=advanced)
     assert request.url == "https://r.example/t?x=1"
-    assert form_of(request) == {"grant_type": "refresh_token", "refresh_token": "r", "b": "2", "client_id": "s6BhdRkqt3"}
+    assert form_of(request) == {
+        "grant_type": "refresh_token",
+        "refresh_token": "r",
+        "b": "2",
+        "client_id": "s6BhdRkqt3",
+    }
 
 
 def test_basic_follows_the_settings():

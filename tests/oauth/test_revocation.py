@@ -75,7 +75,11 @@ def test_503_says_when_to_come_back():
     with pytest.raises(OAuthError) as caught:
         process_revocation_response(Response(503, Headers.of({"Retry-After": "30"}), b"<html>"))
     verdict = classify(caught.value, now=0.0)
-    assert (verdict.outcome, verdict.code, verdict.retry_after_seconds) == ("transient", "temporarily_unavailable", 30.0)
+    assert (verdict.outcome, verdict.code, verdict.retry_after_seconds) == (
+        "transient",
+        "temporarily_unavailable",
+        30.0,
+    )
 
 
 @given(st.integers(100, 599), st.binary(max_size=60))

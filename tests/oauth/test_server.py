@@ -94,7 +94,9 @@ def test_an_issuer_without_a_path_has_two_places():
     assert metadata_urls("https://example.com/") == metadata_urls("https://example.com")
 
 
-@pytest.mark.parametrize("issuer", ["https://example.com", "https://example.com/issuer1", "https://example.com:8443/a/b"])
+@pytest.mark.parametrize(
+    "issuer", ["https://example.com", "https://example.com/issuer1", "https://example.com:8443/a/b"]
+)
 def test_both_orders_are_tried_for_an_issuer_with_a_path(issuer):
     urls = metadata_urls(issuer)
     assert get_well_known_url(issuer, external=True) in urls
@@ -108,7 +110,9 @@ def test_the_request_asks_for_json():
     assert (request.method, request.headers.get("Accept"), request.body) == ("GET", "application/json", None)
 
 
-json_values = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda v: st.lists(v, max_size=3))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8), lambda v: st.lists(v, max_size=3)
+)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(DOCUMENT)), json_values))
