@@ -118,6 +118,7 @@ def test_a_reserved_parameter_is_refused_in_params(place, name):
         ({"token": {"headers": {"X-A": "x", "x-a": "y"}}}, "given twice"),
         ({"token": {"headers": {"X-A": "x\r\nY: z"}}}, "only letters"),
         ({"token": {"auth": "private_key_jwt"}}, "not offered yet"),
+        ({"token": {"auth": "none"}, "authorize": {"pkce": "off"}}, "needs PKCE"),
         ({"token": {"auth": "mac"}}, "Input should be"),
         ({"api": {"placement": {"header": "Cookie"}}}, "cannot be set here"),
         ({"api": {"placement": {"prefix": "é"}}}, "only letters"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -117,7 +118,5 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(sorted(DOCUMENT)), json_values))
 def test_any_document_is_read_or_refused(changes):
-    try:
-        process_metadata(ISSUER, answer(**changes))
-    except OAuthError as error:
-        assert error.error == "invalid_metadata"
+    with contextlib.suppress(OAuthError):
+        assert process_metadata(ISSUER, answer(**changes)).issuer == ISSUER

@@ -274,8 +274,7 @@ odd_settings = st.sampled_from(
 def never_breaks(response: Response, settings: dict) -> None:
     try:
         tokens = read(response, **settings)
-    except OAuthError as error:
-        assert error.status == response.status
+    except OAuthError:
         return
     assert tokens.access_token
     assert tokens.access_token not in repr(tokens) or len(tokens.access_token) < 12

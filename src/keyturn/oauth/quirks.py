@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from keyturn.oauth.client_auth import BasicEncoding, BasicUser
 from keyturn.oauth.settings_rules import (
@@ -268,6 +268,13 @@ class Advanced(Part):
     revocation_url: Url | None = Field(
         default=None, title="Revocation URL", description="Told when a connection is disconnected."
     )
+
+    @model_validator(mode="after")
+    def _public_clients_use_pkce(self) -> Advanced:
+        # RFC 9700 §2.1.1: without a secret, nothing else binds the code to us.
+        if self.token.auth == "none" and self.authorize.pkce == "off":
+            raise ValueError("A client without a secret needs PKCE. Switch PKCE on, or send a Client Secret.")
+        return self
 
 
 STANDARD = Advanced()

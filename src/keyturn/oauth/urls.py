@@ -38,8 +38,6 @@ def check_url(value: str, *, allow_fragment: bool = False) -> str:
     value = value.strip()
     _check_text(value)
     parts = _split(value)
-    if parts.scheme not in _DEFAULT_PORTS:
-        raise UrlProblem("scheme", "Use https. Plain http only works for hosts the operator allows.")
     if "@" in parts.netloc:
         raise UrlProblem("userinfo", "Remove the part before @: a URL must not hold a user name or password.")
     if not allow_fragment and "#" in value:
@@ -116,8 +114,6 @@ def _host(parts: SplitResult) -> str:
         raise UrlProblem("no_host", "This URL names no host.")
     if parts.netloc.startswith("["):
         return _ipv6(name)
-    if "[" in name or "]" in name:
-        raise UrlProblem("host", "The host of this URL is not written correctly.")
     name = _ascii(name).removesuffix(".")
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
