@@ -1,0 +1,52 @@
+"""Keyturn: a team's REST APIs, signed in once with OAuth 2.0, read for ever as tables.
+
+`connect()` answers the Python client; the errors it raises are here too. Importing this loads no server code.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keyturn.errors import (
+        ClientRefused,
+        Conflict,
+        Forbidden,
+        IncompleteData,
+        Invalid,
+        KeyturnError,
+        LimitReached,
+        NotFound,
+        ReconnectNeeded,
+        Unauthenticated,
+        Unavailable,
+        UpstreamError,
+        UpstreamTimeout,
+    )
+
+__version__ = metadata.version("keyturn")
+__all__ = [
+    "ClientRefused",
+    "Conflict",
+    "Forbidden",
+    "IncompleteData",
+    "Invalid",
+    "KeyturnError",
+    "LimitReached",
+    "NotFound",
+    "ReconnectNeeded",
+    "Unauthenticated",
+    "Unavailable",
+    "UpstreamError",
+    "UpstreamTimeout",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from keyturn import errors
+
+        return getattr(errors, name)
+    raise AttributeError(name)

@@ -254,7 +254,8 @@ def _scopes(value: Any, separator: str) -> tuple[str, ...] | None:
 
 
 def _kept(reader: _Reader) -> dict[str, Any]:
-    found = {path: reader.at(path) for path in reader.settings.keep}
+    # Names under which servers say whose account it is come along: they label the connection.
+    found = {path: reader.at(path) for path in (*_ACCOUNT_NAMES, *reader.settings.keep)}
     return {
         path: value
         for path, value in found.items()

@@ -118,9 +118,7 @@ def workspace(tx: Tx, workspace_id: str) -> Workspace | None:
 
 def insert_member(tx: Tx, workspace_id: str, account_id: str, role: str, now: float) -> None:
     """Give a person a place in a workspace."""
-    tx.execute(
-        members.insert().values(workspace_id=workspace_id, account_id=account_id, role=role, joined_at=now)
-    )
+    tx.execute(members.insert().values(workspace_id=workspace_id, account_id=account_id, role=role, joined_at=now))
 
 
 def _members() -> sa.Select[Any]:

@@ -1,0 +1,218 @@
+"""Rows into record batches, strictly: a value that does not fit raises `Misfit`; nothing is rounded, cut or dropped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from keyturn.columns.infer import EXACT_IN_DOUBLE, INT64_MAX, INT64_MIN, is_date, is_timestamp
+from keyturn.columns.schema import Column, Path, Schema, leaves_of, value_at
+from keyturn.columns.types import ColumnType
+
+
+class Misfit(Exception):
+    """A value no column holds as the schema stands. `row_number` counts from 1 within the rows given."""
+
+    def __init__(self, column: str, row_number: int, value_kind: str) -> None:
+        super().__init__(f"{column}, row {row_number}: {value_kind}")
+        self.column = column
+        self.row_number = row_number
+        self.value_kind = value_kind
+
+
+def build(schema: Schema, rows: Sequence[Any]) -> pa.RecordBatch:
+    """One record batch of `schema.arrow`. Raises `Misfit` for a value, or a field, that the schema does not hold."""
+    _refuse_unknown(schema, rows)
+    arrays = [_array(column, rows) for column in schema.columns]
+    if not arrays:
+        return pa.RecordBatch.from_pylist([], schema=schema.arrow)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)
+
+
+def to_json_rows(schema: Schema, rows: Sequence[Any]) -> list[list[Any]]:
+    """Rows as lists in the schema's order, JSON-safe, each value as its column would hold it."""
+    batch = build(schema, rows)
+    columns = [[json_safe(value) for value in column.to_pylist()] for column in batch.columns]
+    return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in rows]
+
+
+def fits(value: Any, kind: ColumnType, *, lenient: bool = False) -> bool:
+    """Whether a value can be held exactly. `lenient`: a pinned type also takes the text form of its values."""
+    try:
+        _convert(value, kind, lenient=lenient)
+    except ValueError:
+        return False
+    return True
+
+
+def json_safe(value: Any) -> Any:
+    """A value out of Arrow as JSON can say it: instants as RFC 3339 in UTC, decimals as text."""
+    if isinstance(value, datetime):
+        text = value.astimezone(UTC).isoformat()
+        return text.replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, list):
+        return [json_safe(item) for item in value]
+    if isinstance(value, Mapping):
+        return {name: json_safe(item) for name, item in value.items()}
+    return value
+
+
+def to_text(value: Any) -> str:
+    """A JSON value as text that keeps its digits; objects and lists as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        return str(value)
+    return to_json(value)
+
+
+def to_json(value: Any) -> str:
+    """A JSON value as JSON text, integers of any size and long decimals included."""
+    try:
+        return orjson.dumps(value).decode()
+    except (TypeError, orjson.JSONEncodeError):
+        return json.dumps(value, default=_number, separators=(",", ":"), ensure_ascii=False)
+
+
+def _number(value: Any) -> Any:
+    # The digits of a long decimal survive as JSON text; json has no other way to take them as they are.
+    return str(value)
+
+
+def _array(column: Column, rows: Sequence[Any]) -> pa.Array:
+    kind, path, lenient = column.kind, column.path, column.pinned
+    values = []
+    for number, row in enumerate(rows, 1):
+        value = value_at(row, path)
+        try:
+            values.append(_convert(value, kind, lenient=lenient))
+        except ValueError:
+            raise Misfit(column.name, number, _kind_in_words(value)) from None
+    try:
+        return pa.array(values, kind.arrow)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
+        raise Misfit(column.name, 1, "a value Arrow does not take") from None
+
+
+def _refuse_unknown(schema: Schema, rows: Sequence[Any]) -> None:
+    known = frozenset(column.path for column in schema.columns)
+    inner = {path[:end] for path in known for end in range(1, len(path))}
+    for number, row in enumerate(rows, 1):
+        for path, value in leaves_of(row, known):
+            if path in known or (path in inner and (value is None or value == {})):
+                continue
+            raise Misfit(_name(path), number, "a new column")
+
+
+def _convert(value: Any, kind: ColumnType, *, lenient: bool) -> Any:
+    if value is None:
+        return None
+    if kind.word in {"string", "json"}:
+        return _text(value, kind)
+    if kind.word == "list":
+        if not isinstance(value, list) or kind.element is None:
+            raise ValueError
+        return [_convert(item, kind.element, lenient=lenient) for item in value]
+    if kind.word == "struct":
+        return _struct(value, kind, lenient=lenient)
+    return _scalar(value, kind, lenient=lenient)
+
+
+def _text(value: Any, kind: ColumnType) -> str:
+    if kind.word == "json":
+        return to_json(value)
+    if isinstance(value, list | Mapping):
+        # Text that is JSON beside text that is not could not be told apart: the column becomes json.
+        raise ValueError  # noqa: TRY004 - misfits are ValueErrors here
+    text = to_text(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError from None
+    return text
+
+
+def _struct(value: Any, kind: ColumnType, *, lenient: bool) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError  # noqa: TRY004
+    fields = dict(kind.fields)
+    if any(name not in fields for name in value):
+        raise ValueError
+    return {name: _convert(value.get(name), inner, lenient=lenient) for name, inner in fields.items()}
+
+
+def _scalar(value: Any, kind: ColumnType, *, lenient: bool) -> Any:
+    word = kind.word
+    if word == "bool" and isinstance(value, bool):
+        return value
+    if isinstance(value, bool):
+        raise ValueError  # noqa: TRY004
+    if word == "int64" and isinstance(value, int) and INT64_MIN <= value <= INT64_MAX:
+        return value
+    if word == "float64":
+        if isinstance(value, float):
+            return value
+        if isinstance(value, int) and -EXACT_IN_DOUBLE <= value <= EXACT_IN_DOUBLE:
+            return float(value)
+    if word == "date" and isinstance(value, str) and is_date(value):
+        return date.fromisoformat(value)
+    if word == "timestamp" and isinstance(value, str) and is_timestamp(value):
+        return datetime.fromisoformat(value).astimezone(UTC)
+    if word == "decimal":
+        return _decimal(value, kind)
+    if lenient and isinstance(value, str):
+        return _from_text(value, kind)
+    raise ValueError
+
+
+def _from_text(text: str, kind: ColumnType) -> Any:
+    if kind.word == "int64" and str(int(text)) == text.strip() and INT64_MIN <= int(text) <= INT64_MAX:
+        return int(text)
+    if kind.word == "float64" and text.strip():
+        return float(text)
+    if kind.word == "bool" and text.lower() in {"true", "false"}:
+        return text.lower() == "true"
+    raise ValueError
+
+
+def _decimal(value: Any, kind: ColumnType) -> Decimal:
+    if not isinstance(value, int | float | Decimal | str):
+        raise ValueError  # noqa: TRY004
+    try:
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    except InvalidOperation:
+        raise ValueError from None
+    if not number.is_finite():
+        raise ValueError
+    exponent = number.normalize().as_tuple().exponent
+    digits = number.adjusted() + 1
+    too_fine = isinstance(exponent, int) and -exponent > kind.scale
+    if too_fine or digits > kind.precision - kind.scale:
+        raise ValueError
+    return number
+
+
+def _kind_in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        return "a whole number"
+    if isinstance(value, float | Decimal):
+        return "a number"
+    if isinstance(value, list):
+        return "a list"
+    return "an object" if isinstance(value, Mapping) else "text"
+
+
+def _name(path: Path) -> str:
+    return ".".join(path)

@@ -1,0 +1,405 @@
+"""The one door out: deadlines, size limits, and a guard that looks at the address actually connected to.
+
+Token, metadata, revocation and data calls all go through here; nothing else opens a connection to other hosts.
+It must not know OAuth or tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import aiohttp
+import structlog
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from keyturn import redaction
+from keyturn.errors import Invalid, UpstreamError, UpstreamTimeout
+from keyturn.model.messages import say
+from keyturn.wire import Headers, Request, Response
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS = 5.0
+MAX_BYTES = 32 * 1024 * 1024
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Never, not even when listed: cloud metadata lives there.
+_NEVER = tuple(ipaddress.ip_network(n) for n in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"))
+_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+_CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "dpop"})
+
+
+class _Blocked(OSError):
+    """Raised at connect time when an address may not be connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowList:
+    """Hosts, `host:port` or CIDRs that may be private or plain http, by the operator's word alone."""
+
+    hosts: frozenset[tuple[str, int | None]] = frozenset()
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> AllowList:
+        """From a comma-separated list. Raises `Invalid` for what can never be allowed or cannot be read."""
+        hosts: set[tuple[str, int | None]] = set()
+        networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        for item in (part.strip() for part in text.split(",")):
+            if not item:
+                continue
+            try:
+                network = ipaddress.ip_network(item.strip("[]"), strict=False)
+            except ValueError:
+                hosts.add(_host_port(item))
+                continue
+            if any(network.version == never.version and network.subnet_of(never) for never in _NEVER):  # type: ignore[arg-type]  # pyrefly: ignore
+                raise Invalid(f"{item} can never be allowed.", at="KEYTURN_ALLOWED_PRIVATE_HOSTS")
+            networks.append(network)
+        return cls(frozenset(hosts), tuple(networks))
+
+    def allows(self, host: str, port: int | None, address: Address | None = None) -> bool:
+        """Whether the operator named this host (with or without port) or the address it leads to."""
+        name = host.lower().strip("[]").rstrip(".")
+        if (name, None) in self.hosts or (name, port) in self.hosts:
+            return True
+        found = address or _literal(name)
+        return found is not None and any(
+            found.version == network.version and found in network for network in self.networks
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EgressSettings:
+    """What the operator set. `ca_file` adds to the system's authorities; with `proxy_url` the proxy does the guarding."""
+
+    allowed: AllowList = field(default_factory=AllowList)
+    user_agent: str = "Keyturn"
+    ca_file: Path | None = None
+    proxy_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer whose body is still to come, undecompressed."""
+
+    status: int
+    headers: Headers
+    body: AsyncIterator[bytes]
+
+
+class Egress:
+    """Sends requests. Made once; opens its pool in the running loop at first use."""
+
+    def __init__(self, settings: EgressSettings, *, resolver: AbstractResolver | None = None) -> None:
+        self.settings = settings
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def allowed(self) -> AllowList:
+        """The operator's allow-list."""
+        return self.settings.allowed
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout_seconds: float = 30.0,
+        max_bytes: int = MAX_BYTES,
+        follow_redirects: int = 0,
+        credential_headers: frozenset[str] = frozenset(),
+    ) -> Response:
+        """Send and read the answer whole, within one total deadline and at most `max_bytes` after decompression.
+
+        Redirects are followed only if asked (then each hop is checked again and credentials are left behind on
+        every hop). Raises `UpstreamError` or `UpstreamTimeout`; `sent` is False if nothing can have arrived.
+        """
+        progress = _Progress()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                for _ in range(follow_redirects + 1):
+                    response = await self._once(request, max_bytes, progress)
+                    onward = _redirected(request, response, credential_headers)
+                    if follow_redirects == 0 or onward is None:
+                        return response
+                    request = onward
+        except TimeoutError:
+            raise self._timeout(request, timeout_seconds, progress) from None
+        raise UpstreamError(f"{_host(request)} redirects too often.", sent=True)
+
+    @asynccontextmanager
+    async def stream(self, request: Request, *, timeout_seconds: float = 60.0) -> AsyncIterator[Streamed]:
+        """Send and stream the answer back as it comes, undecompressed; `timeout_seconds` bounds each silence."""
+        progress = _Progress()
+        self._check(request)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=timeout_seconds)
+        try:
+            async with self._open().request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=self._headers(request),
+                data=request.body,
+                allow_redirects=False,
+                timeout=timeout,
+                proxy=self.settings.proxy_url,
+                trace_request_ctx=progress,
+                auto_decompress=False,
+            ) as answer:
+                yield Streamed(answer.status, _headers_of(answer), answer.content.iter_any())
+        except TimeoutError:
+            raise self._timeout(request, timeout_seconds, progress) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._failed(request, error, progress) from error
+
+    async def close(self) -> None:
+        """Give the pool back."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _once(self, request: Request, max_bytes: int, progress: _Progress) -> Response:
+        self._check(request)
+        progress.sent = False
+        started = time.monotonic()
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        try:
+            async with self._open().request(
+                request.method,
+                URL(request.url, encoded=True),
+                headers=self._headers(request),
+                data=request.body,
+                allow_redirects=False,
+                timeout=timeout,
+                proxy=self.settings.proxy_url,
+                trace_request_ctx=progress,
+            ) as answer:
+                body = await _read(answer, max_bytes, request)
+                elapsed = time.monotonic() - started
+                log.debug("call", method=request.method, url=redaction.url(request.url), status=answer.status)
+                return Response(answer.status, _headers_of(answer), body, request.url, elapsed)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._failed(request, error, progress) from error
+
+    def _headers(self, request: Request) -> list[tuple[str, str]]:
+        items = list(request.headers.items)
+        if request.headers.get("user-agent") is None:
+            items.append(("User-Agent", self.settings.user_agent))
+        return items
+
+    def _check(self, request: Request) -> None:
+        check_literal(request.url, self.settings.allowed)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            connector = aiohttp.TCPConnector(
+                limit=100,
+                limit_per_host=32,
+                ttl_dns_cache=0,
+                use_dns_cache=False,
+                resolver=self._resolver or aiohttp.ThreadedResolver(),
+                ssl=_tls(self.settings.ca_file),
+                socket_factory=self._guarded_socket,
+            )
+            trace = aiohttp.TraceConfig()
+            trace.on_request_headers_sent.append(_mark_sent)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                trace_configs=[trace],
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            )
+        return self._session
+
+    def _guarded_socket(self, info: Any) -> socket.socket:
+        """Called with the resolved address right before the connect: no second look-up can slip in between."""
+        family, kind, proto, _, sockaddr = info
+        address = ipaddress.ip_address(sockaddr[0].split("%")[0])
+        if self.settings.proxy_url is None and not self._may_connect(address, sockaddr[1]):
+            raise _Blocked
+        return socket.socket(family=family, type=kind, proto=proto)
+
+    def _may_connect(self, address: Address, port: int) -> bool:
+        if is_public(address):
+            return True
+        if any(address.version == never.version and address in never for never in _NEVER):
+            return False
+        # The name was resolved for a host we know only here; hosts allowed by name are matched by what they resolve to.
+        return self.settings.allowed.allows(str(address), port, address) or _resolves_to(
+            self.settings.allowed, address, port
+        )
+
+    def _failed(self, request: Request, error: Exception, progress: _Progress) -> UpstreamError:
+        host = _host(request)
+        if isinstance(error, UpstreamError):
+            return error
+        if isinstance(error, _Blocked) or isinstance(error.__cause__, _Blocked) or "_Blocked" in repr(error):
+            return UpstreamError(say("E-BLOCKED", host=host), message_code="E-BLOCKED", sent=False)
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return UpstreamError(say("E-DNS", host=host), message_code="E-DNS", sent=False)
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
+            reason = redaction.text(getattr(error, "certificate_error", None) or error, limit=120)
+            return UpstreamError(
+                f"We could not verify {host}’s certificate ({reason}). The operator can add its authority’s file.",
+                message_code="E-TLS",
+                sent=False,
+            )
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return UpstreamTimeout(f"{host} did not accept a connection within 5 s.", message_code="E-TIMEOUT", sent=False)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return UpstreamError(f"{host} refused the connection. Is it running?", sent=False)
+        sent = None if progress.sent else False
+        return UpstreamError(f"{host} broke the connection before it had answered.", sent=sent)
+
+    def _timeout(self, request: Request, seconds: float, progress: _Progress) -> UpstreamTimeout:
+        sentence = say("E-TIMEOUT", system=_host(request), seconds=f"{seconds:g}")
+        return UpstreamTimeout(sentence, message_code="E-TIMEOUT", sent=None if progress.sent else False)
+
+
+@dataclass(slots=True)
+class _Progress:
+    sent: bool = False
+
+
+async def _mark_sent(session: object, context: Any, params: object) -> None:  # noqa: ARG001 - aiohttp's signature
+    if isinstance(context.trace_request_ctx, _Progress):
+        context.trace_request_ctx.sent = True
+
+
+def check_literal(url: str, allowed: AllowList) -> None:
+    """Refuse by what the address says, without network: plain http and literal private addresses that are not listed.
+
+    Raises `UpstreamError` (E-BLOCKED, not sent). Odd spellings (0x7f.1, 2130706433, 0) count as what they mean.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").rstrip(".")
+    if not host or parts.scheme not in {"http", "https"}:
+        raise UpstreamError("This is not an http or https address.", message_code="E-BLOCKED", sent=False)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    address = _literal(host)
+    if address is not None and any(address.version == n.version and address in n for n in _NEVER):
+        raise UpstreamError(say("E-BLOCKED", host=host), message_code="E-BLOCKED", sent=False)
+    if allowed.allows(host, port, address):
+        return
+    local = host.lower() == "localhost" or host.lower().endswith(".localhost")
+    if local or (address is not None and not is_public(address)):
+        raise UpstreamError(say("E-BLOCKED", host=host), message_code="E-BLOCKED", sent=False)
+    if parts.scheme == "http":
+        raise UpstreamError(
+            "Use https. Plain http only works for hosts the operator allows.", message_code="E-BLOCKED", sent=False
+        )
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is on the public internet, also behind mapped, NAT64, 6to4 and Teredo spellings."""
+    inner = _inside(address)
+    if inner is not None:
+        return is_public(inner)
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _inside(address: Address) -> ipaddress.IPv4Address | None:
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    if address.sixtofour is not None:
+        return address.sixtofour
+    if address.teredo is not None:
+        return address.teredo[1]
+    if any(address in network for network in _NAT64):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if int(address) >> 32 == 0 and int(address) > 1:
+        return ipaddress.IPv4Address(int(address))
+    return None
+
+
+def _literal(host: str) -> Address | None:
+    """The address a host spells, in any spelling the system's resolver takes without asking DNS; else None."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").split("%")[0])
+    except ValueError:
+        pass
+    if not host or not all(part and part[0] in "0123456789" for part in host.split(".")):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None
+
+
+def _resolves_to(allowed: AllowList, address: Address, port: int) -> bool:
+    """Whether a host that is allowed by name leads to this address now."""
+    for host, only_port in allowed.hosts:
+        if only_port not in (None, port):
+            continue
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            continue
+        if any(ipaddress.ip_address(str(entry[4][0]).split("%")[0]) == address for entry in found):
+            return True
+    return False
+
+
+def _redirected(request: Request, response: Response, credential_headers: frozenset[str]) -> Request | None:
+    location = response.headers.get("location")
+    if response.status not in {301, 302, 303, 307, 308} or not location:
+        return None
+    url = urljoin(request.url, location)
+    # Secrets stay behind on every hop, also on the same origin (RFC 9700 §4.12).
+    headers = request.headers.without(*_CREDENTIAL_HEADERS, *credential_headers)
+    method = request.method if response.status in {307, 308} or request.method == "HEAD" else "GET"
+    return Request(method, url, headers, request.body if method == request.method else None)
+
+
+async def _read(answer: aiohttp.ClientResponse, max_bytes: int, request: Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        size += len(chunk)
+        if size > max_bytes:
+            raise UpstreamError(
+                f"{_host(request)} answered more than {max_bytes // 1024 // 1024 or 1} MB at once. "
+                "Ask for smaller pages.",
+                sent=True,
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _headers_of(answer: aiohttp.ClientResponse) -> Headers:
+    return Headers(tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in answer.raw_headers))
+
+
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        context.load_verify_locations(cafile=str(ca_file))
+    return context
+
+
+def _host(request: Request) -> str:
+    return urlsplit(request.url).hostname or "the host"
+
+
+def _host_port(item: str) -> tuple[str, int | None]:
+    host, _, port = item.rpartition(":")
+    if host and port.isdigit() and (":" not in host or host.startswith("[")):
+        return host.strip("[]").lower().rstrip("."), int(port)
+    if "/" in item or " " in item or not item.strip("[]"):
+        raise Invalid(f"{item} is neither a host, host:port nor a network such as 10.0.0.0/8.",
+                      at="KEYTURN_ALLOWED_PRIVATE_HOSTS")  # fmt: skip
+    return item.strip("[]").lower().rstrip("."), None

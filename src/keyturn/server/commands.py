@@ -1,0 +1,113 @@
+"""Operator verbs: serve, demo, migrate. Each reads its configuration, says one clear sentence when it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import structlog
+import typer
+import uvicorn
+
+from keyturn.errors import KeyturnError
+from keyturn.server import logs
+from keyturn.server.app import create_app, lock_data_dir, prepare
+from keyturn.server.config import Config, read_config
+from keyturn.storage.database import Database
+from keyturn.storage.migrate import migrate as run_migrations
+
+log = structlog.get_logger(__name__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def serve() -> None:
+    """Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…)."""
+    config = _config()
+    try:
+        asyncio.run(_serve(config))
+    except KeyturnError as error:
+        _stop(error)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's schema and stop."""
+    config = _config()
+    try:
+        lock = lock_data_dir(config)
+        database = Database(config.database_url)
+        run_migrations(database)
+        database.close()
+        if lock is not None:
+            lock.close()
+    except KeyturnError as error:
+        _stop(error)
+    typer.echo("The database has this version's schema.")
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Keyturn's port, at http://localhost.")] = 8080,
+    end_system_port: Annotated[int, typer.Option(help="The demo end system's port, at http://127.0.0.1.")] = 8081,
+    data: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path("keyturn-demo"),
+    once: Annotated[bool, typer.Option("--once", help="Stop after the import.")] = False,
+    by_hand: Annotated[bool, typer.Option("--by-hand", help="Start empty; you do every step.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Forget everything first.")] = False,
+) -> None:
+    """Keyturn and the demo end system side by side: the main job, performed before your eyes."""
+    from keyturn.server import demonstration
+
+    try:
+        asyncio.run(
+            demonstration.run(
+                demonstration.Plan(port, end_system_port, data.absolute(), once=once, by_hand=by_hand, reset=reset)
+            )
+        )
+    except KeyturnError as error:
+        _stop(error)
+    except KeyboardInterrupt:
+        typer.echo("Stopped.")
+
+
+async def _serve(config: Config) -> None:
+    prepared = await prepare(config)
+    if prepared.setup_url is not None:
+        # The code is for the operator's eyes, so it goes to the terminal and not through the logs.
+        print(f"Open this page to make the first account: {prepared.setup_url}", flush=True)  # noqa: T201
+    server = uvicorn.Server(server_config(create_app(prepared), config.host, config.port))
+    print(f"Keyturn is at {config.public_url}", flush=True)  # noqa: T201
+    await server.serve()
+
+
+def server_config(asgi: object, host: str, port: int) -> uvicorn.Config:
+    """How we run uvicorn everywhere: no access log (it would hold codes), no trust in forwarded headers."""
+    return uvicorn.Config(
+        asgi,  # pyrefly: ignore
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=20,
+        lifespan="on",
+    )
+
+
+def _config() -> Config:
+    try:
+        config = read_config(os.environ)
+    except KeyturnError as error:
+        _stop(error)
+    logs.configure(log_format=config.log_format, level=config.log_level)
+    return config
+
+
+def _stop(error: KeyturnError) -> NoReturn:
+    code = f"{error.message_code}: " if error.message_code else ""
+    print(f"Keyturn cannot go on. {code}{error.message}", file=sys.stderr, flush=True)  # noqa: T201
+    raise SystemExit(1)

@@ -1,0 +1,128 @@
+"""Every operator setting once: its name, default and meaning. `NAME_FILE` reads the value from a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from keyturn.egress import AllowList
+from keyturn.errors import Invalid
+
+SETTINGS: dict[str, str] = {
+    "KEYTURN_DATA_DIR": "SQLite file, key file, imported files. Default ./keyturn-data",
+    "KEYTURN_DATABASE_URL": "sqlite:///<data dir>/keyturn.db, or postgresql://user:pw@host/db",
+    "KEYTURN_BIND": "Address and port to listen on. Default 127.0.0.1:8080",
+    "KEYTURN_PUBLIC_URL": "What browsers type. Default http://localhost:<port of KEYTURN_BIND>",
+    "KEYTURN_ENCRYPTION_KEY": "base64 of 32 bytes; several, comma-separated: the first encrypts, all decrypt",
+    "KEYTURN_ALLOWED_PRIVATE_HOSTS": "Hosts, host:port or CIDRs that may be private or plain http. Default none",
+    "KEYTURN_BOOTSTRAP_EMAIL": "On an empty database only: the first Workspace Admin",
+    "KEYTURN_BOOTSTRAP_PASSWORD": "Their password, at least 12 characters",
+    "KEYTURN_BOOTSTRAP_API_TOKEN": "An API token of theirs: kt_ and at least 32 characters",
+    "KEYTURN_EXPORT_DIRS": "Absolute folders that imports may also write into, comma-separated. Default none",
+    "KEYTURN_LOG_FORMAT": "text or json. Default text",
+    "KEYTURN_LOG_LEVEL": "debug, info, warning or error. Default info",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The process's settings, checked. Secrets are not in `repr`."""
+
+    data_dir: Path
+    database_url: str
+    host: str
+    port: int
+    public_url: str
+    encryption_key: str | None
+    allowed: AllowList
+    bootstrap_email: str | None
+    bootstrap_password: str | None
+    bootstrap_api_token: str | None
+    export_dirs: tuple[Path, ...]
+    log_format: str
+    log_level: str
+
+    def __repr__(self) -> str:
+        return f"Config(public_url={self.public_url}, data_dir={self.data_dir})"
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded database is used."""
+        return self.database_url.startswith("sqlite:")
+
+
+def read_config(environment: Mapping[str, str]) -> Config:
+    """From the environment. Raises `Invalid` naming the variable and the fix."""
+    values = {name: _value(environment, name) for name in SETTINGS}
+    data_dir = Path(values["KEYTURN_DATA_DIR"] or "keyturn-data").absolute()
+    host, port = _bind(values["KEYTURN_BIND"] or "127.0.0.1:8080")
+    database_url = values["KEYTURN_DATABASE_URL"] or f"sqlite:///{data_dir / 'keyturn.db'}"
+    if not database_url.startswith(("sqlite:///", "postgresql://", "postgres://")):
+        raise Invalid("KEYTURN_DATABASE_URL is sqlite:///path or postgresql://user:pw@host/db.",
+                      at="KEYTURN_DATABASE_URL")  # fmt: skip
+    log_format = values["KEYTURN_LOG_FORMAT"] or "text"
+    if log_format not in {"text", "json"}:
+        raise Invalid("KEYTURN_LOG_FORMAT is text or json.", at="KEYTURN_LOG_FORMAT")
+    log_level = (values["KEYTURN_LOG_LEVEL"] or "info").lower()
+    if log_level not in {"debug", "info", "warning", "error"}:
+        raise Invalid("KEYTURN_LOG_LEVEL is debug, info, warning or error.", at="KEYTURN_LOG_LEVEL")
+    return Config(
+        data_dir=data_dir,
+        database_url=database_url.replace("postgres://", "postgresql://", 1),
+        host=host,
+        port=port,
+        public_url=_public_url(values["KEYTURN_PUBLIC_URL"] or f"http://localhost:{port}"),
+        encryption_key=values["KEYTURN_ENCRYPTION_KEY"],
+        allowed=AllowList.parse(values["KEYTURN_ALLOWED_PRIVATE_HOSTS"] or ""),
+        bootstrap_email=values["KEYTURN_BOOTSTRAP_EMAIL"],
+        bootstrap_password=values["KEYTURN_BOOTSTRAP_PASSWORD"],
+        bootstrap_api_token=values["KEYTURN_BOOTSTRAP_API_TOKEN"],
+        export_dirs=_export_dirs(values["KEYTURN_EXPORT_DIRS"] or "", data_dir),
+        log_format=log_format,
+        log_level=log_level,
+    )
+
+
+def _value(environment: Mapping[str, str], name: str) -> str | None:
+    direct, file = environment.get(name), environment.get(f"{name}_FILE")
+    if direct and file:
+        raise Invalid(f"{name} and {name}_FILE are both set. Keep one.", at=name)
+    if file:
+        try:
+            return Path(file).read_text("utf-8").strip() or None
+        except OSError as error:
+            raise Invalid(f"{name}_FILE cannot be read ({error.strerror}): {file}", at=name) from None
+    return (direct or "").strip() or None
+
+
+def _bind(value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise Invalid("KEYTURN_BIND is an address and a port, for example 127.0.0.1:8080.", at="KEYTURN_BIND")
+    return host.strip("[]"), int(port)
+
+
+def _public_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise Invalid(
+            "KEYTURN_PUBLIC_URL is what people type, without a path: https://data.example.com", at="KEYTURN_PUBLIC_URL"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _export_dirs(value: str, data_dir: Path) -> tuple[Path, ...]:
+    found = []
+    for item in (part.strip() for part in value.split(",") if part.strip()):
+        path = Path(item)
+        if not path.is_absolute() or not path.is_dir():
+            raise Invalid(f"KEYTURN_EXPORT_DIRS: {item} is not an absolute folder that exists.",
+                          at="KEYTURN_EXPORT_DIRS")  # fmt: skip
+        real = path.resolve()
+        if real.is_relative_to(data_dir.resolve()) or data_dir.resolve().is_relative_to(real):
+            raise Invalid(f"KEYTURN_EXPORT_DIRS: {item} overlaps the data folder.", at="KEYTURN_EXPORT_DIRS")
+        found.append(real)
+    return tuple(found)

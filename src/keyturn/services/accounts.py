@@ -1,0 +1,158 @@
+"""Accounts: the first one, behind the setup code or by the operator's environment, and password checks that are slow."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from keyturn import redaction
+from keyturn.errors import Conflict, Forbidden, Invalid, LimitReached, Unauthenticated
+from keyturn.model.accounts import Account, ApiToken, FirstAccount, Member, Workspace
+from keyturn.model.ids import new_id
+from keyturn.model.permissions import PERMISSIONS
+from keyturn.model.validation import parse
+from keyturn.storage import accounts as rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Database, Tx
+
+WORKSPACE_NAME = "My workspace"
+TRIES = 5
+WAIT_SECONDS = 60.0
+_FORGET_SECONDS = 900.0
+_SETUP = "setup_code_hash"
+_hasher = PasswordHasher()
+# 64 MiB each: more than two at once would let a handful of sign-ins fill the memory.
+_slots = asyncio.Semaphore(2)
+_DUMMY = _hasher.hash("a password nobody has")
+
+
+async def setup_needed(database: Database) -> bool:
+    """Whether the deployment has no account yet."""
+    return await database.read(rows.count_accounts_anywhere) == 0
+
+
+async def new_setup_code(database: Database) -> str:
+    """A fresh code for the first-run page; older ones stop working. Only its hash is stored."""
+    code = secrets.token_urlsafe(24)
+    redaction.remember(code)
+    await database.run(rows.set_deployment_value, _SETUP, _hash(code))
+    return code
+
+
+async def check_setup_code(database: Database, code: str) -> None:
+    """Raises `Forbidden` unless it is the printed code, `Conflict` when the first account exists."""
+    if not await setup_needed(database):
+        raise Conflict("The first account exists already. Sign in instead.")
+    stored = await database.read(rows.deployment_value, _SETUP)
+    if not stored or not hmac.compare_digest(stored, _hash(code)):
+        raise Forbidden("This setup link is not the newest one. Take the address the server printed at its start.")
+
+
+async def create_first(database: Database, raw: Mapping[str, Any], setup_code: str, *, now: float) -> Member:
+    """The first Workspace Admin with a workspace. Raises `Invalid`, `Forbidden`, `Conflict`."""
+    await check_setup_code(database, setup_code)
+    first = parse(FirstAccount, raw)
+    password_hash = await _hashed(first.password)
+    return await database.run(_insert_first, first.name, first.email, password_hash, now)
+
+
+async def bootstrap(
+    database: Database, *, email: str | None, password: str | None, api_token: str | None, now: float
+) -> bool:
+    """The operator's first Workspace Admin, on an empty database only; answers whether one was made.
+
+    Raises `Invalid` for a token without e-mail, a password under 12 characters or a token that is too short.
+    """
+    if not (email or password or api_token):
+        return False
+    if not email:
+        raise Invalid("KEYTURN_BOOTSTRAP_EMAIL is missing. Set it beside the password or token.",
+                      at="KEYTURN_BOOTSTRAP_EMAIL")  # fmt: skip
+    if api_token and not (api_token.startswith("kt_") and len(api_token) >= 35):
+        raise Invalid("KEYTURN_BOOTSTRAP_API_TOKEN is kt_ and at least 32 characters.",
+                      at="KEYTURN_BOOTSTRAP_API_TOKEN")  # fmt: skip
+    # Without a password nobody can sign in with one: a random one that is thrown away.
+    raw = {"name": email.partition("@")[0], "email": email, "password": password or secrets.token_urlsafe(32)}
+    try:
+        first = parse(FirstAccount, raw)
+    except Invalid as error:
+        field = error.problems[0].at if error.problems else "email"
+        name = f"KEYTURN_BOOTSTRAP_{'EMAIL' if field == 'name' else field.upper()}"
+        raise Invalid(f"{name}: {error.problems[0].message if error.problems else error.message}", at=name) from None
+    redaction.remember(password, api_token)
+    if not await setup_needed(database):
+        return False
+    password_hash = await _hashed(first.password)
+
+    def write(tx: Tx) -> None:
+        member = _insert_first(tx, first.name, first.email, password_hash, now)
+        if api_token:
+            token = ApiToken(
+                new_id("at"), member.account_id, member.workspace_id, "Bootstrap", tuple(PERMISSIONS), now, None, None
+            )
+            rows.insert_api_token(tx, token, _hash(api_token))
+
+    await database.run(write)
+    return True
+
+
+async def verify_password(database: Database, email: str, password: str, *, now: float) -> Member:
+    """Sign in by e-mail and password. Raises `Unauthenticated` (alike for both), or `LimitReached` after five tries."""
+    name = f"sign-in:{email.strip().lower()[:200]}"
+    failures, until, failed_at = await database.read(rows.throttle, name)
+    if until > now:
+        raise LimitReached("Too many tries. Wait 60 seconds.", retry_after_seconds=until - now)
+    found = await database.read(rows.account_by_email_anywhere, email.strip().lower())
+    password_hash = found[1] if found else _DUMMY
+    good = await _verified(password_hash, password) and found is not None
+    if not good or found is None:
+        failures = 1 if now - failed_at > _FORGET_SECONDS else failures + 1
+        closed = now + WAIT_SECONDS if failures >= TRIES else 0.0
+        await database.run(rows.set_throttle, name, failures, closed, now)
+        raise Unauthenticated("Email or password is wrong.")
+    account = found[0]
+    if failures:
+        await database.run(rows.set_throttle, name, 0, 0.0, 0.0)
+    if _hasher.check_needs_rehash(password_hash):
+        await database.run(rows.set_password_hash, account.id, await _hashed(password))
+    member = await database.read(rows.first_membership_anywhere, account.id)
+    if member is None:
+        raise Unauthenticated("You are in no workspace any more. Ask a Workspace Admin to invite you.")
+    return member
+
+
+def _insert_first(tx: Tx, name: str, email: str, password_hash: str, now: float) -> Member:
+    if rows.count_accounts_anywhere(tx):
+        raise Conflict("The first account exists already. Sign in instead.")
+    account = Account(new_id("ac"), name, email, now)
+    workspace = Workspace(new_id("ws"), WORKSPACE_NAME)
+    rows.insert_account(tx, account, password_hash)
+    rows.insert_workspace(tx, workspace, now)
+    rows.insert_member(tx, workspace.id, account.id, "admin", now)
+    rows.set_deployment_value(tx, _SETUP, None)
+    return Member(account.id, workspace.id, "admin", name, email)
+
+
+async def _hashed(password: str) -> str:
+    async with _slots:
+        return await asyncio.to_thread(_hasher.hash, password)
+
+
+async def _verified(password_hash: str, password: str) -> bool:
+    async with _slots:
+        try:
+            return await asyncio.to_thread(_hasher.verify, password_hash, password)
+        except (Argon2Error, InvalidHashError):
+            return False
+
+
+def _hash(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()

@@ -1,0 +1,87 @@
+"""API tokens: how programs speak to us. Shown once, kept as a hash, never worth more than their owner's role."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from keyturn import redaction
+from keyturn.errors import Forbidden, NotFound, Unauthenticated
+from keyturn.model.accounts import ApiToken, ApiTokenSettings
+from keyturn.model.ids import new_id
+from keyturn.model.permissions import grantable_to
+from keyturn.model.validation import parse
+from keyturn.services.context import Actor, Context
+from keyturn.storage import accounts as rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Database
+
+_USED_EVERY_SECONDS = 300.0
+
+
+async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ApiToken, str]:
+    """A new API token and its value. Raises `Forbidden` for permissions the actor may not give."""
+    settings = parse(ApiTokenSettings, raw)
+    allowed = grantable_to(ctx.actor.role)
+    if ctx.actor.kind == "api_token":
+        ctx.require("workspace:admin")
+        allowed &= ctx.actor.permissions
+    too_much = [permission for permission in settings.permissions if permission not in allowed]
+    if too_much:
+        raise Forbidden(f"You cannot give {', '.join(too_much)}: a token never exceeds its owner.")
+    value = "kt_" + secrets.token_urlsafe(32)
+    redaction.remember(value)
+    now = ctx.clock()
+    expires_at = None if settings.expires_in_days is None else now + settings.expires_in_days * 86400.0
+    token = ApiToken(
+        new_id("at"),
+        ctx.actor.account_id,
+        ctx.workspace_id,
+        settings.name,
+        settings.permissions,
+        now,
+        expires_at,
+        None,
+    )
+    await ctx.database.run(rows.insert_api_token, token, _hash(value))
+    return token, value
+
+
+async def list_(ctx: Context) -> list[ApiToken]:
+    """The actor's API tokens; a Workspace Admin's list has everybody's."""
+    owner = None if ctx.actor.is_admin else ctx.actor.account_id
+    return await ctx.database.read(rows.api_tokens_of, ctx.workspace_id, owner)
+
+
+async def revoke(ctx: Context, token_id: str) -> None:
+    """Revoke one of those `list_` shows. Raises `NotFound`."""
+    if token_id not in {token.id for token in await list_(ctx)}:
+        raise NotFound("There is no such API token.")
+    await ctx.database.run(rows.delete_api_token, ctx.workspace_id, token_id)
+
+
+async def actor_of(database: Database, value: str, *, now: float) -> tuple[Actor, str]:
+    """Who a token speaks for, and in which workspace. Raises `Unauthenticated`."""
+    token = await database.read(rows.api_token_anywhere, _hash(value)) if value.startswith("kt_") else None
+    if token is None:
+        raise Unauthenticated("This API token is not known. Make one under API tokens in the profile menu.")
+    redaction.remember(value)
+    if token.expires_at is not None and now >= token.expires_at:
+        raise Unauthenticated("This API token has expired. Make a new one under API tokens in the profile menu.")
+    member = await database.read(rows.member, token.workspace_id, token.account_id)
+    if member is None:
+        raise Unauthenticated("The owner of this API token has left the workspace.")
+    if now - (token.last_used_at or 0.0) >= _USED_EVERY_SECONDS:
+        await database.run(rows.touch_api_token, token.id, now)
+    permissions = frozenset(token.permissions) & grantable_to(member.role)
+    actor = Actor(
+        member.account_id, member.name, member.email, member.role, permissions, kind="api_token", via=token.id
+    )
+    return actor, token.workspace_id
+
+
+def _hash(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()

@@ -1,0 +1,235 @@
+"""Signing in at the end system: begin, look, proceed, complete. One row per attempt, used once.
+
+Begin makes a link. Opened in the browser of the member who began it, it leads on at once; any other browser is
+first shown who asks and must press Continue, which binds the attempt to that browser and starts its ten minutes.
+The callback takes nothing from its own query but `state`, `code`, `iss` and errors; the rest is in the row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from keyturn import redaction
+from keyturn.encryption import AssociatedData
+from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
+from keyturn.model.connections import Connection
+from keyturn.model.ids import new_id
+from keyturn.model.messages import say
+from keyturn.oauth.authorization import authorization_url, challenge, new_nonce, new_state, new_verifier
+from keyturn.services import connections, oauth_clients
+from keyturn.services.context import Context
+from keyturn.storage import accounts as account_rows
+from keyturn.storage import authorizations as rows
+from keyturn.storage import connections as connection_rows
+
+if TYPE_CHECKING:
+    from keyturn.model.accounts import Member
+    from keyturn.storage.database import Tx
+
+OPEN_SECONDS = 600.0
+STATE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """One attempt as its starter sees it. `start_url` is known at the beginning only; times are epoch seconds."""
+
+    id: str
+    connection_id: str
+    status: str
+    expires_at: float
+    start_url: str | None = None
+    error: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"Authorization({self.id}, {self.status})"
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What any other browser sees before it leads on: who asks, for which system, what will be read and by whom."""
+
+    asked_by: str
+    system: str
+    sign_in_host: str
+    api_host: str
+    scopes: tuple[str, ...]
+    readers: str
+    connection_name: str
+    connection_id: str
+    mine: bool
+    expires_at: float
+
+
+async def begin(ctx: Context, connection_id: str) -> Authorization:
+    """Start a sign-in. Raises `Invalid` where an unlisted host needs a Workspace Admin, `Conflict` without a client."""
+    ctx.require("connections:use")
+    connection = await connections.get(ctx, connection_id)
+    await _check_may_begin(ctx, connection)
+    if connection.settings.auth.type != "oauth2" or connection.oauth_client_id is None:
+        raise Conflict(f"{connection.name} is not on an OAuth 2.0 client, so there is nothing to sign in to.")
+    registration = await oauth_clients.registration(ctx, connection.oauth_client_id)
+    link = secrets.token_urlsafe(32)
+    redaction.remember(link)
+    now = ctx.clock()
+    values = {
+        "id": new_id("au"),
+        "connection_id": connection.id,
+        "oauth_client_id": registration.client.id,
+        "client_version": registration.client.version,
+        "account_id": ctx.actor.account_id,
+        "link_hash": hash_of(link),
+        "scopes": registration.client.settings.scopes.split(),
+        "status": "pending",
+        "created_at": now,
+        "expires_at": now + OPEN_SECONDS,
+    }
+    await ctx.database.run(rows.insert, ctx.workspace_id, values)
+    start_url = f"{ctx.deployment.public_url}/connect/{link}"
+    return Authorization(values["id"], connection.id, "pending", values["expires_at"], start_url)
+
+
+async def get(ctx: Context, authorization_id: str) -> Authorization:
+    """How an attempt stands: pending, completed, failed or expired. Raises `NotFound`."""
+    row = await ctx.database.read(rows.get, ctx.workspace_id, authorization_id)
+    if row is None or (row["account_id"] != ctx.actor.account_id and not ctx.actor.is_admin):
+        raise NotFound("There is no such sign-in in this workspace.")
+    status = row["status"]
+    if status in {"pending", "exchanging"}:
+        status = "expired" if ctx.clock() >= row["expires_at"] else "pending"
+    outcome = row["outcome"] or {}
+    error = None if status in {"pending", "completed"} else outcome.get("error") or expired_problem()
+    return Authorization(row["id"], row["connection_id"], status, row["expires_at"], error=error)
+
+
+async def look(scene: Context, link: str, account_id: str | None) -> Invitation:
+    """What stands behind a link. Raises `NotFound` when it is unknown, used or over."""
+    row = await _open_row(scene, link)
+    ctx, member, connection = await _beginning(scene, row)
+    registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
+    readers = {
+        "only_me": f"Only {member.name} will read with it.",
+        "shared_account": "Everyone in this workspace will read with the account you sign in as.",
+        "own_account": f"Only {member.name} will read with it; everyone else signs in with their own account.",
+    }[connection.settings.access]
+    return Invitation(
+        asked_by=member.name,
+        system=registration.client.name,
+        sign_in_host=urlsplit(registration.client.settings.authorization_url).netloc,
+        api_host=urlsplit(connection.settings.base_url).netloc,
+        scopes=tuple(row["scopes"]),
+        readers=readers,
+        connection_name=connection.name,
+        connection_id=connection.id,
+        mine=account_id == row["account_id"],
+        expires_at=row["expires_at"],
+    )
+
+
+async def proceed(scene: Context, link: str, *, browser: str, account_id: str | None) -> str:
+    """Bind the attempt to `browser` (its cookie's value) and answer the end system's address to go to."""
+    row = await _open_row(scene, link)
+    ctx, member, connection = await _beginning(scene, row)
+    registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
+    listed = connections.host_listed(connection, registration.client)
+    if not listed and account_id != row["account_id"] and member.role != "admin":
+        raise Forbidden(
+            f"Sign in to Keyturn as {member.name} first: the host of {connection.name} is not among the allowed "
+            f"hosts of {registration.client.name}, so no one else may sign in for it."
+        )
+    advanced = registration.client.settings.advanced
+    state, verifier = new_state(), new_verifier()
+    nonce = new_nonce() if advanced.authorize.nonce or "openid" in row["scopes"] else None
+    redaction.remember(state, verifier, nonce)
+    redirect_uri = registration.client.redirect_uri
+    url = authorization_url(
+        registration.server,
+        client_id=registration.client.settings.client_id,
+        redirect_uri=redirect_uri,
+        scopes=row["scopes"],
+        state=state,
+        code_challenge=challenge(verifier) if advanced.authorize.pkce == "S256" else None,
+        nonce=nonce,
+        advanced=advanced,
+    )
+    values = {
+        "state_hash": hash_of(state),
+        "browser_hash": hash_of(browser),
+        "redirect_uri": redirect_uri,
+        "client_version": registration.client.version,
+        "verifier_sealed": scene.keyring.seal(verifier, ad=sealed_ad(row, "verifier_sealed")),
+        "nonce_sealed": nonce and scene.keyring.seal(nonce, ad=sealed_ad(row, "nonce_sealed")),
+        "expires_at": scene.clock() + STATE_SECONDS,
+    }
+    if not await scene.database.run(rows.bind, row["workspace_id"], row["id"], values):
+        raise _over()
+    return url
+
+
+async def starter(scene: Context, row: dict[str, Any]) -> tuple[Context, Member]:
+    """The context of the member who began an attempt, with the role they have now. Raises `NotFound` if they left."""
+    member = await scene.database.read(account_rows.member, row["workspace_id"], row["account_id"])
+    if member is None:
+        raise _over()
+    actor = replace(scene.actor, account_id=member.account_id, name=member.name, email=member.email, role=member.role)
+    return replace(scene, actor=actor, workspace_id=row["workspace_id"]), member
+
+
+def hash_of(value: str) -> str:
+    """How links, states and browsers are stored: SHA-256 of an unguessable value."""
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def sealed_ad(row: dict[str, Any], column: str) -> AssociatedData:
+    """Associated data of what an attempt seals."""
+    return AssociatedData(row["workspace_id"], "authorizations", row["id"], column)
+
+
+def expired_problem() -> dict[str, str]:
+    """The problem of an attempt that took too long."""
+    return {"code": "conflict", "message_code": "E-STATE", "message": say("E-STATE")}
+
+
+async def _check_may_begin(ctx: Context, connection: Connection) -> None:
+    if connection.settings.access == "only_me" and connection.owner_id != ctx.actor.account_id:
+        raise Forbidden(f"{connection.name} is for {connection.owner_name} alone. Ask them to sign in.")
+    if connection.settings.access == "shared_account" and connection.owner_id != ctx.actor.account_id:
+        ctx.require("workspace:admin")
+    if ctx.actor.is_admin or connection.oauth_client_id is None:
+        return
+    client = await oauth_clients.get(ctx, connection.oauth_client_id)
+    if connections.host_listed(connection, client) or (
+        connection.settings.access == "only_me" and connection.owner_id == ctx.actor.account_id
+    ):
+        return
+    host = urlsplit(connection.settings.base_url).hostname
+    raise Invalid(
+        f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it.", at="base_url"
+    )
+
+
+async def _open_row(scene: Context, link: str) -> dict[str, Any]:
+    row = await scene.database.read(rows.by_link_anywhere, hash_of(link))
+    if row is None or row["status"] != "pending" or scene.clock() >= row["expires_at"]:
+        raise _over()
+    return row
+
+
+async def _beginning(scene: Context, row: dict[str, Any]) -> tuple[Context, Member, Connection]:
+    ctx, member = await starter(scene, row)
+
+    def fetch(tx: Tx) -> Connection | None:
+        return connection_rows.get(tx, row["workspace_id"], row["connection_id"])
+
+    connection = await scene.database.read(fetch)
+    if connection is None or connection.oauth_client_id != row["oauth_client_id"]:
+        raise _over()
+    return ctx, member, connection
+
+
+def _over() -> NotFound:
+    return NotFound("This link was used or has ended. Ask for a new one.", message_code="E-STATE")

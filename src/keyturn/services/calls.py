@@ -1,0 +1,218 @@
+"""Calls: one authenticated request on a connection. The token goes to the connection's own origin and nowhere else."""
+
+from __future__ import annotations
+
+import base64
+import posixpath
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from keyturn.errors import Forbidden, Invalid, UpstreamError
+from keyturn.model.connections import BasicAuth, BearerAuth, Connection, HeaderAuth, QueryAuth
+from keyturn.oauth.bearer import insufficient_scope, looks_expired, place_token
+from keyturn.oauth.quirks import Advanced
+from keyturn.services import access_tokens, connections, oauth_clients
+from keyturn.services.access_tokens import AccessToken
+from keyturn.services.context import Context
+from keyturn.wire import Headers, Request, Response, origin_of, with_query
+
+if TYPE_CHECKING:
+    from keyturn.egress import Streamed
+
+REDIRECTS = 3
+COOL_DOWN_SECONDS = 300.0
+_COOL_DOWNS_MOST = 10_000
+_cool_downs: dict[tuple[str, str], float] = {}
+
+# RFC 9110 §7.6.1, and what is ours or the browser's and never the end system's.
+_HOP_BY_HOP = (
+    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade "
+    "proxy-connection host content-length"
+).split()
+_OURS_IN = (*_HOP_BY_HOP, "authorization", "cookie", "origin", "referer", "forwarded", "x-forwarded-for",
+            "x-forwarded-host", "x-forwarded-proto", "x-real-ip")  # fmt: skip
+_OURS_OUT = (*_HOP_BY_HOP, "set-cookie", "set-cookie2", "strict-transport-security", "public-key-pins", "alt-svc",
+             "clear-site-data", "content-security-policy", "x-frame-options")  # fmt: skip
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+
+
+async def send(
+    ctx: Context, connection: Connection, request: Request, *, timeout_seconds: float = 60.0, max_bytes: int = 64 << 20
+) -> Response:
+    """Send `request` with the connection's credential and read the answer whole.
+
+    A rejected token is renewed once and the request repeated once (RFC 6750 §3.1); a second rejection is a
+    matter of permission: that path then has a cool-down, so that it cannot burn refresh tokens.
+    Raises `ReconnectNeeded`, `ClientRefused`, `Unavailable`, `UpstreamError`, `UpstreamTimeout`.
+    """
+    connections.require_use(ctx, connection)
+    advanced = await _advanced(ctx, connection)
+    prepared, token = await _prepared(ctx, connection, request, advanced)
+    response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
+    redirected = response.url != prepared.url
+    if token is None or redirected or not _expired(response, advanced) or _cooling(connection, request):
+        return response
+    newer = await access_tokens.after_rejection(ctx, connection, token)
+    prepared, _ = await _prepared(ctx, connection, request, advanced, newer)
+    response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
+    if _expired(response, advanced):
+        _cool(connection, request)
+    return response
+
+
+@asynccontextmanager
+async def proxy(
+    ctx: Context,
+    connection_id: str,
+    *,
+    method: str,
+    path: str,
+    query: str,
+    headers: Sequence[tuple[str, str]],
+    body: bytes | None,
+) -> AsyncIterator[Streamed]:
+    """Send a caller's request through the connection and stream the answer back unchanged (body undecompressed).
+
+    Redirects are not followed. Methods other than GET and HEAD need `calls:write`.
+    """
+    if method not in _METHODS:
+        raise Invalid(f"{method} cannot be sent through a connection.", at="method")
+    connection = await connections.get(ctx, connection_id)
+    connections.require_use(ctx, connection)
+    if method not in {"GET", "HEAD"} and "calls:write" not in ctx.actor.permissions:
+        raise Forbidden(f"{method} needs the permission calls:write.")
+    kept = Headers.of(headers).without(*_OURS_IN, *_named_in(Headers.of(headers)))
+    request = Request(method, url_under(connection, path, query), kept, body)
+    advanced = await _advanced(ctx, connection)
+    prepared, token = await _prepared(ctx, connection, request, advanced)
+    async with ctx.egress.stream(prepared) as answer:
+        rejected = token is not None and answer.status in {400, 401, 403} and looks_expired(
+            Response(answer.status, answer.headers), advanced.api
+        )
+        if not rejected or _cooling(connection, request):
+            yield answer
+            return
+    newer = await access_tokens.after_rejection(ctx, connection, token) if token is not None else None
+    prepared, _ = await _prepared(ctx, connection, request, advanced, newer)
+    async with ctx.egress.stream(prepared) as answer:
+        if answer.status == 401:
+            _cool(connection, request)
+        yield answer
+
+
+def answer_headers(headers: Headers) -> Headers:
+    """An end system's headers fit to pass on: hop-by-hop, cookies and its site policy left out, ours added."""
+    kept = headers.without(*_OURS_OUT, *_named_in(headers))
+    return kept.with_("Content-Security-Policy", "sandbox").with_("X-Content-Type-Options", "nosniff")
+
+
+def url_under(connection: Connection, path: str, query: str = "") -> str:
+    """Base URL + path, still under the base URL after normalisation. Raises `Invalid` otherwise.
+
+    Dot segments are refused also where they are percent-encoded, once or twice, since servers differ in
+    when they decode (RFC 3986 §6.2.2.3).
+    """
+    decoded = path
+    for _ in range(3):
+        if "\\" in decoded or any(ord(c) < 32 or ord(c) == 127 for c in decoded):
+            raise Invalid("This path holds a character that no path may hold.", at="path")
+        if any(part in {".", ".."} for part in decoded.split("/")):
+            raise Invalid("The path must stay under the Base URL: no . or .. in it.", at="path")
+        decoded = unquote(decoded)
+    base = connection.settings.base_url
+    if not path.strip("/"):
+        url = base + ("/" if path.endswith("/") and path else "")
+    else:
+        url = base + "/" + quote(path.lstrip("/"), safe="/:@!$&'()*+,;=~%-._")
+    if origin_of(url) != origin_of(base):
+        raise Invalid("The path must stay under the Base URL.", at="path")
+    base_path = urlsplit(base).path or "/"
+    normal = posixpath.normpath(unquote(urlsplit(url).path) or "/")
+    if base_path != "/" and not (normal == base_path or normal.startswith(base_path.rstrip("/") + "/")):
+        raise Invalid("The path must stay under the Base URL.", at="path")
+    return url + (f"?{query}" if query else "")
+
+
+async def _prepared(
+    ctx: Context, connection: Connection, request: Request, advanced: Advanced, newer: AccessToken | None = None
+) -> tuple[Request, AccessToken | None]:
+    """The request with the connection's fixed headers and query, and its credential: in one place only."""
+    if origin_of(request.url) != origin_of(connection.settings.base_url):
+        raise UpstreamError(
+            f"The address leads to {urlsplit(request.url).hostname}, but {connection.name} reads "
+            f"{urlsplit(connection.settings.base_url).hostname}. Its credential is not sent anywhere else.",
+            sent=False,
+            message_code="E-BLOCKED",
+        )
+    for name, value in connection.settings.headers.items():
+        if request.headers.get(name) is None:
+            request = request.with_header(name, value)
+    missing = {k: v for k, v in connection.settings.query.items() if f"{quote(k)}=" not in urlsplit(request.url).query}
+    if missing:
+        request = replace(request, url=with_query(request.url, missing))
+    if connection.settings.auth.type == "oauth2":
+        token = newer or await access_tokens.fresh(ctx, connection)
+        return place_token(request, token.value, advanced.api), token
+    return await _with_credential(ctx, connection, request), None
+
+
+async def _with_credential(ctx: Context, connection: Connection, request: Request) -> Request:
+    auth = connection.settings.auth
+    secret = await connections.credential(ctx, connection)
+    if isinstance(auth, BasicAuth):
+        pair = base64.b64encode(f"{auth.username}:{secret or ''}".encode()).decode()
+        return request.with_header("Authorization", f"Basic {pair}")
+    if isinstance(auth, BearerAuth):
+        return request.with_header("Authorization", f"Bearer {secret or ''}")
+    if isinstance(auth, HeaderAuth):
+        return request.with_header(auth.name, secret or "")
+    if isinstance(auth, QueryAuth):
+        return replace(request, url=with_query(request.url, {auth.name: secret or ""}))
+    return request
+
+
+async def _send(
+    ctx: Context, connection: Connection, request: Request, advanced: Advanced, timeout_seconds: float, max_bytes: int
+) -> Response:
+    credential_headers = {"authorization", advanced.api.placement.header.lower()}
+    if isinstance(connection.settings.auth, HeaderAuth):
+        credential_headers.add(connection.settings.auth.name.lower())
+    return await ctx.egress.send(
+        request,
+        timeout_seconds=timeout_seconds,
+        max_bytes=max_bytes,
+        follow_redirects=REDIRECTS if request.method in _SAFE_METHODS else 0,
+        credential_headers=frozenset(credential_headers),
+    )
+
+
+async def _advanced(ctx: Context, connection: Connection) -> Advanced:
+    if connection.oauth_client_id is None:
+        return Advanced()
+    return (await oauth_clients.get(ctx, connection.oauth_client_id)).settings.advanced
+
+
+def _expired(response: Response, advanced: Advanced) -> bool:
+    return looks_expired(response, advanced.api) and not insufficient_scope(response)
+
+
+def _cooling(connection: Connection, request: Request) -> bool:
+    return _cool_downs.get((connection.id, urlsplit(request.url).path), 0.0) > time.monotonic()
+
+
+def _cool(connection: Connection, request: Request) -> None:
+    if len(_cool_downs) >= _COOL_DOWNS_MOST:
+        _cool_downs.clear()
+    _cool_downs[connection.id, urlsplit(request.url).path] = time.monotonic() + COOL_DOWN_SECONDS
+
+
+def _named_in(headers: Headers) -> tuple[str, ...]:
+    """The further hop-by-hop headers that `Connection` names (RFC 9110 §7.6.1)."""
+    return tuple(name.strip() for value in headers.get_all("connection") for name in value.split(",") if name.strip())
+
+

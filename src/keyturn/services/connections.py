@@ -1,0 +1,260 @@
+"""Connections: create, change, delete, and who may see and use them. Health is read off the grant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from keyturn import redaction
+from keyturn.egress import check_literal
+from keyturn.encryption import AssociatedData
+from keyturn.errors import Conflict, Forbidden, Invalid, NotFound, UpstreamError
+from keyturn.model.connections import SECRET_FIELD, Connection, ConnectionSettings
+from keyturn.model.grants import Grant
+from keyturn.model.ids import new_id
+from keyturn.model.oauth_clients import OAuthClient
+from keyturn.model.validation import merged, parse
+from keyturn.services import events, grants
+from keyturn.services.context import Context
+from keyturn.storage import connections as rows
+from keyturn.storage import grants as grant_rows
+from keyturn.storage import oauth_clients as client_rows
+from keyturn.storage import tables as table_rows
+from keyturn.wire import origin_of
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
+
+_GONE = "There is no such connection in this workspace."
+
+
+async def create(ctx: Context, raw: Mapping[str, Any]) -> Connection:
+    """Make a connection; uses no network. Raises `Invalid` (also for a private base URL), `Conflict` (name)."""
+    ctx.require("connections:write")
+    settings = parse(ConnectionSettings, raw)
+    _check_base_url(ctx, settings)
+    secret_name = SECRET_FIELD.get(settings.auth.type)
+    secret = settings.secret()
+    if secret_name is not None and not secret:
+        raise Invalid("This is required.", at=f"auth.{secret_name}")
+    connection_id = new_id("cn")
+    now = ctx.clock()
+
+    def write(tx: Tx) -> None:
+        client_id = _check_client(tx, ctx, settings)
+        _refuse_taken_name(tx, ctx, settings.name)
+        values = {
+            "id": connection_id,
+            "name": settings.name,
+            "oauth_client_id": client_id,
+            "owner_id": ctx.actor.account_id,
+            "settings": settings.without_secret().model_dump(mode="json"),
+            "secret_sealed": _seal(ctx, connection_id, secret),
+            "created_at": now,
+            "updated_at": now,
+        }
+        rows.insert(tx, ctx.workspace_id, values)
+        events.record(tx, ctx, connection_id, "created")
+
+    await ctx.database.run(write)
+    return await get(ctx, connection_id)
+
+
+async def list_(ctx: Context) -> list[Connection]:
+    """The connections the actor may see, by name, with their health."""
+
+    def fetch(tx: Tx) -> list[Connection]:
+        held = {(g.connection_id, g.account_id): g for g in grant_rows.all_of(tx, ctx.workspace_id)}
+        counts = table_rows.counts_by_connection(tx, ctx.workspace_id)
+        found = []
+        for connection in rows.all_of(tx, ctx.workspace_id):
+            if may_see(ctx, connection):
+                grant = held.get((connection.id, grant_holder(ctx, connection)))
+                found.append(_with_health(ctx, connection, grant, counts))
+        return found
+
+    return await ctx.database.read(fetch)
+
+
+async def get(ctx: Context, connection_id: str) -> Connection:
+    """One connection with its health as the actor sees it. Raises `NotFound`."""
+    return await ctx.database.read(_fetch, ctx, connection_id)
+
+
+async def get_by_name(ctx: Context, name: str) -> Connection:
+    """The connection of that name. Raises `NotFound`."""
+
+    def fetch(tx: Tx) -> Connection:
+        found = rows.by_name(tx, ctx.workspace_id, name)
+        if found is None:
+            raise NotFound(f"There is no connection called {name}.")
+        return _fetch(tx, ctx, found.id)
+
+    return await ctx.database.read(fetch)
+
+
+async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> Connection:
+    """JSON merge patch, `paused` included. Another scheme, host or port destroys grants and stored credentials."""
+    ctx.require("connections:write")
+    connection = await get(ctx, connection_id)
+    _require_ownership(ctx, connection)
+    changes = dict(patch) if isinstance(patch, Mapping) else patch
+    paused = changes.pop("paused", connection.paused) if isinstance(changes, dict) else False
+    if not isinstance(paused, bool):
+        raise Invalid("Send true or false.", at="paused")
+    settings = merged(ConnectionSettings, connection.settings, changes)
+    _check_base_url(ctx, settings)
+    secret = settings.secret()
+    moved = origin_of(settings.base_url) != origin_of(connection.settings.base_url)
+    other_auth = settings.auth.type != connection.settings.auth.type
+    values: dict[str, Any] = {
+        "name": settings.name,
+        "settings": settings.without_secret().model_dump(mode="json"),
+        "paused": paused,
+        "updated_at": ctx.clock(),
+    }
+    if secret is not None or moved or other_auth:
+        values["secret_sealed"] = _seal(ctx, connection_id, secret)
+
+    def write(tx: Tx) -> None:
+        values["oauth_client_id"] = client_id = _check_client(tx, ctx, settings)
+        _refuse_taken_name(tx, ctx, settings.name, except_id=connection_id)
+        if moved or other_auth or client_id != connection.oauth_client_id:
+            if grant_rows.delete_of_connection(tx, ctx.workspace_id, connection_id):
+                events.record(tx, ctx, connection_id, "base_url_changed")
+            values["detail"] = None
+        rows.update(tx, ctx.workspace_id, connection_id, values)
+        if paused != connection.paused:
+            events.record(tx, ctx, connection_id, "paused" if paused else "resumed")
+
+    await ctx.database.run(write)
+    return await get(ctx, connection_id)
+
+
+async def delete(ctx: Context, connection_id: str) -> None:
+    """Delete it with its grants and tables. Revoke first (`disconnect`) if the end system should forget us too."""
+    ctx.require("connections:write")
+    _require_ownership(ctx, await get(ctx, connection_id))
+    await ctx.database.run(rows.delete, ctx.workspace_id, connection_id)
+
+
+async def credential(ctx: Context, connection: Connection) -> str | None:
+    """The credential given by hand, opened for use."""
+    sealed = await ctx.database.read(rows.sealed_secret, ctx.workspace_id, connection.id)
+    if sealed is None:
+        return None
+    secret = ctx.keyring.open(sealed, ad=_secret_ad(ctx, connection.id))
+    redaction.remember(secret)
+    return secret
+
+
+def may_see(ctx: Context, connection: Connection) -> bool:
+    """Its owner, everybody it is shared with, and Workspace Admins (who see that it exists, not its data)."""
+    return connection.settings.access != "only_me" or connection.owner_id == ctx.actor.account_id or ctx.actor.is_admin
+
+
+def require_use(ctx: Context, connection: Connection) -> None:
+    """Raise unless the actor may read through it: nobody uses a sign-in that was not shared with them."""
+    ctx.require("connections:use")
+    if connection.settings.access == "only_me" and connection.owner_id != ctx.actor.account_id:
+        raise Forbidden(f"{connection.name} is for {connection.owner_name} alone. Ask them to share it.")
+    if connection.paused:
+        raise Conflict(f"{connection.name} is paused. Resume it first.", reason="paused")
+
+
+def grant_holder(ctx: Context, connection: Connection) -> str | None:
+    """Whose grant counts for the actor: their own where everyone signs in, else the connection's one grant."""
+    return ctx.actor.account_id if connection.settings.access == "own_account" else None
+
+
+def host_listed(connection: Connection, client: OAuthClient) -> bool:
+    """Whether the OAuth client names the base URL's host (or `*.parent`) among the hosts its tokens may go to."""
+    host = (urlsplit(connection.settings.base_url).hostname or "").lower()
+    for pattern in client.settings.advanced.allowed_hosts:
+        if pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[2:]:
+            return True
+        if host == pattern.lower():
+            return True
+    return False
+
+
+def _fetch(tx: Tx, ctx: Context, connection_id: str) -> Connection:
+    connection = rows.get(tx, ctx.workspace_id, connection_id)
+    if connection is None or not may_see(ctx, connection):
+        raise NotFound(_GONE)
+    grant = grant_rows.of_connection(tx, ctx.workspace_id, connection_id, grant_holder(ctx, connection))
+    return _with_health(ctx, connection, grant, table_rows.counts_by_connection(tx, ctx.workspace_id))
+
+
+def _with_health(
+    ctx: Context, connection: Connection, grant: Grant | None, counts: Mapping[str, tuple[int, float | None]]
+) -> Connection:
+    tables, last_data_at = counts.get(connection.id, (0, None))
+    known = replace(connection, tables=tables, last_data_at=last_data_at)
+    if connection.settings.auth.type != "oauth2":
+        return replace(known, status="paused" if connection.paused else "healthy", status_detail=None)
+    health = grants.health_of(grant, now=ctx.clock())
+    if connection.paused:
+        known = replace(known, status="paused", status_detail=None)
+    else:
+        detail = health.detail if grant is not None else connection.status_detail
+        known = replace(known, status=health.status, status_detail=detail, status_since=health.since)
+    if grant is None:
+        return known
+    return replace(
+        known,
+        account=grant.account,
+        scopes_requested=grant.scopes_requested,
+        scopes_granted=grant.scopes_granted,
+        access_token_expires_at=grant.access_expires_at,
+        refresh_token_expires_at=grant.refresh_expires_at,
+        has_refresh_token=grant.refresh_sealed is not None,
+        generation=grant.generation,
+    )
+
+
+def _check_base_url(ctx: Context, settings: ConnectionSettings) -> None:
+    try:
+        check_literal(settings.base_url, ctx.egress.allowed)
+    except UpstreamError as error:
+        raise Invalid(error.message, at="base_url", message_code=error.message_code) from None
+
+
+def _check_client(tx: Tx, ctx: Context, settings: ConnectionSettings) -> str | None:
+    client_id = getattr(settings.auth, "oauth_client_id", None)
+    if settings.auth.type != "oauth2":
+        return None
+    client = client_rows.get(tx, ctx.workspace_id, client_id) if client_id else None
+    if client is None:
+        raise Invalid("Choose a client.", at="auth.oauth_client_id")
+    if settings.access != "only_me" and not ctx.actor.is_admin:
+        probe = Connection("", "", "", "", settings, None, None, False, 0, 0)
+        if not host_listed(probe, client):
+            host = urlsplit(settings.base_url).hostname
+            raise Invalid(
+                f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it, "
+                "or choose Only me.",
+                at="base_url",
+            )
+    return client.id
+
+
+def _refuse_taken_name(tx: Tx, ctx: Context, name: str, *, except_id: str | None = None) -> None:
+    if rows.name_taken(tx, ctx.workspace_id, name, except_id=except_id):
+        raise Conflict(f"{name} is taken.", at="name")
+
+
+def _require_ownership(ctx: Context, connection: Connection) -> None:
+    if connection.owner_id != ctx.actor.account_id and not ctx.actor.is_admin:
+        raise Forbidden(f"Only {connection.owner_name} or a Workspace Admin can change {connection.name}.")
+
+
+def _secret_ad(ctx: Context, connection_id: str) -> AssociatedData:
+    return AssociatedData(ctx.workspace_id, "connections", connection_id, "secret")
+
+
+def _seal(ctx: Context, connection_id: str, secret: str | None) -> bytes | None:
+    redaction.remember(secret)
+    return None if secret is None else ctx.keyring.seal(secret, ad=_secret_ad(ctx, connection_id))

@@ -1,0 +1,177 @@
+"""Grants: a token set sealed into one row, opened for use, and what its state means for a connection's health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from keyturn import redaction
+from keyturn.encryption import AssociatedData
+from keyturn.model.connections import Status
+from keyturn.model.grants import Grant, margins
+from keyturn.model.ids import new_id
+from keyturn.oauth.tokens import TokenSet
+from keyturn.services.context import Context
+from keyturn.services.oauth_clients import Registration
+from keyturn.storage import grants as rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
+
+ENDS_SOON_SECONDS = 7 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a connection's grant says about it, for one status table in UI, API and command line."""
+
+    status: Status
+    detail: str | None
+    since: float | None
+
+
+def sealed_values(
+    ctx: Context,
+    registration: Registration,
+    tokens: TokenSet,
+    *,
+    grant_id: str,
+    generation: int,
+    requested_at: float,
+    before: Grant | None = None,
+    before_refresh_token: str | None = None,
+) -> dict[str, Any]:
+    """The columns of a new generation. A refresh token that was not repeated stays (RFC 6749 §6), sealed anew.
+
+    `requested_at`: epoch seconds just before the token request was sent; lives count from there.
+    """
+    settings = registration.client.settings
+    life = tokens.expires_in_seconds
+    windows = margins(
+        grant_id=grant_id,
+        generation=generation,
+        requested_at=requested_at,
+        life_seconds=settings.access_token_expires_in / 1000 if life is None else life,
+    )
+    refresh_token = tokens.refresh_token or before_refresh_token
+    redaction.remember(tokens.access_token, refresh_token)
+    refresh_expires_at = before.refresh_expires_at if before is not None else None
+    if tokens.refresh_token:
+        refresh_life = tokens.refresh_token_expires_in_seconds
+        if refresh_life is None and settings.refresh_token_expires_in:
+            refresh_life = settings.refresh_token_expires_in / 1000
+        refresh_expires_at = None if refresh_life is None else requested_at + refresh_life
+    return {
+        "state": "active",
+        "reason": None,
+        "generation": generation,
+        "access_sealed": ctx.keyring.seal(
+            tokens.access_token, ad=_ad(ctx, grant_id, "access_sealed", generation)
+        ),
+        "refresh_sealed": refresh_token
+        and ctx.keyring.seal(refresh_token, ad=_ad(ctx, grant_id, "refresh_sealed", generation)),
+        "token_type": tokens.token_type,
+        "access_expires_at": windows.expires_at,
+        "hard_at": windows.hard_at,
+        "refresh_after": windows.refresh_after if refresh_token else None,
+        "refresh_expires_at": refresh_expires_at if refresh_token else None,
+        "attempts": 0,
+        "next_attempt_at": None,
+        "last_error_class": None,
+        "last_error_code": None,
+        "last_ok_at": ctx.clock(),
+        "changed_at": ctx.clock(),
+    }
+
+
+def store_new(
+    tx: Tx,
+    ctx: Context,
+    registration: Registration,
+    tokens: TokenSet,
+    *,
+    connection_id: str,
+    account_id: str | None,
+    requested_at: float,
+    scopes_requested: Sequence[str],
+    account: str | None,
+) -> None:
+    """The token set of a fresh sign-in, generation 1, in place of any grant that was there."""
+    grant_id = new_id("gr")
+    before = rows.of_connection(tx, ctx.workspace_id, connection_id, account_id)
+    generation = 1 if before is None else before.generation + 1
+    values = sealed_values(
+        ctx, registration, tokens, grant_id=grant_id, generation=generation, requested_at=requested_at
+    )
+    rows.insert(
+        tx,
+        ctx.workspace_id,
+        {
+            **values,
+            "id": grant_id,
+            "connection_id": connection_id,
+            "account_id": account_id,
+            "scopes_requested": list(scopes_requested),
+            "scopes_granted": None if tokens.scopes is None else list(tokens.scopes),
+            "account": account,
+            "client_version": registration.client.version,
+            "token_origin": registration.token_origin,
+        },
+    )
+
+
+def access_token(ctx: Context, grant: Grant) -> str:
+    """The access token, opened just before use."""
+    ad = _ad(ctx, grant.id, "access_sealed", grant.generation)
+    token = ctx.keyring.open(grant.access_sealed, ad=ad)
+    redaction.remember(token)
+    return token
+
+
+def refresh_token(ctx: Context, grant: Grant) -> str | None:
+    """The refresh token, opened just before use; None if the server gave none."""
+    if grant.refresh_sealed is None:
+        return None
+    ad = _ad(ctx, grant.id, "refresh_sealed", grant.generation)
+    token = ctx.keyring.open(grant.refresh_sealed, ad=ad)
+    redaction.remember(token)
+    return token
+
+
+def health_of(grant: Grant | None, *, now: float) -> Health:
+    """One table of states: the last real outcome, never "was set up once"."""
+    if grant is None:
+        return Health("not_connected", None, None)
+    if grant.state in {"reconnect_needed", "revoked"}:
+        return Health("reconnect_needed", grant.reason, grant.changed_at)
+    if grant.state == "suspended":
+        return Health("needs_attention", grant.reason or "client_refused", grant.changed_at)
+    ended = grant.access_expires_at is not None and now >= grant.access_expires_at
+    if grant.refresh_sealed is None and ended:
+        return Health("reconnect_needed", "no_refresh_token", grant.access_expires_at)
+    if grant.refresh_expires_at is not None and now >= grant.refresh_expires_at and ended:
+        return Health("reconnect_needed", "refresh_token_expired", grant.refresh_expires_at)
+    if grant.next_attempt_at is not None and grant.last_error_class is not None:
+        return Health("retrying", grant.last_error_class, grant.changed_at)
+    if grant.refresh_sealed is None:
+        return Health("needs_attention", "no_refresh_token", grant.changed_at)
+    if missing_scopes(grant):
+        return Health("needs_attention", "scopes_missing", grant.changed_at)
+    if grant.refresh_expires_at is not None and grant.refresh_expires_at - now < ENDS_SOON_SECONDS:
+        return Health("needs_attention", "ends_soon", grant.changed_at)
+    return Health("healthy", None, grant.changed_at)
+
+
+def missing_scopes(grant: Grant) -> tuple[str, ...]:
+    """Scopes that were asked for and not granted; an answer without scopes means all were (RFC 6749 §5.1)."""
+    if grant.scopes_granted is None:
+        return ()
+    granted = {scope.lower() for scope in grant.scopes_granted}
+    # Servers often leave these two out of the list although they did what they ask for.
+    silent = {"offline_access", "openid"}
+    return tuple(s for s in grant.scopes_requested if s.lower() not in granted and s.lower() not in silent)
+
+
+def _ad(ctx: Context, grant_id: str, column: str, generation: int) -> AssociatedData:
+    return AssociatedData(ctx.workspace_id, "grants", grant_id, column, generation)

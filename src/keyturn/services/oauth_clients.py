@@ -1,0 +1,331 @@
+"""OAuth 2.0 clients: register, change, replace the secret, delete. Only Workspace Admins; the secret is write-only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from keyturn import redaction
+from keyturn.egress import check_literal
+from keyturn.encryption import AssociatedData
+from keyturn.errors import Conflict, Invalid, NotFound, Problem, UpstreamError
+from keyturn.model.ids import new_id, slug_candidates
+from keyturn.model.oauth_clients import NewOAuthClient, NewSecret, OAuthClient, OAuthClientSettings
+from keyturn.model.validation import merged, parse
+from keyturn.oauth.client_auth import ClientCredentials, Method, methods_to_try
+from keyturn.oauth.server import AuthorizationServer
+from keyturn.services import events
+from keyturn.services.context import Context
+from keyturn.storage import connections as connection_rows
+from keyturn.storage import grants as grant_rows
+from keyturn.storage import oauth_clients as rows
+from keyturn.wire import origin_of
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """An OAuth client opened for use: its authorization server and its secret (never in `repr`)."""
+
+    client: OAuthClient
+    server: AuthorizationServer
+    secret: str | None
+
+    def credentials(self) -> tuple[ClientCredentials, ...]:
+        """How to authenticate, in the order to try: what worked before comes first and alone."""
+        advanced = self.client.settings.advanced
+        remembered = self.client.token_auth
+        methods: tuple[Method, ...] = methods_to_try(
+            advanced.token.auth, self.server.token_endpoint_auth_methods, remembered
+        )
+        return tuple(
+            ClientCredentials(
+                client_id=self.client.settings.client_id,
+                client_secret=None if method == "none" else self.secret,
+                method=method,
+                basic_encoding=advanced.token.basic_encoding,
+            )
+            for method in methods
+        )
+
+    def __repr__(self) -> str:
+        return f"Registration({self.client.id})"
+
+    @property
+    def token_origin(self) -> str:
+        """Where tokens of this registration may be sent back to."""
+        return origin_of(self.client.settings.token_url)
+
+
+async def create(ctx: Context, raw: Mapping[str, Any]) -> OAuthClient:
+    """Register an OAuth 2.0 client; uses no network. Raises `Invalid`, `Conflict` (name, redirect URI), `Forbidden`."""
+    ctx.require("clients:write")
+    new = parse(NewOAuthClient, raw)
+    settings = new.settings()
+    check_hosts(ctx, settings)
+    redaction.remember(new.client_secret)
+    client_id = new_id("oc")
+    now = ctx.clock()
+    values = {
+        "id": client_id,
+        "name_key": settings.name.casefold(),
+        "settings": settings.model_dump(mode="json"),
+        "secret_sealed": _seal(ctx, client_id, new.client_secret),
+        "secret_saved_at": now if new.client_secret else None,
+        "version": 1,
+        "created_by": ctx.actor.account_id,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+    def write(tx: Tx) -> None:
+        _refuse_taken_name(tx, ctx, settings.name)
+        slug = _free_slug(tx, settings.name)
+        promised = _redirect_uri(ctx, slug, shared=settings.advanced.callback.shared)
+        if new.redirect_uri is not None and new.redirect_uri != promised:
+            raise Conflict(
+                f"That Redirect URI was taken meanwhile. Paste this one instead: {promised}",
+                at="redirect_uri",
+                redirect_uri=promised,
+            )
+        rows.insert(tx, ctx.workspace_id, {**values, "slug": slug})
+        events.record(tx, ctx, client_id, "created")
+
+    await ctx.database.run(write)
+    return await get(ctx, client_id)
+
+
+async def list_(ctx: Context) -> list[OAuthClient]:
+    """The workspace's OAuth clients by name, with counts of their connections."""
+    return await ctx.database.read(_all, ctx)
+
+
+async def get(ctx: Context, client_id: str) -> OAuthClient:
+    """One OAuth client. Raises `NotFound`."""
+    found = await ctx.database.read(_one, ctx, client_id)
+    if found is None:
+        raise NotFound("There is no such OAuth 2.0 client in this workspace.")
+    return found
+
+
+async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAuthClient:
+    """JSON merge patch. A changed URL clears the secret (R7): give the new one in `client_secret`, or replace it later.
+
+    A changed client id, URL or secret raises the version; grants made at another token host need a new sign-in (F14).
+    """
+    ctx.require("clients:write")
+    client = await get(ctx, client_id)
+    patch = dict(patch) if isinstance(patch, Mapping) else patch
+    secret = patch.pop("client_secret", None) if isinstance(patch, dict) else None
+    if secret is not None:
+        secret = parse(NewSecret, {"client_secret": secret}).client_secret
+        redaction.remember(secret)
+    settings = merged(OAuthClientSettings, client.settings, patch)
+    check_hosts(ctx, settings)
+    if settings.advanced.callback.shared != client.settings.advanced.callback.shared:
+        raise Invalid("The Redirect URI is fixed at creation. Register another client.", at="advanced.callback.shared")
+    moved = _urls(settings) != _urls(client.settings)
+    now = ctx.clock()
+    values: dict[str, Any] = {
+        "settings": settings.model_dump(mode="json"),
+        "name_key": settings.name.casefold(),
+        "updated_at": now,
+    }
+    if moved or settings.client_id != client.settings.client_id:
+        values |= {"version": client.version + 1, "token_auth": None}
+    if moved or secret is not None:
+        values |= {"secret_sealed": _seal(ctx, client_id, secret), "secret_saved_at": now if secret else None}
+
+    def write(tx: Tx) -> None:
+        _refuse_taken_name(tx, ctx, settings.name, except_id=client_id)
+        if not rows.update(tx, ctx.workspace_id, client_id, values):
+            raise NotFound("There is no such OAuth 2.0 client in this workspace.")
+        changed = sorted(name for name in type(settings).model_fields if _differs(name, settings, client.settings))
+        events.record(tx, ctx, client_id, "settings_changed", fields=", ".join(changed) or "nothing")
+        if moved and secret is None and client.has_secret:
+            events.record(tx, ctx, client_id, "secret_cleared")
+        elif secret is not None:
+            _resume(tx, ctx, client_id)
+
+    await ctx.database.run(write)
+    return await get(ctx, client_id)
+
+
+async def replace_secret(ctx: Context, client_id: str, raw: Mapping[str, Any]) -> OAuthClient:
+    """Store a new secret; connections that were suspended because the client was refused resume by themselves."""
+    ctx.require("clients:write")
+    secret = parse(NewSecret, raw).client_secret
+    redaction.remember(secret)
+    await get(ctx, client_id)
+    values = {
+        "secret_sealed": _seal(ctx, client_id, secret),
+        "secret_saved_at": ctx.clock(),
+        "updated_at": ctx.clock(),
+        "token_auth": None,
+    }
+
+    def write(tx: Tx) -> None:
+        rows.update(tx, ctx.workspace_id, client_id, values)
+        _resume(tx, ctx, client_id)
+
+    await ctx.database.run(write)
+    return await get(ctx, client_id)
+
+
+async def dependents(ctx: Context, client_id: str) -> list[dict[str, str]]:
+    """The connections that would stop if it were deleted: id and name each."""
+    found = await ctx.database.read(connection_rows.all_of, ctx.workspace_id, oauth_client_id=client_id)
+    return [{"id": connection.id, "name": connection.name} for connection in found]
+
+
+async def delete(ctx: Context, client_id: str, *, force: bool = False) -> None:
+    """Delete it. In use: `Conflict` naming the dependents, or with `force` one transaction takes their grants along."""
+    ctx.require("clients:write")
+    client = await get(ctx, client_id)
+
+    def write(tx: Tx) -> None:
+        users = connection_rows.all_of(tx, ctx.workspace_id, oauth_client_id=client_id)
+        if users and not force:
+            raise Conflict(
+                f"{_count(len(users))} {'uses' if len(users) == 1 else 'use'} {client.name} and will stop.",
+                dependents=[{"id": user.id, "name": user.name} for user in users],
+            )
+        for user in users:
+            grant_rows.delete_of_connection(tx, ctx.workspace_id, user.id)
+            events.record(tx, ctx, user.id, "disconnected", sentence=f"{client.name} was deleted.")
+        connection_rows.detach_from_client(tx, ctx.workspace_id, client_id)
+        rows.delete(tx, ctx.workspace_id, client_id)
+
+    await ctx.database.run(write)
+
+
+async def redirect_uri(ctx: Context, name: str) -> str:
+    """The redirect URI a client of that name would get if it were created now."""
+    slug = await ctx.database.read(_free_slug, name)
+    return _redirect_uri(ctx, slug)
+
+
+async def registration(ctx: Context, client_id: str) -> Registration:
+    """Open one for use. Raises `NotFound`, or `Conflict` when its secret is missing."""
+
+    def fetch(tx: Tx) -> tuple[OAuthClient | None, bytes | None]:
+        return _one(tx, ctx, client_id), rows.sealed_secret(tx, ctx.workspace_id, client_id)
+
+    client, sealed = await ctx.database.read(fetch)
+    if client is None:
+        raise NotFound("There is no such OAuth 2.0 client in this workspace.")
+    secret = None if sealed is None else ctx.keyring.open(sealed, ad=_secret_ad(ctx, client_id))
+    redaction.remember(secret)
+    if secret is None and client.settings.advanced.token.auth != "none":
+        raise Conflict(
+            f"{client.name} has no Client Secret since its URL changed. A Workspace Admin should replace the secret.",
+            message_code="E-CLIENT",
+        )
+    return Registration(client, server_of(client.settings), secret)
+
+
+async def remember_token_auth(ctx: Context, client_id: str, method: str) -> None:
+    """The style of client authentication that worked: it is used alone from now on."""
+    await ctx.database.run(rows.update, ctx.workspace_id, client_id, {"token_auth": method})
+
+
+def server_of(settings: OAuthClientSettings) -> AuthorizationServer:
+    """The authorization server as these settings describe it."""
+    return AuthorizationServer(
+        authorization_url=settings.authorization_url,
+        token_url=settings.token_url,
+        revocation_url=settings.advanced.revocation_url,
+        issuer=settings.advanced.issuer,
+    )
+
+
+def check_hosts(ctx: Context, settings: OAuthClientSettings) -> None:
+    """Literal private addresses and plain http are refused here; names are checked when we connect."""
+    problems = []
+    for at, url in _urls(settings).items():
+        if not url or at == "authorization_url":
+            continue
+        try:
+            check_literal(url, ctx.egress.allowed)
+        except UpstreamError as error:
+            problems.append(Problem(at, error.message))
+    if problems:
+        raise Invalid(problems=tuple(problems), message_code="E-BLOCKED")
+
+
+def _urls(settings: OAuthClientSettings) -> dict[str, str | None]:
+    return {
+        "authorization_url": settings.authorization_url,
+        "token_url": settings.token_url,
+        "advanced.refresh.url": settings.advanced.refresh.url,
+        "advanced.revocation_url": settings.advanced.revocation_url,
+    }
+
+
+def _differs(name: str, new: OAuthClientSettings, old: OAuthClientSettings) -> bool:
+    return getattr(new, name) != getattr(old, name)
+
+
+def _secret_ad(ctx: Context, client_id: str) -> AssociatedData:
+    return AssociatedData(ctx.workspace_id, "oauth_clients", client_id, "secret")
+
+
+def _seal(ctx: Context, client_id: str, secret: str | None) -> bytes | None:
+    return None if secret is None else ctx.keyring.seal(secret, ad=_secret_ad(ctx, client_id))
+
+
+def _refuse_taken_name(tx: Tx, ctx: Context, name: str, *, except_id: str | None = None) -> None:
+    if rows.name_taken(tx, ctx.workspace_id, name.casefold(), except_id=except_id):
+        raise Conflict(f"Another client is called {name}. Choose a different name.", at="name")
+
+
+def _free_slug(tx: Tx, name: str) -> str:
+    for slug in slug_candidates(name):
+        if not rows.slug_taken_anywhere(tx, slug):
+            return slug
+    raise Conflict("Too many clients have this name. Choose a different name.", at="name")
+
+
+def _redirect_uri(ctx: Context, slug: str, *, shared: bool = False) -> str:
+    return f"{ctx.deployment.public_url}/oauth2/callback" + ("" if shared else f"/{slug}")
+
+
+def _resume(tx: Tx, ctx: Context, client_id: str) -> None:
+    events.record(tx, ctx, client_id, "secret_replaced")
+    users = connection_rows.all_of(tx, ctx.workspace_id, oauth_client_id=client_id)
+    grant_rows.resume_of_client(tx, ctx.workspace_id, [user.id for user in users])
+
+
+def _one(tx: Tx, ctx: Context, client_id: str) -> OAuthClient | None:
+    client = rows.get(tx, ctx.workspace_id, client_id)
+    return None if client is None else _with_counts(tx, ctx, [client])[0]
+
+
+def _all(tx: Tx, ctx: Context) -> list[OAuthClient]:
+    return _with_counts(tx, ctx, rows.all_of(tx, ctx.workspace_id))
+
+
+def _with_counts(tx: Tx, ctx: Context, clients: list[OAuthClient]) -> list[OAuthClient]:
+    bad = {grant.connection_id for grant in grant_rows.all_of(tx, ctx.workspace_id) if grant.state != "active"}
+    signed_in = {grant.connection_id for grant in grant_rows.all_of(tx, ctx.workspace_id)}
+    users = connection_rows.all_of(tx, ctx.workspace_id)
+    result = []
+    for client in clients:
+        mine = [user.id for user in users if user.oauth_client_id == client.id]
+        result.append(
+            replace(
+                client,
+                redirect_uri=_redirect_uri(ctx, client.slug, shared=client.settings.advanced.callback.shared),
+                connections_total=len(mine),
+                connections_broken=sum(user in bad for user in mine),
+                connections_healthy=sum(user in signed_in and user not in bad for user in mine),
+            )
+        )
+    return result
+
+
+def _count(number: int) -> str:
+    return f"{number} connection" + ("" if number == 1 else "s")

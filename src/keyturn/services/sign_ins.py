@@ -1,0 +1,214 @@
+"""The callback: take the state once, check who answers, exchange the code, store the grant, and say how it ended."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from keyturn import redaction
+from keyturn.errors import Invalid, KeyturnError, ReconnectNeeded, UpstreamError
+from keyturn.model.connections import Connection
+from keyturn.model.messages import say
+from keyturn.oauth.authorization import CallbackAnswer, check_iss, parse_callback
+from keyturn.oauth.errors import OAuthError
+from keyturn.oauth.grants import authorization_code_request
+from keyturn.oauth.tokens import TokenSet, identity_of, process_token_response
+from keyturn.services import authorizations, events, grants, oauth_clients, refreshes
+from keyturn.services.context import Context
+from keyturn.services.oauth_clients import Registration
+from keyturn.storage import authorizations as rows
+from keyturn.storage import connections as connection_rows
+from keyturn.storage import grants as grant_rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a sign-in ended, for its small page. `technical` is the end system's own words, cleaned."""
+
+    ok: bool
+    sentence: str
+    message_code: str | None
+    account: str | None
+    connection_id: str | None
+    connection_name: str | None
+    technical: str | None = None
+
+
+async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str, str]], *, browser: str | None) -> str:
+    """Handle the end system's answer at `/oauth2/callback/{slug}`; answers the opaque id of the result page.
+
+    Raises `Invalid` (E-STATE) without a state of ours, in another browser, at another client's address, or late:
+    then no token request leaves and a waiting attempt is not spoilt (RFC 6749 §10.12, RFC 9700 §4.4, §4.7).
+    """
+    state = next((value for name, value in params if name == "state"), None)
+    row = None if not state else await scene.database.read(rows.peek_anywhere, authorizations.hash_of(state))
+    if row is None or browser is None or row["browser_hash"] != authorizations.hash_of(browser):
+        raise _state_error()
+    here = f"{scene.deployment.public_url}/oauth2/callback" + (f"/{slug}" if slug else "")
+    if row["redirect_uri"] != here or scene.clock() >= row["expires_at"]:
+        raise _state_error()
+    row = await scene.database.run(rows.take_anywhere, authorizations.hash_of(state or ""))
+    if row is None:
+        raise _state_error()
+    done = secrets.token_urlsafe(24)
+    await scene.database.run(rows.set_done_hash, row["workspace_id"], row["id"], authorizations.hash_of(done))
+    ctx, _ = await authorizations.starter(scene, row)
+    connection = await ctx.database.read(connection_rows.get, ctx.workspace_id, row["connection_id"])
+    if connection is None:
+        raise _state_error()
+    try:
+        registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
+        answer = parse_callback(params, registration.client.settings.advanced)
+        account = await _exchange_and_store(ctx, row, connection, registration, answer)
+    except (KeyturnError, OAuthError) as error:
+        await _fail(ctx, row, connection, error)
+    else:
+        await _succeed(ctx, row, account)
+    return done
+
+
+async def outcome(scene: Context, done: str) -> Outcome:
+    """How the attempt behind a result page ended. Raises `Invalid` (E-STATE) when it is unknown."""
+    row = await scene.database.read(rows.by_done_anywhere, authorizations.hash_of(done))
+    if row is None or row["outcome"] is None:
+        raise _state_error()
+    connection = await scene.database.read(connection_rows.get, row["workspace_id"], row["connection_id"])
+    name = None if connection is None else connection.name
+    found = row["outcome"]
+    if row["status"] == "completed":
+        account = found.get("account")
+        sentence = f"Connected as {account}." if account else "Connected."
+        return Outcome(True, sentence, None, account, row["connection_id"], name)
+    error = found["error"]
+    return Outcome(
+        False, error["message"], error.get("message_code"), None, row["connection_id"], name, error.get("technical")
+    )
+
+
+async def _exchange_and_store(
+    ctx: Context, row: dict[str, Any], connection: Connection, registration: Registration, answer: CallbackAnswer
+) -> str | None:
+    if registration.client.version != row["client_version"]:
+        raise Invalid(f"{registration.client.name} was changed while you signed in. Start again.")
+    check_iss(answer, registration.server)
+    if answer.error is not None:
+        raise OAuthError(answer.error, answer.error_description, where="authorization")
+    if answer.code is None:
+        raise OAuthError("no_code", "The answer has neither a code nor an error.", where="authorization")
+    redaction.remember(answer.code)
+    verifier = None
+    if row["verifier_sealed"] is not None:
+        verifier = ctx.keyring.open(row["verifier_sealed"], ad=authorizations.sealed_ad(row, "verifier_sealed"))
+    if registration.client.settings.advanced.authorize.pkce == "off":
+        verifier = None
+    requested_at = ctx.clock()
+    tokens = await _exchange(ctx, registration, answer.code, row["redirect_uri"], verifier)
+    account = identity_of(
+        tokens,
+        issuer=registration.server.issuer,
+        client_id=registration.client.settings.client_id,
+        nonce=row["nonce_sealed"] and ctx.keyring.open(row["nonce_sealed"], ad=authorizations.sealed_ad(row, "nonce_sealed")),
+        now=ctx.clock(),
+    )
+    holder = row["account_id"] if connection.settings.access == "own_account" else None
+
+    def write(tx: Tx) -> None:
+        before = grant_rows.of_connection(tx, ctx.workspace_id, connection.id, holder)
+        grants.store_new(
+            tx,
+            ctx,
+            registration,
+            tokens,
+            connection_id=connection.id,
+            account_id=holder,
+            requested_at=requested_at,
+            scopes_requested=row["scopes"],
+            account=account,
+        )
+        connection_rows.update(tx, ctx.workspace_id, connection.id, {"detail": None})
+        events.record(tx, ctx, connection.id, "connected" if before is None else "reconnected", account=account)
+
+    await ctx.database.run(write)
+    return account
+
+
+async def _exchange(
+    ctx: Context, registration: Registration, code: str, redirect_uri: str, verifier: str | None
+) -> TokenSet:
+    """Code for tokens. With `detect`, a refused style is followed by one try of the other (the code is not used up)."""
+    tries = registration.credentials()
+    for index, credentials in enumerate(tries):
+        request = authorization_code_request(
+            registration.server,
+            credentials,
+            code=code,
+            redirect_uri=redirect_uri,
+            code_verifier=verifier,
+            advanced=registration.client.settings.advanced,
+        )
+        response = await ctx.egress.send(
+            request, timeout_seconds=refreshes.DEADLINE_SECONDS, max_bytes=refreshes.TOKEN_RESPONSE_MAX_BYTES
+        )
+        try:
+            tokens = process_token_response(response, registration.client.settings.advanced, now=ctx.clock())
+        except OAuthError as error:
+            refused = error.error == "invalid_client" or error.status == 401
+            if refused and index + 1 < len(tries):
+                continue
+            raise
+        if registration.client.token_auth != credentials.method:
+            await oauth_clients.remember_token_auth(ctx, registration.client.id, credentials.method)
+        return tokens
+    raise UpstreamError("No way of client authentication is left to try.")
+
+
+async def _succeed(ctx: Context, row: dict[str, Any], account: str | None) -> None:
+    await ctx.database.run(rows.finish, ctx.workspace_id, row["id"], "completed", {"account": account})
+
+
+async def _fail(ctx: Context, row: dict[str, Any], connection: Connection, error: KeyturnError | OAuthError) -> None:
+    """Write the sentence of a failure; a connection that was signed in stays as it was."""
+    system = connection.oauth_client_name or connection.name
+    technical = redaction.text(error, limit=300)
+    if isinstance(error, OAuthError) and error.where == "authorization":
+        ours = _authorization_error(error, system)
+    else:
+        ours = refreshes.as_error(error, system) if isinstance(error, OAuthError | UpstreamError) else error
+    if not isinstance(ours, ReconnectNeeded):
+        log.info("sign_in_failed", connection=connection.id, code=ours.message_code or ours.code)
+    problem = {
+        "code": ours.code,
+        "message_code": ours.message_code,
+        "message": redaction.text(ours.message, limit=500),
+        "technical": technical,
+    }
+
+    def write(tx: Tx) -> None:
+        rows.finish(tx, ctx.workspace_id, row["id"], "failed", {"error": problem})
+        events.record(tx, ctx, connection.id, "sign_in_failed", sentence=ours.message)
+
+    await ctx.database.run(write)
+
+
+def _authorization_error(error: OAuthError, system: str) -> KeyturnError:
+    if error.error == "access_denied":
+        return Invalid(say("E-DENIED"), message_code="E-DENIED")
+    return UpstreamError(
+        f"{system} did not let the sign-in through ({redaction.text(error, limit=200)}). Check the OAuth 2.0 client, "
+        "then try again.",
+        message_code="E-TOKEN",
+    )
+
+
+def _state_error() -> Invalid:
+    return Invalid(say("E-STATE"), message_code="E-STATE")
+

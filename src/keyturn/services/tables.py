@@ -1,0 +1,311 @@
+"""Tables: create, detect, preview, and read page by page into typed batches that end with a completeness stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from keyturn.columns.build import to_json_rows
+from keyturn.columns.schema import Schema, infer
+from keyturn.columns.types import parse_type
+from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Problem
+from keyturn.model.connections import Connection
+from keyturn.model.ids import new_id
+from keyturn.model.tables import Table, TableColumn, TableSettings
+from keyturn.model.validation import merged, parse
+from keyturn.rest.detect import detect as detect_endpoint
+from keyturn.rest.paginators import Pagination
+from keyturn.rest.reader import Endpoint, Reader
+from keyturn.services import calls, connections
+from keyturn.services.context import Context
+from keyturn.storage import tables as rows
+from keyturn.wire import Headers, Request, Response, with_query
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
+
+PREVIEW_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What was found at an endpoint: completed settings, the evidence for each, and a typed sample."""
+
+    settings: TableSettings
+    evidence: tuple[dict[str, str], ...]
+    columns: tuple[TableColumn, ...]
+    rows: list[list[Any]]
+    reported_total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A sample of one page: typed columns, JSON-safe rows, and whether more is there. `read_at` is epoch seconds."""
+
+    columns: tuple[TableColumn, ...]
+    rows: list[list[Any]]
+    truncated: bool
+    reported_total: int | None
+    stop_reason: str
+    read_at: float
+    request: dict[str, Any]
+    response: dict[str, Any]
+
+
+async def create(ctx: Context, raw: Mapping[str, Any]) -> Table:
+    """Save a table; with `auto` paging or no rows path the endpoint is asked first and what was found is saved."""
+    ctx.require("connections:write")
+    settings = _parsed(raw)
+    connection = await connections.get(ctx, settings.connection_id)
+    evidence: tuple[dict[str, str], ...] = ()
+    columns: tuple[TableColumn, ...] | None = None
+    if settings.pagination.type == "auto":
+        found = await _detect(ctx, connection, settings)
+        settings, evidence, columns = found.settings, found.evidence, found.columns
+    table_id = new_id("tb")
+    now = ctx.clock()
+    values = {
+        "id": table_id,
+        "connection_id": connection.id,
+        "name": settings.name,
+        "settings": settings.model_dump(mode="json"),
+        "columns": None if columns is None else [asdict(column) for column in columns],
+        "evidence": list(evidence),
+        "created_at": now,
+        "updated_at": now,
+    }
+
+    def write(tx: Tx) -> None:
+        _refuse_taken_name(tx, ctx, connection.id, settings.name)
+        rows.insert(tx, ctx.workspace_id, values)
+
+    await ctx.database.run(write)
+    return await get(ctx, table_id)
+
+
+async def list_(ctx: Context, connection_id: str | None = None) -> list[Table]:
+    """The tables the actor may see, by full name."""
+    visible = {connection.id for connection in await connections.list_(ctx)}
+    found = await ctx.database.read(rows.all_of, ctx.workspace_id, connection_id)
+    return [table for table in found if table.settings.connection_id in visible]
+
+
+async def get(ctx: Context, table_id: str) -> Table:
+    """One table. Raises `NotFound`."""
+    table = await ctx.database.read(rows.get, ctx.workspace_id, table_id)
+    if table is None:
+        raise NotFound("There is no such table in this workspace.")
+    await connections.get(ctx, table.settings.connection_id)
+    return table
+
+
+async def get_by_name(ctx: Context, full_name: str) -> Table:
+    """The table called `connection.table`. Raises `NotFound`."""
+    connection_name, _, name = full_name.partition(".")
+    table = await ctx.database.read(rows.by_name, ctx.workspace_id, connection_name, name)
+    if table is None:
+        raise NotFound(f"There is no table called {full_name}.")
+    return await get(ctx, table.id)
+
+
+async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table:
+    """JSON merge patch. What decides where rows come from makes the learned schema start anew."""
+    ctx.require("connections:write")
+    table = await get(ctx, table_id)
+    settings = _checked(merged(TableSettings, table.settings, patch))
+    if settings.connection_id != table.settings.connection_id:
+        raise Invalid("A table stays on its connection. Create another one.", at="connection_id")
+    values: dict[str, Any] = {
+        "name": settings.name,
+        "settings": settings.model_dump(mode="json"),
+        "updated_at": ctx.clock(),
+    }
+    decisive = ("path", "query", "rows_path", "columns", "infer_types", "method", "body", "format")
+    if any(getattr(settings, field) != getattr(table.settings, field) for field in decisive):
+        values["columns"] = None
+
+    def write(tx: Tx) -> None:
+        _refuse_taken_name(tx, ctx, settings.connection_id, settings.name, except_id=table_id)
+        rows.update(tx, ctx.workspace_id, table_id, values)
+
+    await ctx.database.run(write)
+    return await get(ctx, table_id)
+
+
+async def delete(ctx: Context, table_id: str) -> None:
+    """Delete it with the history of its imports; finished files stay."""
+    ctx.require("connections:write")
+    await get(ctx, table_id)
+    await ctx.database.run(rows.delete, ctx.workspace_id, table_id)
+
+
+async def detect(ctx: Context, raw: Mapping[str, Any]) -> Detected:
+    """Ask the endpoint of a draft (only `connection_id` and `path` are needed) and say what was found, with proof."""
+    ctx.require("tables:read")
+    settings = _parsed({"name": "draft", **raw})
+    return await _detect(ctx, await connections.get(ctx, settings.connection_id), settings)
+
+
+async def preview(ctx: Context, table_id: str, *, limit: int = 100) -> Preview:
+    """The first page of a saved table, at most `limit` rows; never the whole."""
+    ctx.require("tables:read")
+    table = await get(ctx, table_id)
+    return await _preview(ctx, table.settings, limit)
+
+
+async def preview_draft(ctx: Context, raw: Mapping[str, Any], *, limit: int = 100) -> Preview:
+    """The first page of a draft."""
+    ctx.require("tables:read")
+    return await _preview(ctx, _parsed({"name": "draft", **raw}), limit)
+
+
+async def refresh_schema(ctx: Context, table_id: str) -> Table:
+    """Forget the learned schema and learn it from the endpoint again."""
+    ctx.require("tables:read")
+    table = await get(ctx, table_id)
+    connection = await connections.get(ctx, table.settings.connection_id)
+    found = await _detect(ctx, connection, table.settings)
+    await store_columns(ctx, table, found.columns)
+    return await get(ctx, table_id)
+
+
+async def store_columns(ctx: Context, table: Table, columns: tuple[TableColumn, ...]) -> None:
+    """What a read learned about the columns."""
+    values = {"columns": [asdict(column) for column in columns]}
+    await ctx.database.run(rows.update, ctx.workspace_id, table.id, values)
+
+
+def pins(settings: TableSettings) -> dict[str, str]:
+    """The pinned types by column."""
+    return {column.name: column.type for column in settings.columns}
+
+
+def as_columns(schema: Schema) -> tuple[TableColumn, ...]:
+    """A schema of `columns/` as the nouns that are stored and shown."""
+    return tuple(
+        TableColumn(name=c.name, type=c.type, source_path=c.source_path, nullable=c.nullable, note=c.note)
+        for c in schema.columns
+    )
+
+
+def reader_of(
+    ctx: Context, connection: Connection, settings: TableSettings, *, max_rows: int | None = None, on_wait: Any = None
+) -> Reader:
+    """A reader of the endpoint whose every page asks for a fresh token."""
+    endpoint = Endpoint(
+        request=request_of(connection, settings),
+        rows_path=settings.rows_path,
+        pagination=settings.pagination,
+        format=settings.format,
+        total_path=settings.total_path,
+    )
+
+    async def send(request: Request) -> Response:
+        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
+
+    return Reader(endpoint, send, max_rows=max_rows, on_wait=on_wait, system=system_of(connection))
+
+
+def request_of(connection: Connection, settings: TableSettings) -> Request:
+    """The first request of a table, its credential not yet in it."""
+    url = calls.url_under(connection, settings.path)
+    if settings.query:
+        url = with_query(url, settings.query)
+    headers = Headers.of({"Accept": "application/json", **settings.headers})
+    if settings.method == "GET":
+        return Request("GET", url, headers)
+    body = orjson.dumps(settings.body if settings.body is not None else {})
+    return Request("POST", url, headers.with_("Content-Type", "application/json"), body)
+
+
+def system_of(connection: Connection) -> str:
+    """The end system's name in sentences."""
+    return connection.oauth_client_name or connection.name
+
+
+async def _detect(ctx: Context, connection: Connection, settings: TableSettings) -> Detected:
+    connections.require_use(ctx, connection)
+
+    async def send(request: Request) -> Response:
+        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
+
+    found = await detect_endpoint(
+        request_of(connection, settings), send, rows_path=settings.rows_path, system=system_of(connection)
+    )
+    pagination: Pagination = found.pagination if settings.pagination.type == "auto" else settings.pagination
+    settings = settings.model_copy(
+        update={
+            "rows_path": settings.rows_path or found.rows_path,
+            "pagination": pagination,
+            "primary_key": settings.primary_key or tuple(found.primary_key),
+            "total_path": settings.total_path or found.reported_total_path,
+        }
+    )
+    schema = infer(found.rows, pins=pins(settings), infer_types=settings.infer_types)
+    sample = to_json_rows(schema, found.rows[:100])
+    evidence = tuple({"at": item.at, "sentence": item.sentence} for item in found.evidence)
+    return Detected(settings, evidence, as_columns(schema), sample, found.reported_total)
+
+
+async def _preview(ctx: Context, settings: TableSettings, limit: int) -> Preview:
+    if not 1 <= limit <= PREVIEW_MOST:
+        raise Invalid(f"Enter a whole number from 1 to {PREVIEW_MOST}.", at="limit")
+    connection = await connections.get(ctx, settings.connection_id)
+    connections.require_use(ctx, connection)
+    if settings.pagination.type == "auto" or settings.rows_path is None:
+        settings = (await _detect(ctx, connection, settings)).settings
+    reader = reader_of(ctx, connection, settings, max_rows=limit)
+    async for page in reader.pages():
+        schema = infer(page.rows, pins=pins(settings), infer_types=settings.infer_types)
+        shown = page.rows[:limit]
+        more = reader.has_more or len(page.rows) > limit
+        return Preview(
+            columns=as_columns(schema),
+            rows=to_json_rows(schema, shown),
+            truncated=more,
+            reported_total=page.reported_total,
+            stop_reason="max_rows" if more else (reader.completeness.stop_reason or "no_next"),
+            read_at=ctx.clock(),
+            request=_shown_request(request_of(connection, settings)),
+            response=_shown_response(page.response),
+        )
+    raise KeyturnError("The reader gave no page.")
+
+
+def _shown_request(request: Request) -> dict[str, Any]:
+    return {"method": request.method, "url": request.url, "headers": dict(request.headers.items)}
+
+
+def _shown_response(response: Response) -> dict[str, Any]:
+    hidden = {"set-cookie", "authorization", "www-authenticate"}
+    headers = {name: value for name, value in response.headers.items if name.lower() not in hidden}
+    excerpt = response.body[:20_000].decode("utf-8", "replace")
+    return {"status": response.status, "headers": headers, "body": excerpt, "cut": len(response.body) > 20_000}
+
+
+def _parsed(raw: Mapping[str, Any]) -> TableSettings:
+    return _checked(parse(TableSettings, raw))
+
+
+def _checked(settings: TableSettings) -> TableSettings:
+    problems = []
+    for index, column in enumerate(settings.columns):
+        try:
+            parse_type(column.type)
+        except ValueError as error:
+            problems.append(Problem(f"columns.{index}.type", str(error)))
+    if settings.method == "GET" and settings.body is not None:
+        problems.append(Problem("body", "GET has no body. Choose POST, or use Parameters."))
+    if problems:
+        raise Invalid(problems=tuple(problems))
+    return settings
+
+
+def _refuse_taken_name(
+    tx: Tx, ctx: Context, connection_id: str, name: str, *, except_id: str | None = None
+) -> None:
+    if rows.name_taken(tx, ctx.workspace_id, connection_id, name, except_id=except_id):
+        raise Conflict(f"{name} exists already.", at="name")

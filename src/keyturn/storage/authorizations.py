@@ -1,0 +1,110 @@
+"""Authorizations: attempts to sign in. Links, states and browsers are known by hash; the verifier is sealed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from keyturn.storage.database import Tx, metadata
+
+authorizations = sa.Table(
+    "authorizations",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("workspace_id", sa.Text, sa.ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("connection_id", sa.Text, sa.ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("oauth_client_id", sa.Text, nullable=False),
+    sa.Column("client_version", sa.Integer, nullable=False),
+    sa.Column("account_id", sa.Text, nullable=False),
+    sa.Column("link_hash", sa.Text, nullable=False, unique=True),
+    sa.Column("state_hash", sa.Text, unique=True),
+    sa.Column("browser_hash", sa.Text),
+    sa.Column("done_hash", sa.Text, unique=True),
+    sa.Column("redirect_uri", sa.Text),
+    sa.Column("scopes", sa.JSON, nullable=False),
+    sa.Column("verifier_sealed", sa.LargeBinary),
+    sa.Column("nonce_sealed", sa.LargeBinary),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("outcome", sa.JSON),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False, index=True),
+)
+
+
+def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
+    """A new attempt; `values` are the other columns."""
+    tx.execute(authorizations.insert().values(workspace_id=workspace_id, **values))
+
+
+def get(tx: Tx, workspace_id: str, authorization_id: str) -> dict[str, Any] | None:
+    """One attempt with its columns."""
+    found = sa.select(authorizations).where(
+        authorizations.c.workspace_id == workspace_id, authorizations.c.id == authorization_id
+    )
+    row = tx.execute(found).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def by_link_anywhere(tx: Tx, link_hash: str) -> dict[str, Any] | None:
+    """The attempt behind an unguessable link."""
+    row = tx.execute(sa.select(authorizations).where(authorizations.c.link_hash == link_hash)).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def by_done_anywhere(tx: Tx, done_hash: str) -> dict[str, Any] | None:
+    """The attempt behind an unguessable result page."""
+    row = tx.execute(sa.select(authorizations).where(authorizations.c.done_hash == done_hash)).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def bind(tx: Tx, workspace_id: str, authorization_id: str, values: dict[str, Any]) -> bool:
+    """Give a pending attempt its state and browser; a second press of Continue replaces the first's."""
+    found = authorizations.update().where(
+        authorizations.c.workspace_id == workspace_id,
+        authorizations.c.id == authorization_id,
+        authorizations.c.status == "pending",
+    )
+    return tx.execute(found.values(**values)).rowcount == 1
+
+
+def take_anywhere(tx: Tx, state_hash: str) -> dict[str, Any] | None:
+    """Consume a state: only the first caller gets its row (RFC 6749 §10.12; single use, before the token request)."""
+    found = (
+        authorizations.update()
+        .where(authorizations.c.state_hash == state_hash, authorizations.c.status == "pending")
+        .values(status="exchanging", state_hash=None)
+        .returning(authorizations)
+    )
+    row = tx.execute(found).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def peek_anywhere(tx: Tx, state_hash: str) -> dict[str, Any] | None:
+    """The pending attempt of a state, without consuming it: a foreign browser must not be able to spoil it."""
+    found = sa.select(authorizations).where(
+        authorizations.c.state_hash == state_hash, authorizations.c.status == "pending"
+    )
+    row = tx.execute(found).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def finish(tx: Tx, workspace_id: str, authorization_id: str, status: str, outcome: dict[str, Any]) -> None:
+    """Write how it ended and destroy what is secret about it."""
+    found = authorizations.update().where(
+        authorizations.c.workspace_id == workspace_id, authorizations.c.id == authorization_id
+    )
+    tx.execute(found.values(status=status, outcome=outcome, state_hash=None, verifier_sealed=None, nonce_sealed=None))
+
+
+def set_done_hash(tx: Tx, workspace_id: str, authorization_id: str, done_hash: str) -> None:
+    """The result page's address, by hash."""
+    found = authorizations.update().where(
+        authorizations.c.workspace_id == workspace_id, authorizations.c.id == authorization_id
+    )
+    tx.execute(found.values(done_hash=done_hash))
+
+
+def prune_anywhere(tx: Tx, before: float) -> int:
+    """Remove attempts that ended before that time; answers how many."""
+    return tx.execute(authorizations.delete().where(authorizations.c.expires_at < before)).rowcount

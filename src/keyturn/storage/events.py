@@ -1,0 +1,40 @@
+"""Events: what happened to a thing, newest first. Append-only; no secret is ever in one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from keyturn.storage.accounts import accounts
+from keyturn.storage.database import Tx, metadata
+
+events = sa.Table(
+    "events",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("workspace_id", sa.Text, sa.ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("subject_id", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("actor_id", sa.Text),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Index("ix_events_subject", "workspace_id", "subject_id", "at"),
+)
+
+
+def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
+    """A new event; `values` are the other columns."""
+    tx.execute(events.insert().values(workspace_id=workspace_id, **values))
+
+
+def of_subject(tx: Tx, workspace_id: str, subject_id: str, limit: int) -> list[dict[str, Any]]:
+    """The newest events of one thing, with the name of who did it."""
+    found = (
+        sa.select(events, accounts.c.name.label("actor_name"))
+        .outerjoin(accounts, accounts.c.id == events.c.actor_id)
+        .where(events.c.workspace_id == workspace_id, events.c.subject_id == subject_id)
+        .order_by(events.c.at.desc(), events.c.id.desc())
+        .limit(limit)
+    )
+    return [row._asdict() for row in tx.execute(found)]

@@ -1,0 +1,145 @@
+"""Tables and reads: a saved endpoint with its learned schema, and the stamp of every read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from keyturn.model.tables import Table, TableColumn, TableSettings
+from keyturn.storage.connections import connections
+from keyturn.storage.database import Tx, metadata
+
+tables = sa.Table(
+    "tables",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("workspace_id", sa.Text, sa.ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("connection_id", sa.Text, sa.ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("columns", sa.JSON),
+    sa.Column("evidence", sa.JSON, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("updated_at", sa.Double, nullable=False),
+    sa.Column("last_read_at", sa.Double),
+    sa.UniqueConstraint("connection_id", "name"),
+)
+reads = sa.Table(
+    "reads",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("workspace_id", sa.Text, sa.ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("table_id", sa.Text, sa.ForeignKey("tables.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("completeness", sa.JSON),
+    sa.Column("error", sa.JSON),
+    sa.Column("started_at", sa.Double, nullable=False),
+    sa.Column("finished_at", sa.Double),
+)
+
+
+def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
+    """A new table; `values` are the other columns."""
+    tx.execute(tables.insert().values(workspace_id=workspace_id, **values))
+
+
+def _selection(workspace_id: str) -> sa.Select[Any]:
+    return (
+        sa.select(tables, connections.c.name.label("connection_name"))
+        .join(connections, connections.c.id == tables.c.connection_id)
+        .where(tables.c.workspace_id == workspace_id)
+    )
+
+
+def get(tx: Tx, workspace_id: str, table_id: str) -> Table | None:
+    """One table."""
+    row = tx.execute(_selection(workspace_id).where(tables.c.id == table_id)).one_or_none()
+    return None if row is None else _noun(row)
+
+
+def by_name(tx: Tx, workspace_id: str, connection_name: str, name: str) -> Table | None:
+    """The table called `connection.table`."""
+    found = _selection(workspace_id).where(connections.c.name == connection_name, tables.c.name == name)
+    row = tx.execute(found).one_or_none()
+    return None if row is None else _noun(row)
+
+
+def all_of(tx: Tx, workspace_id: str, connection_id: str | None = None) -> list[Table]:
+    """The workspace's tables, or one connection's, by full name."""
+    found = _selection(workspace_id)
+    if connection_id is not None:
+        found = found.where(tables.c.connection_id == connection_id)
+    return [_noun(row) for row in tx.execute(found.order_by(connections.c.name, tables.c.name))]
+
+
+def name_taken(tx: Tx, workspace_id: str, connection_id: str, name: str, *, except_id: str | None = None) -> bool:
+    """Whether another table of the connection has that name."""
+    found = sa.select(tables.c.id).where(
+        tables.c.workspace_id == workspace_id, tables.c.connection_id == connection_id, tables.c.name == name
+    )
+    if except_id is not None:
+        found = found.where(tables.c.id != except_id)
+    return tx.execute(found).first() is not None
+
+
+def update(tx: Tx, workspace_id: str, table_id: str, values: dict[str, Any]) -> bool:
+    """Set columns; answers whether it was there."""
+    found = tables.update().where(tables.c.workspace_id == workspace_id, tables.c.id == table_id)
+    return tx.execute(found.values(**values)).rowcount == 1
+
+
+def delete(tx: Tx, workspace_id: str, table_id: str) -> bool:
+    """Remove it with its reads and imports; finished files stay where they are."""
+    found = tables.delete().where(tables.c.workspace_id == workspace_id, tables.c.id == table_id)
+    return tx.execute(found).rowcount == 1
+
+
+def counts_by_connection(tx: Tx, workspace_id: str) -> dict[str, tuple[int, float | None]]:
+    """For each connection: how many tables, and when one was last read."""
+    found = (
+        sa.select(tables.c.connection_id, sa.func.count(), sa.func.max(tables.c.last_read_at))
+        .where(tables.c.workspace_id == workspace_id)
+        .group_by(tables.c.connection_id)
+    )
+    return {row[0]: (row[1], row[2]) for row in tx.execute(found)}
+
+
+def insert_read(tx: Tx, workspace_id: str, read_id: str, table_id: str, now: float) -> None:
+    """A read begins."""
+    tx.execute(reads.insert().values(id=read_id, workspace_id=workspace_id, table_id=table_id, started_at=now))
+
+
+def finish_read(
+    tx: Tx,
+    workspace_id: str,
+    read_id: str,
+    *,
+    completeness: dict[str, Any] | None,
+    error: dict[str, Any] | None,
+    now: float,
+) -> None:
+    """A read ended with this stamp."""
+    found = reads.update().where(reads.c.workspace_id == workspace_id, reads.c.id == read_id)
+    tx.execute(found.values(completeness=completeness, error=error, finished_at=now))
+
+
+def get_read(tx: Tx, workspace_id: str, read_id: str) -> dict[str, Any] | None:
+    """One read with its columns."""
+    found = sa.select(reads).where(reads.c.workspace_id == workspace_id, reads.c.id == read_id)
+    row = tx.execute(found).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def _noun(row: Any) -> Table:
+    columns = None if row.columns is None else tuple(TableColumn(**column) for column in row.columns)
+    return Table(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        connection_name=row.connection_name,
+        settings=TableSettings.model_validate(row.settings),
+        columns=columns,
+        evidence=tuple(row.evidence),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        last_read_at=row.last_read_at,
+    )

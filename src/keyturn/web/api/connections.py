@@ -1,0 +1,183 @@
+"""`/api/v1/connections` and `/api/v1/authorizations`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from keyturn.errors import Invalid
+from keyturn.model.connections import Connection, ConnectionSettings
+from keyturn.services import access_tokens, authorizations, connection_tests, connections, events
+from keyturn.services.authorizations import Authorization
+from keyturn.services.context import Context
+from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.auth import api_context
+
+router = APIRouter(prefix="/api/v1", tags=["Connections"])
+Ctx = Annotated[Context, Depends(api_context)]
+
+
+def shown(connection: Connection) -> dict[str, Any]:
+    """A connection as JSON; no credential is ever in it."""
+    settings = connection.settings.without_secret().model_dump(mode="json")
+    settings["auth"] = {name: value for name, value in settings["auth"].items() if value is not None}
+    if connection.settings.auth.type == "oauth2":
+        settings["auth"] = {"type": "oauth2", "oauth_client_id": connection.oauth_client_id}
+    granted = connection.scopes_granted
+    return {
+        "id": connection.id,
+        **settings,
+        "oauth_client_id": connection.oauth_client_id,
+        "oauth_client_name": connection.oauth_client_name,
+        "owner": {"id": connection.owner_id, "name": connection.owner_name},
+        "status": connection.status,
+        "status_detail": connection.status_detail,
+        "status_since": rfc3339(connection.status_since),
+        "account": connection.account,
+        "scopes_requested": list(connection.scopes_requested),
+        "scopes_granted": None if granted is None else list(granted),
+        "access_token_expires_at": rfc3339(connection.access_token_expires_at),
+        "refresh_token_expires_at": rfc3339(connection.refresh_token_expires_at),
+        "has_refresh_token": connection.has_refresh_token,
+        "generation": connection.generation,
+        "paused": connection.paused,
+        "tables": connection.tables,
+        "last_data_at": rfc3339(connection.last_data_at),
+        "created_at": rfc3339(connection.created_at),
+        "updated_at": rfc3339(connection.updated_at),
+    }
+
+
+def shown_authorization(authorization: Authorization) -> dict[str, Any]:
+    """An attempt to sign in as JSON; the link is in the first answer only."""
+    found: dict[str, Any] = {
+        "id": authorization.id,
+        "connection_id": authorization.connection_id,
+        "status": authorization.status,
+        "expires_at": rfc3339(authorization.expires_at),
+        "error": authorization.error,
+    }
+    if authorization.start_url is not None:
+        found["start_url"] = authorization.start_url
+    return found
+
+
+@router.post("/connections", status_code=201, openapi_extra=described(ConnectionSettings))
+async def create(ctx: Ctx, request: Request) -> Response:
+    """Make a connection."""
+    return json_answer(shown(await connections.create(ctx, await json_body(request))), 201)
+
+
+@router.get("/connections")
+async def list_(ctx: Ctx, limit: int | None = None, cursor: str | None = None) -> Response:
+    """The connections the caller may see."""
+    return listed([shown(connection) for connection in await connections.list_(ctx)], limit=limit, cursor=cursor)
+
+
+@router.get("/connections/{connection_id}")
+async def get(ctx: Ctx, connection_id: str) -> Response:
+    """One connection with its health."""
+    return json_answer(shown(await connections.get(ctx, connection_id)))
+
+
+@router.patch("/connections/{connection_id}", openapi_extra=described(ConnectionSettings))
+async def update(ctx: Ctx, connection_id: str, request: Request) -> Response:
+    """Change it by JSON merge patch; `paused` too."""
+    return json_answer(shown(await connections.update(ctx, connection_id, await json_body(request))))
+
+
+@router.delete("/connections/{connection_id}", status_code=204)
+async def delete(ctx: Ctx, connection_id: str) -> Response:
+    """Delete it with its grants and tables."""
+    await connections.delete(ctx, connection_id)
+    return Response(status_code=204)
+
+
+@router.post("/connections/{connection_id}/test")
+async def test(ctx: Ctx, connection_id: str, request: Request) -> Response:
+    """Look at it step by step, by the code that reads data."""
+    body = await json_body(request)
+    path = body.get("path") if isinstance(body, dict) else None
+    if path is not None and not isinstance(path, str):
+        raise Invalid("Send a path as text, for example /orders.", at="path")
+    steps = await connection_tests.test(ctx, connection_id, path=path)
+    good = all(step.state != "fail" for step in steps)
+    return json_answer(
+        {
+            "ok": good,
+            "steps": [
+                {
+                    "name": step.name,
+                    "state": step.state,
+                    "message": step.sentence,
+                    "elapsed_ms": step.elapsed_ms,
+                    "code": step.code,
+                }
+                for step in steps
+            ],
+        }
+    )
+
+
+@router.get("/connections/{connection_id}/events")
+async def history(ctx: Ctx, connection_id: str, limit: int | None = None, cursor: str | None = None) -> Response:
+    """Its timeline, newest first."""
+    await connections.get(ctx, connection_id)
+    found = await events.of_subject(ctx, connection_id, limit=1000)
+    items = [
+        {
+            "id": event.id,
+            "kind": event.kind,
+            "title": event.word,
+            "message": event.sentence,
+            "actor": event.actor_name,
+            "at": rfc3339(event.at),
+        }
+        for event in found
+    ]
+    return listed(items, limit=limit, cursor=cursor)
+
+
+@router.post("/connections/{connection_id}/refresh")
+async def refresh(ctx: Ctx, connection_id: str) -> Response:
+    """Renew its token set now."""
+    return json_answer(shown(await access_tokens.refresh(ctx, connection_id)))
+
+
+@router.post("/connections/{connection_id}/token")
+async def token(ctx: Ctx, connection_id: str) -> Response:
+    """Its access token, for callers with `tokens:reveal`; the refresh token is never readable."""
+    found = await access_tokens.reveal(ctx, connection_id)
+    return json_answer(
+        {
+            "access_token": found.value,
+            "token_type": found.token_type,
+            "expires_at": rfc3339(found.expires_at),
+        }
+    )
+
+
+@router.post("/connections/{connection_id}/disconnect")
+async def disconnect(ctx: Ctx, connection_id: str, request: Request) -> Response:
+    """Destroy its grant here, and at the end system unless `{"revoke": false}`."""
+    body = await json_body(request)
+    revoke = body.get("revoke", True) if isinstance(body, dict) else True
+    if not isinstance(revoke, bool):
+        raise Invalid("Send true or false.", at="revoke")
+    result = await connection_tests.disconnect(ctx, connection_id, revoke=revoke)
+    connection = shown(await connections.get(ctx, connection_id))
+    return json_answer({"revocation": result.outcome, "message": result.sentence, "connection": connection})
+
+
+@router.post("/connections/{connection_id}/authorizations", status_code=201)
+async def begin(ctx: Ctx, connection_id: str) -> Response:
+    """Begin a sign-in; a person opens `start_url` in a browser."""
+    return json_answer(shown_authorization(await authorizations.begin(ctx, connection_id)), 201)
+
+
+@router.get("/authorizations/{authorization_id}")
+async def authorization(ctx: Ctx, authorization_id: str) -> Response:
+    """How a sign-in stands."""
+    return json_answer(shown_authorization(await authorizations.get(ctx, authorization_id)))

@@ -1,0 +1,84 @@
+"""`/api/v1/imports`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import FileResponse, Response
+
+from keyturn.model.imports import Import, ImportSettings
+from keyturn.services import imports
+from keyturn.services.context import Context
+from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.auth import api_context
+
+router = APIRouter(prefix="/api/v1/imports", tags=["Imports"])
+Ctx = Annotated[Context, Depends(api_context)]
+
+
+def shown(item: Import) -> dict[str, Any]:
+    """An import as JSON."""
+    waiting = None
+    if item.waiting is not None:
+        waiting = {"reason": item.waiting["reason"], "until": rfc3339(item.waiting["until"])}
+    return {
+        "id": item.id,
+        **item.settings.model_dump(mode="json"),
+        "table_name": item.table_name,
+        "status": item.status,
+        "label": item.label,
+        "rows": item.rows,
+        "pages": item.pages,
+        "reported_total": item.reported_total,
+        "completeness": item.completeness,
+        "error": item.error,
+        "waiting": waiting,
+        "created_by": {"id": item.created_by, "name": item.created_by_name},
+        "created_at": rfc3339(item.created_at),
+        "started_at": rfc3339(item.started_at),
+        "finished_at": rfc3339(item.finished_at),
+    }
+
+
+@router.post("", status_code=202, openapi_extra=described(ImportSettings))
+async def create(ctx: Ctx, request: Request) -> Response:
+    """Ask for an import of a whole table."""
+    return json_answer(shown(await imports.create(ctx, await json_body(request))), 202)
+
+
+@router.get("")
+async def list_(
+    ctx: Ctx, table_id: str | None = None, limit: int | None = None, cursor: str | None = None
+) -> Response:
+    """Imports, newest first."""
+    found = await imports.list_(ctx, limit=1000, table_id=table_id)
+    return listed([shown(item) for item in found], limit=limit, cursor=cursor)
+
+
+@router.get("/{import_id}")
+async def get(ctx: Ctx, import_id: str) -> Response:
+    """One import: progress while it runs, the stamp once it ended."""
+    return json_answer(shown(await imports.get(ctx, import_id)))
+
+
+@router.post("/{import_id}/cancel")
+async def cancel(ctx: Ctx, import_id: str) -> Response:
+    """Stop it at the next page."""
+    return json_answer(shown(await imports.cancel(ctx, import_id)))
+
+
+@router.get("/{import_id}/files")
+async def files(ctx: Ctx, import_id: str) -> Response:
+    """Its finished files with size and SHA-256."""
+    found = await imports.files(ctx, import_id)
+    return listed(
+        [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in found], limit=None, cursor=None
+    )
+
+
+@router.get("/{import_id}/files/{name}")
+async def download(ctx: Ctx, import_id: str, name: str) -> Response:
+    """One finished file."""
+    path = await imports.file_path(ctx, import_id, name)
+    return FileResponse(path, filename=name, media_type="application/octet-stream")

@@ -1,0 +1,96 @@
+"""`/api/v1/oauth-clients`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from keyturn.model.oauth_clients import NewOAuthClient, NewSecret, OAuthClient, OAuthClientSettings, warnings_of
+from keyturn.services import client_checks, oauth_clients
+from keyturn.services.context import Context
+from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.auth import api_context
+
+router = APIRouter(prefix="/api/v1/oauth-clients", tags=["OAuth 2.0 clients"])
+Ctx = Annotated[Context, Depends(api_context)]
+
+
+def shown(client: OAuthClient) -> dict[str, Any]:
+    """An OAuth client as JSON; the secret is never in it."""
+    return {
+        "id": client.id,
+        **client.settings.model_dump(mode="json", exclude={"advanced"}),
+        "advanced": client.settings.advanced.model_dump(mode="json", exclude_defaults=True),
+        "redirect_uri": client.redirect_uri,
+        "has_secret": client.has_secret,
+        "secret_saved_at": rfc3339(client.secret_saved_at),
+        "token_auth": client.token_auth,
+        "connections": {
+            "total": client.connections_total,
+            "healthy": client.connections_healthy,
+            "broken": client.connections_broken,
+        },
+        "warnings": [{"at": at, "message": text} for at, text in warnings_of(client.settings).items()],
+        "created_at": rfc3339(client.created_at),
+        "updated_at": rfc3339(client.updated_at),
+    }
+
+
+@router.post("", status_code=201, openapi_extra=described(NewOAuthClient))
+async def create(ctx: Ctx, request: Request) -> Response:
+    """Register an OAuth 2.0 client."""
+    return json_answer(shown(await oauth_clients.create(ctx, await json_body(request))), 201)
+
+
+@router.get("")
+async def list_(ctx: Ctx, limit: int | None = None, cursor: str | None = None) -> Response:
+    """The workspace's OAuth 2.0 clients by name."""
+    return listed([shown(client) for client in await oauth_clients.list_(ctx)], limit=limit, cursor=cursor)
+
+
+@router.get("/redirect-uri")
+async def redirect_uri(ctx: Ctx, name: str = "") -> Response:
+    """The redirect URI a client of that name would get."""
+    return json_answer({"redirect_uri": await oauth_clients.redirect_uri(ctx, name)})
+
+
+@router.get("/{client_id}")
+async def get(ctx: Ctx, client_id: str) -> Response:
+    """One OAuth 2.0 client."""
+    return json_answer(shown(await oauth_clients.get(ctx, client_id)))
+
+
+@router.patch("/{client_id}", openapi_extra=described(OAuthClientSettings))
+async def update(ctx: Ctx, client_id: str, request: Request) -> Response:
+    """Change it by JSON merge patch; a changed URL clears the secret."""
+    return json_answer(shown(await oauth_clients.update(ctx, client_id, await json_body(request))))
+
+
+@router.delete("/{client_id}", status_code=204)
+async def delete(ctx: Ctx, client_id: str, *, force: bool = False) -> Response:
+    """Delete it; 409 with the dependents while connections use it, unless `force`."""
+    await oauth_clients.delete(ctx, client_id, force=force)
+    return Response(status_code=204)
+
+
+@router.post("/{client_id}/check")
+async def check(ctx: Ctx, client_id: str) -> Response:
+    """Ask the Token URL with a made-up code whether it knows this client."""
+    result = await client_checks.check(ctx, client_id)
+    return json_answer(
+        {
+            "verdict": result.verdict,
+            "message": result.sentence,
+            "client_authentication": result.style,
+            "elapsed_ms": result.elapsed_ms,
+            "exchange": result.exchange,
+        }
+    )
+
+
+@router.post("/{client_id}/secrets", status_code=201, openapi_extra=described(NewSecret))
+async def replace_secret(ctx: Ctx, client_id: str, request: Request) -> Response:
+    """Replace the secret; suspended connections resume by themselves."""
+    return json_answer(shown(await oauth_clients.replace_secret(ctx, client_id, await json_body(request))), 201)

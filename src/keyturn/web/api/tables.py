@@ -1,0 +1,148 @@
+"""`/api/v1/tables` and `/api/v1/reads`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response, StreamingResponse
+
+from keyturn.errors import Invalid
+from keyturn.model.tables import Table, TableColumn, TableSettings
+from keyturn.services import reads, rows_out, tables
+from keyturn.services.context import Context
+from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.auth import api_context
+
+router = APIRouter(prefix="/api/v1", tags=["Tables"])
+Ctx = Annotated[Context, Depends(api_context)]
+
+
+def shown_columns(columns: tuple[TableColumn, ...] | None) -> list[dict[str, Any]] | None:
+    """Columns as JSON."""
+    if columns is None:
+        return None
+    return [
+        {"name": c.name, "type": c.type, "source_path": c.source_path, "nullable": c.nullable, "note": c.note}
+        for c in columns
+    ]
+
+
+def shown(table: Table) -> dict[str, Any]:
+    """A table as JSON."""
+    return {
+        "id": table.id,
+        "full_name": table.full_name,
+        **table.settings.model_dump(mode="json"),
+        "schema": shown_columns(table.columns),
+        "evidence": list(table.evidence),
+        "last_read_at": rfc3339(table.last_read_at),
+        "created_at": rfc3339(table.created_at),
+        "updated_at": rfc3339(table.updated_at),
+    }
+
+
+@router.post("/tables", status_code=201, openapi_extra=described(TableSettings))
+async def create(ctx: Ctx, request: Request) -> Response:
+    """Save a table; with `auto` paging the endpoint is asked first."""
+    return json_answer(shown(await tables.create(ctx, await json_body(request))), 201)
+
+
+@router.get("/tables")
+async def list_(
+    ctx: Ctx, connection_id: str | None = None, limit: int | None = None, cursor: str | None = None
+) -> Response:
+    """The tables the caller may see."""
+    return listed([shown(table) for table in await tables.list_(ctx, connection_id)], limit=limit, cursor=cursor)
+
+
+@router.post("/tables/detect", openapi_extra=described(TableSettings))
+async def detect(ctx: Ctx, request: Request) -> Response:
+    """A draft in; detected settings with their evidence out."""
+    found = await tables.detect(ctx, await json_body(request))
+    return json_answer(
+        {
+            "table": found.settings.model_dump(mode="json"),
+            "evidence": list(found.evidence),
+            "columns": shown_columns(found.columns),
+            "rows": found.rows,
+            "reported_total": found.reported_total,
+        }
+    )
+
+
+@router.get("/tables/{table_id}")
+async def get(ctx: Ctx, table_id: str) -> Response:
+    """One table."""
+    return json_answer(shown(await tables.get(ctx, table_id)))
+
+
+@router.patch("/tables/{table_id}", openapi_extra=described(TableSettings))
+async def update(ctx: Ctx, table_id: str, request: Request) -> Response:
+    """Change it by JSON merge patch."""
+    return json_answer(shown(await tables.update(ctx, table_id, await json_body(request))))
+
+
+@router.delete("/tables/{table_id}", status_code=204)
+async def delete(ctx: Ctx, table_id: str) -> Response:
+    """Delete it; finished files stay."""
+    await tables.delete(ctx, table_id)
+    return Response(status_code=204)
+
+
+@router.get("/tables/{table_id}/preview")
+async def preview(ctx: Ctx, table_id: str, limit: int = 100) -> Response:
+    """A sample: the first page, at most `limit` rows."""
+    found = await tables.preview(ctx, table_id, limit=limit)
+    return json_answer(
+        {
+            "columns": shown_columns(found.columns),
+            "rows": found.rows,
+            "truncated": found.truncated,
+            "reported_total": found.reported_total,
+            "stop_reason": found.stop_reason,
+            "read_at": rfc3339(found.read_at),
+        }
+    )
+
+
+@router.get("/tables/{table_id}/schema")
+async def schema(ctx: Ctx, table_id: str) -> Response:
+    """The learned schema, null before the first read."""
+    return json_answer({"columns": shown_columns((await tables.get(ctx, table_id)).columns)})
+
+
+@router.post("/tables/{table_id}/schema/refresh")
+async def refresh_schema(ctx: Ctx, table_id: str) -> Response:
+    """Learn the schema from the endpoint again."""
+    return json_answer({"columns": shown_columns((await tables.refresh_schema(ctx, table_id)).columns)})
+
+
+@router.get("/tables/{table_id}/rows")
+async def rows(ctx: Ctx, table_id: str, format: str = "ndjson", limit: int | None = None) -> Response:
+    """Everything, streamed as arrow, ndjson, csv or parquet; the completeness stamp travels with the data.
+
+    A read that fails in the middle ends the body without its terminator: what arrived is not the whole.
+    """
+    if limit is not None and limit < 1:
+        raise Invalid("Enter a whole number greater than 0.", at="limit")
+    stream = await rows_out.begin(ctx, table_id, format=format, limit=limit)
+    return StreamingResponse(
+        stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id}
+    )
+
+
+@router.get("/reads/{read_id}")
+async def read(ctx: Ctx, read_id: str) -> Response:
+    """The stamp of a read, null while it runs."""
+    found = await reads.stamp(ctx, read_id)
+    return json_answer(
+        {
+            "id": found["id"],
+            "table_id": found["table_id"],
+            "completeness": found["completeness"],
+            "error": found["error"],
+            "started_at": rfc3339(found["started_at"]),
+            "finished_at": rfc3339(found["finished_at"]),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Pages for people, one file per noun. They call the same verbs as the API."""
