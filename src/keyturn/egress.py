@@ -256,7 +256,9 @@ class Egress:
                 sent=False,
             )
         if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return UpstreamTimeout(f"{host} did not accept a connection within 5 s.", message_code="E-TIMEOUT", sent=False)
+            return UpstreamTimeout(
+                f"{host} did not accept a connection within 5 s.", message_code="E-TIMEOUT", sent=False
+            )
         if isinstance(error, aiohttp.ClientConnectorError):
             return UpstreamError(f"{host} refused the connection. Is it running?", sent=False)
         sent = None if progress.sent else False

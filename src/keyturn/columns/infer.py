@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -125,8 +124,6 @@ def note_of(kind: ColumnType, seen: frozenset[str]) -> str | None:
     if kind.word == "string" and seen - texts - {"unseen"}:
         return NOTE_MIXED
     return None
-
-
 
 
 def is_timestamp(text: str) -> bool:

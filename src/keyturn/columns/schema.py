@@ -75,9 +75,7 @@ def infer(rows: Sequence[Any], *, pins: Mapping[str, str] | None = None, infer_t
             nested = leaf.kind.word in {"list", "struct", "json"}
             kind, note = (JSON if nested else STRING), None
         pin = (pins or {}).get(name)
-        columns.append(
-            Column(name, pin or str(kind), source_of(path), note=PINNED if pin is not None else note)
-        )
+        columns.append(Column(name, pin or str(kind), source_of(path), note=PINNED if pin is not None else note))
     return Schema(tuple(columns))
 
 

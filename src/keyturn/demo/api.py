@@ -102,9 +102,7 @@ def _products(request: Request) -> Response:
     """Offset and limit with the total."""
     rows = data.products()
     offset, size = int(request.query_params.get("offset", 0)), _size(request, "limit", 25)
-    return JSONResponse(
-        {"results": rows[offset : offset + size], "offset": offset, "limit": size, "total": len(rows)}
-    )
+    return JSONResponse({"results": rows[offset : offset + size], "offset": offset, "limit": size, "total": len(rows)})
 
 
 def _events(request: Request) -> Response:

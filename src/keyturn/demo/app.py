@@ -15,9 +15,7 @@ from keyturn.demo.pages import FOLDER
 from keyturn.demo.state import Demo
 
 
-def create_app(
-    public_url: str, *, data_path: Path | None = None, clock: Callable[[], float] = time.time
-) -> Starlette:
+def create_app(public_url: str, *, data_path: Path | None = None, clock: Callable[[], float] = time.time) -> Starlette:
     """The app at `public_url` (no slash at its end). `data_path`: a JSON file that survives restarts; None: memory.
 
     `app.state.demo` is the state, faults and the log of token requests included.

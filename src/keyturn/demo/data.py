@@ -11,7 +11,14 @@ ORDERS, CUSTOMERS, EVENTS = 1234, 187, 540
 _START = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 _FIRST = ("Maria", "Jonas", "Aiko", "Tomáš", "Ines", "Liam", "Noor", "Piet", "Sofia", "Yara")
 _LAST = ("Keller", "Duarte", "Tanaka", "Dvořák", "Okafor", "Lindqvist", "Bright", "Harlow", "Rossi", "Whitfield")
-_COMPANIES = ("Fjord Supplies AS", "Bright & Sons Ltd", "Harlow Clinics", "Kantō Trading", "Studio Nord", "Oyelaran & Co")
+_COMPANIES = (
+    "Fjord Supplies AS",
+    "Bright & Sons Ltd",
+    "Harlow Clinics",
+    "Kantō Trading",
+    "Studio Nord",
+    "Oyelaran & Co",
+)
 _STATUSES = ("open", "paid", "shipped", "cancelled", "refunded")
 _COUNTRIES = (("NO", "Norway"), ("DE", "Germany"), ("JP", "Japan"), ("CZ", "Czechia"), ("PT", "Portugal"),
               ("NG", "Nigeria"), ("SE", "Sweden"), ("GB", "United Kingdom"), ("IT", "Italy"))  # fmt: skip
@@ -34,9 +41,11 @@ def customers() -> list[dict[str, Any]]:
                 "name": name,
                 "email": f"customer{number}@example.com",
                 "phone": None if number % 4 == 0 else f"+49 30 {chance.randrange(10**6, 10**7)}",
-                "address": {"city": chance.choice(("Oslo", "Berlin", "Tōkyō", "Praha", "Lisboa")),
-                            "postcode": f"{chance.randrange(10**5):05d}",
-                            "country": chance.choice(_COUNTRIES)[0]},  # fmt: skip
+                "address": {
+                    "city": chance.choice(("Oslo", "Berlin", "Tōkyō", "Praha", "Lisboa")),
+                    "postcode": f"{chance.randrange(10**5):05d}",
+                    "country": chance.choice(_COUNTRIES)[0],
+                },  # fmt: skip
                 "newsletter": chance.random() < 0.4,
                 "since": (_START - timedelta(days=chance.randrange(2000))).date().isoformat(),
             }

@@ -140,9 +140,7 @@ class Demo:
     def create_app(self, name: str, redirect_uri: str, scopes: list[str]) -> tuple[ClientApp, str]:
         """A new app and its secret's value, which is shown this once."""
         secret, value = new_secret(self.clock())
-        app = ClientApp(
-            "app_" + secrets.token_hex(8), name, [redirect_uri], scopes, [secret], self.clock()
-        )
+        app = ClientApp("app_" + secrets.token_hex(8), name, [redirect_uri], scopes, [secret], self.clock())
         self.apps[app.id] = app
         self.save()
         return app, value

@@ -114,7 +114,8 @@ class ConnectionSettings(Settings):
     """What a member fills in."""
 
     name: Name = Field(
-        title="Name", description="Used in table names, for example acme.orders.",
+        title="Name",
+        description="Used in table names, for example acme.orders.",
         json_schema_extra={"missing": "Use letters, digits and _, starting with a letter."},
     )
     base_url: Annotated[Url, AfterValidator(_base_url)] = Field(

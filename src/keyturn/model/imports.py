@@ -47,7 +47,8 @@ class ImportSettings(Settings):
         title="Where to", json_schema_extra={"missing": "Say where to, for example a parquet file."}
     )
     mode: Literal["replace"] = Field(
-        default="replace", title="If it exists",
+        default="replace",
+        title="If it exists",
         description="Replace swaps the old table only when the new one is whole.",
     )
 

@@ -19,8 +19,7 @@ MESSAGES: dict[str, str] = {
     "E-SCOPE": "You asked for {missing} but {system} granted only {granted}. Reconnect and leave every box ticked, "
     "or ask its admin.",
     "E-DENIED": "Access was not granted. If that was a mistake, try again and choose Allow.",
-    "E-STATE": "This sign-in was started in another window or took over 10 minutes. Nothing is wrong; "
-    "start it again.",
+    "E-STATE": "This sign-in was started in another window or took over 10 minutes. Nothing is wrong; start it again.",
     "E-OTHERUSER": "This connection was {before}; you signed in as {now}. Tables will show {now}’s data.",
     "E-UNITS": "{ms} ms is {seconds} seconds. Did you mean {meant_ms} ms ({meant})?",
     "E-NOTJSON": "The Token URL answered with a web page, not a token. Check that it is the Token URL, "

@@ -127,14 +127,19 @@ class OAuthClientSettings(Settings):
         title="Refresh Token Expires In",
         description="0 = does not expire, or unknown. We warn before the date otherwise.",
     )
-    advanced: Advanced = Field(default_factory=Advanced, title="Advanced", description="What this end system does "
-                               "differently. Closed unless you need it.")
+    advanced: Advanced = Field(
+        default_factory=Advanced,
+        title="Advanced",
+        description="What this end system does differently. Closed unless you need it.",
+    )
 
     @model_validator(mode="after")
     def _not_the_same_url(self) -> OAuthClientSettings:
         if self.authorization_url == self.token_url:
-            raise wrong("Authorization URL and Token URL are the same. The end system’s docs name two addresses.",
-                at="token_url")
+            raise wrong(
+                "Authorization URL and Token URL are the same. The end system’s docs name two addresses.",
+                at="token_url",
+            )
         return self
 
 

@@ -40,7 +40,8 @@ class TableSettings(Settings):
 
     connection_id: str = Field(title="Connection", json_schema_extra={"missing": "Choose a connection."})
     name: Name = Field(
-        title="Table name", description="Letters, digits and _.",
+        title="Table name",
+        description="Letters, digits and _.",
         json_schema_extra={"missing": "Use letters, digits and _, starting with a letter."},
     )
     method: Literal["GET", "POST"] = Field(default="GET", title="Method")
@@ -56,7 +57,9 @@ class TableSettings(Settings):
     )
     pagination: Pagination = Field(default_factory=AutoPagination, title="Pages")
     primary_key: tuple[Annotated[CleanText, Field(min_length=1, max_length=300)], ...] = Field(
-        default=(), max_length=20, title="Unique key",
+        default=(),
+        max_length=20,
+        title="Unique key",
         description="Lets us update rows instead of repeating them.",
     )
     columns: tuple[ColumnSettings, ...] = Field(default=(), max_length=2000, title="Columns")

@@ -149,7 +149,9 @@ def _numbered(
     pages = next((numbers[n][0] for n in numbers if n in _TOTAL_PAGES), None)
     page_name = next((n for n in numbers if n in _PAGE), None)
     size_param = next((s for s in _SIZES if query_integer(request, s) or s.lower() in numbers), None)
-    size = numbers.get((size_param or "").lower(), (None, None))[1] or (size_param and query_integer(request, size_param))
+    size = numbers.get((size_param or "").lower(), (None, None))[1] or (
+        size_param and query_integer(request, size_param)
+    )
     if page_name is not None or pages is not None:
         start = numbers[page_name][1] if page_name and numbers[page_name][1] in {0, 1} else 1
         yield (
@@ -203,7 +205,9 @@ def _primary_key(rows: list[Any], evidence: list[Evidence]) -> tuple[str, ...]:
         values = [row.get(name) for row in rows if isinstance(row, Mapping)]
         usable = [value for value in values if isinstance(value, str | int)]
         if rows and len(usable) == len(rows) and len(set(usable)) == len(usable):
-            evidence.append(Evidence("primary_key", f"{len(rows):,} of {len(rows):,} sampled rows have their own {name}"))
+            evidence.append(
+                Evidence("primary_key", f"{len(rows):,} of {len(rows):,} sampled rows have their own {name}")
+            )
             return (name,)
     return ()
 
@@ -259,4 +263,3 @@ def _child(path: str, key: str) -> str:
 
 def _inside(path: str, rows_path: str) -> bool:
     return rows_path != "$" and path.startswith((rows_path + ".", rows_path + "["))
-

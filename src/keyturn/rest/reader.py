@@ -181,7 +181,10 @@ class Reader:
         elif status >= 500:
             sentence, code = f"{self._system} is having trouble ({status}). Try again later.", "E-UPSTREAM"
         elif 300 <= status < 400:
-            sentence, code = f"{self._system} answered {status} at {path}: it leads elsewhere. Use the path it names.", None
+            sentence, code = (
+                f"{self._system} answered {status} at {path}: it leads elsewhere. Use the path it names.",
+                None,
+            )
         else:
             sentence, code = f"{self._system} answered {status} at {path}. Look at the request.", None
         return UpstreamError(sentence, message_code=code, status=status, sent=True)

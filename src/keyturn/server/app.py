@@ -157,5 +157,3 @@ async def _keyring(config: Config, database: Database) -> Keyring:
 
 def _place(config: Config, file: Path) -> str:
     return "KEYTURN_ENCRYPTION_KEY" if config.encryption_key else str(file)
-
-

@@ -91,7 +91,9 @@ async def _client(plan: Plan, api: httpx2.AsyncClient) -> dict[str, Any]:
     redirect_uri = (await _get(api, "/oauth-clients/redirect-uri?name=Demo%20CRM"))["redirect_uri"]
     async with httpx2.AsyncClient(base_url=plan.end_system_url, headers={"Accept": "application/json"}) as console:
         scopes = ["read:orders", "read:customers", "offline_access"]
-        made = await _post(console, "/console/apps", {"name": "Keyturn", "redirect_uri": redirect_uri, "scopes": scopes})
+        made = await _post(
+            console, "/console/apps", {"name": "Keyturn", "redirect_uri": redirect_uri, "scopes": scopes}
+        )
     _say(f"✓ Client app created in the developer console of {plan.end_system_url} with the Redirect URI {redirect_uri}")
     client = await _post(
         api,
@@ -152,13 +154,13 @@ async def _sign_in(start_url: str) -> None:
     async with httpx2.AsyncClient(follow_redirects=True, timeout=60) as browser:
         answer = await browser.get(start_url)
         for _ in range(3):
-            form = re.search(r"<form[^>]*method=\"post\"[^>]*action=\"([^\"]*)\"(.*?)</form>", answer.text, re.S | re.I)
+            form = re.search(r"<form[^>]*method=\"post\"[^>]*action=\"([^\"]*)\"(.*?)</form>", answer.text, re.DOTALL | re.IGNORECASE)
             if form is None:
                 return
             action = str(answer.url.join(unescape(form[1])))
             names = re.findall(r"<input type=\"hidden\" name=\"([^\"]*)\" value=\"([^\"]*)\"", form[2])
             fields = {name: unescape(value) for name, value in names}
-            if "name=\"decision\"" in form[2]:
+            if 'name="decision"' in form[2]:
                 fields |= {"decision": "allow", "account": "jane"}
             origin = f"{answer.url.scheme}://{answer.url.netloc.decode()}"
             answer = await browser.post(action, data=fields, headers={"Origin": origin})

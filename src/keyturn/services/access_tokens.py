@@ -248,5 +248,3 @@ def _system(connection: Connection) -> str:
 
 def _page(ctx: Context, connection: Connection) -> str:
     return f"{ctx.deployment.public_url}/connections/{connection.id}"
-
-

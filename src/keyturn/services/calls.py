@@ -29,10 +29,7 @@ _COOL_DOWNS_MOST = 10_000
 _cool_downs: dict[tuple[str, str], float] = {}
 
 # RFC 9110 §7.6.1, and what is ours or the browser's and never the end system's.
-_HOP_BY_HOP = (
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade "
-    "proxy-connection host content-length"
-).split()
+_HOP_BY_HOP = ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection", "host", "content-length"]
 _OURS_IN = (*_HOP_BY_HOP, "authorization", "cookie", "origin", "referer", "forwarded", "x-forwarded-for",
             "x-forwarded-host", "x-forwarded-proto", "x-real-ip")  # fmt: skip
 _OURS_OUT = (*_HOP_BY_HOP, "set-cookie", "set-cookie2", "strict-transport-security", "public-key-pins", "alt-svc",
@@ -91,8 +88,10 @@ async def proxy(
     advanced = await _advanced(ctx, connection)
     prepared, token = await _prepared(ctx, connection, request, advanced)
     async with ctx.egress.stream(prepared) as answer:
-        rejected = token is not None and answer.status in {400, 401, 403} and looks_expired(
-            Response(answer.status, answer.headers), advanced.api
+        rejected = (
+            token is not None
+            and answer.status in {400, 401, 403}
+            and looks_expired(Response(answer.status, answer.headers), advanced.api)
         )
         if not rejected or _cooling(connection, request):
             yield answer
@@ -214,5 +213,3 @@ def _cool(connection: Connection, request: Request) -> None:
 def _named_in(headers: Headers) -> tuple[str, ...]:
     """The further hop-by-hop headers that `Connection` names (RFC 9110 §7.6.1)."""
     return tuple(name.strip() for value in headers.get_all("connection") for name in value.split(",") if name.strip())
-
-

@@ -94,7 +94,10 @@ async def _try(ctx: Context, registration: Registration, credentials: ClientCred
     try:
         response = await ctx.egress.send(request, timeout_seconds=CHECK_SECONDS, max_bytes=1 << 20)
         process_token_response(response, registration.client.settings.advanced, now=ctx.clock())
-        verdict, sentence = "unknown", "It gave a token for a made-up code. Could not tell; the first sign-in will show."
+        verdict, sentence = (
+            "unknown",
+            "It gave a token for a made-up code. Could not tell; the first sign-in will show.",
+        )
     except OAuthError as error:
         verdict, sentence = _verdict(error)
     except UpstreamError as error:

@@ -135,9 +135,13 @@ async def _revoke(ctx: Context, connection: Connection, grant: Grant) -> Disconn
         if grant.token_origin != registration.token_origin:
             return Disconnected("failed", f"The Token URL of {system} moved, so the old sign-in is not sent there.")
         refresh_token = grants.refresh_token(ctx, grant)
-        token, hint = (refresh_token, "refresh_token") if refresh_token else (
-            grants.access_token(ctx, grant),
-            "access_token",
+        token, hint = (
+            (refresh_token, "refresh_token")
+            if refresh_token
+            else (
+                grants.access_token(ctx, grant),
+                "access_token",
+            )
         )
         request = revocation_request(
             registration.server,

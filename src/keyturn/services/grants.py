@@ -66,9 +66,7 @@ def sealed_values(
         "state": "active",
         "reason": None,
         "generation": generation,
-        "access_sealed": ctx.keyring.seal(
-            tokens.access_token, ad=_ad(ctx, grant_id, "access_sealed", generation)
-        ),
+        "access_sealed": ctx.keyring.seal(tokens.access_token, ad=_ad(ctx, grant_id, "access_sealed", generation)),
         "refresh_sealed": refresh_token
         and ctx.keyring.seal(refresh_token, ad=_ad(ctx, grant_id, "refresh_sealed", generation)),
         "token_type": tokens.token_type,

@@ -134,9 +134,7 @@ async def run(scene: Context, claimed: Import, epoch: int) -> None:
     """Run a claimed import to its end; whatever happens is in its row. The lease is renewed with each page."""
     ctx = await _as_creator(scene, claimed)
     started = {"started_at": claimed.started_at or ctx.clock(), "rows": 0, "pages": 0}
-    await ctx.database.run(
-        rows.progress, ctx.workspace_id, claimed.id, epoch, seconds=LEASE_SECONDS, values=started
-    )
+    await ctx.database.run(rows.progress, ctx.workspace_id, claimed.id, epoch, seconds=LEASE_SECONDS, values=started)
     values: dict[str, Any]
     try:
         target = destination_path(ctx, claimed.settings.destination.url)

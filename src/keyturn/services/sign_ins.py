@@ -116,7 +116,8 @@ async def _exchange_and_store(
         tokens,
         issuer=registration.server.issuer,
         client_id=registration.client.settings.client_id,
-        nonce=row["nonce_sealed"] and ctx.keyring.open(row["nonce_sealed"], ad=authorizations.sealed_ad(row, "nonce_sealed")),
+        nonce=row["nonce_sealed"]
+        and ctx.keyring.open(row["nonce_sealed"], ad=authorizations.sealed_ad(row, "nonce_sealed")),
         now=ctx.clock(),
     )
     holder = row["account_id"] if connection.settings.access == "own_account" else None
@@ -211,4 +212,3 @@ def _authorization_error(error: OAuthError, system: str) -> KeyturnError:
 
 def _state_error() -> Invalid:
     return Invalid(say("E-STATE"), message_code="E-STATE")
-

@@ -304,8 +304,6 @@ def _checked(settings: TableSettings) -> TableSettings:
     return settings
 
 
-def _refuse_taken_name(
-    tx: Tx, ctx: Context, connection_id: str, name: str, *, except_id: str | None = None
-) -> None:
+def _refuse_taken_name(tx: Tx, ctx: Context, connection_id: str, name: str, *, except_id: str | None = None) -> None:
     if rows.name_taken(tx, ctx.workspace_id, connection_id, name, except_id=except_id):
         raise Conflict(f"{name} exists already.", at="name")

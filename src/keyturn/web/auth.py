@@ -70,9 +70,7 @@ def context_of(request: Request, session: Session) -> Context:
     here = runtime(request)
     member = session.member
     actor = Actor(member.account_id, member.name, member.email, member.role, permissions_of(member.role))
-    return Context(
-        actor, member.workspace_id, here.database, here.egress, here.keyring, here.deployment, here.clock
-    )
+    return Context(actor, member.workspace_id, here.database, here.egress, here.keyring, here.deployment, here.clock)
 
 
 def require_same_origin(request: Request) -> None:

@@ -131,8 +131,8 @@ def install(app: FastAPI) -> None:
 
     async def framework(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else None
-        found = translated(error) if isinstance(error, HTTPException | RequestValidationError) else internal(
-            request, error
+        found = (
+            translated(error) if isinstance(error, HTTPException | RequestValidationError) else internal(request, error)
         )
         return answer(request, found, status=status)
 

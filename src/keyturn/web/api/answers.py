@@ -28,9 +28,7 @@ def rfc3339(seconds: float | None) -> str | None:
 
 def json_answer(value: Any, status: int = 200) -> Response:
     """JSON, never cached: what a member may see can change with each request."""
-    return Response(
-        orjson.dumps(value), status, {"Cache-Control": "no-store"}, media_type="application/json"
-    )
+    return Response(orjson.dumps(value), status, {"Cache-Control": "no-store"}, media_type="application/json")
 
 
 def listed(items: Sequence[dict[str, Any]], *, limit: int | None, cursor: str | None) -> Response:

@@ -48,9 +48,7 @@ async def create(ctx: Ctx, request: Request) -> Response:
 
 
 @router.get("")
-async def list_(
-    ctx: Ctx, table_id: str | None = None, limit: int | None = None, cursor: str | None = None
-) -> Response:
+async def list_(ctx: Ctx, table_id: str | None = None, limit: int | None = None, cursor: str | None = None) -> Response:
     """Imports, newest first."""
     found = await imports.list_(ctx, limit=1000, table_id=table_id)
     return listed([shown(item) for item in found], limit=limit, cursor=cursor)

@@ -127,9 +127,7 @@ async def rows(ctx: Ctx, table_id: str, format: str = "ndjson", limit: int | Non
     if limit is not None and limit < 1:
         raise Invalid("Enter a whole number greater than 0.", at="limit")
     stream = await rows_out.begin(ctx, table_id, format=format, limit=limit)
-    return StreamingResponse(
-        stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id}
-    )
+    return StreamingResponse(stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id})
 
 
 @router.get("/reads/{read_id}")

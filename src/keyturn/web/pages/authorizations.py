@@ -73,6 +73,12 @@ async def _leave(request: Request, link: str, account_id: str | None) -> Respons
     url = await authorizations.proceed(runtime(request).scene(), link, browser=browser, account_id=account_id)
     response = RedirectResponse(url, 303)
     response.set_cookie(
-        name, browser, max_age=BROWSER_SECONDS, path="/", httponly=True, samesite="lax", secure=name.startswith("__Host")
+        name,
+        browser,
+        max_age=BROWSER_SECONDS,
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=name.startswith("__Host"),
     )
     return response

@@ -1,0 +1,56 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Only make and Python >= 3.11 are needed.
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+# uv comes along in a folder of its own when the machine has none; it never downloads a Python.
+UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
+export UV_PYTHON_DOWNLOADS := never
+export UV_PROJECT_ENVIRONMENT := .venv
+RUN := .venv/bin
+SYNC := $(UV) sync --locked --quiet --python $(PYTHON)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check test interop soak docs fix chromium
+
+help:
+	@echo "make demo    the main job, before your eyes: http://localhost:8080"
+	@echo "make test    set everything up and run the tests"
+	@echo "make check   format, lint, types, import contracts, lengths"
+	@echo "also: setup fix interop soak docs"
+
+.venv-uv/bin/uv:
+	@$(PYTHON) -m venv .venv-uv
+	@.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+setup: $(filter .venv-uv/bin/uv,$(UV))
+	@$(SYNC) --all-extras
+
+demo: $(filter .venv-uv/bin/uv,$(UV))
+	@$(SYNC) --no-dev --inexact
+	@$(RUN)/keyturn demo $(ARGS)
+
+check: setup
+	@$(RUN)/ruff format --check --quiet . && $(RUN)/ruff check --quiet .
+	@$(RUN)/pyrefly check --output-format=min-text --summary=none
+	@$(RUN)/lint-imports --no-cache >/dev/null || $(RUN)/lint-imports --no-cache
+	@$(RUN)/python tools/lengths.py src tests
+
+# Debian's Chromium, when it may be installed; else an installed one is found, or the browser tests say so and skip.
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || \
+	 { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && \
+	   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } >/dev/null 2>&1; } || true
+
+test: setup chromium
+	@$(RUN)/pytest -n 2 --dist loadscope -m "not slow_interop"
+
+interop: setup
+	@$(RUN)/pytest -m "interop or slow_interop"
+
+soak: setup
+	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns --timeout 3600
+
+docs:
+	@echo "The docs are plain Markdown: start at docs/quickstart.md"
+
+fix: setup
+	@$(RUN)/ruff format . && $(RUN)/ruff check --fix .

@@ -1,0 +1,236 @@
+"""A world of real processes: the demo end system, and Keyturn servers started as the operator starts them."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import uvicorn
+
+from keyturn.demo.app import create_app
+
+TOKEN = "kt_" + "j" * 40
+PASSWORD = "correct horse battery"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class EndSystem:
+    """The demo end system in a thread of this process, so that tests reach its state and faults."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.app = create_app(self.url)
+        self.demo = self.app.state.demo
+        config = uvicorn.Config(self.app, port=self.port, log_config=None, access_log=False, lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> EndSystem:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    def create_app(self, redirect_uri: str, scopes: str = "read:orders read:customers offline_access") -> dict:
+        body = {"name": "Keyturn", "redirect_uri": redirect_uri, "scopes": scopes.split()}
+        answer = httpx2.post(self.url + "/console/apps", json=body, headers={"Accept": "application/json"})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+
+@dataclass
+class Server:
+    """One `keyturn serve` process."""
+
+    url: str
+    process: subprocess.Popen
+    log_path: Path
+    api: httpx2.Client
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text("utf-8", "replace")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+@dataclass
+class World:
+    """Starts and remembers what a journey needs."""
+
+    tmp_path: Path
+    end_system: EndSystem
+    servers: list[Server] = field(default_factory=list)
+    key: str = ""
+
+    def serve(self, *, database_url: str | None = None, data: str = "data", public: str | None = None, **env) -> Server:
+        port = free_port()
+        url = f"http://localhost:{port}"
+        log_path = self.tmp_path / f"server-{port}.log"
+        environment = {
+            "PATH": os.environ["PATH"],
+            "KEYTURN_DATA_DIR": str(self.tmp_path / data),
+            "KEYTURN_BIND": f"127.0.0.1:{port}",
+            "KEYTURN_PUBLIC_URL": public or url,
+            "KEYTURN_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{self.end_system.port}",
+            "KEYTURN_BOOTSTRAP_EMAIL": "ana@example.com",
+            "KEYTURN_BOOTSTRAP_PASSWORD": PASSWORD,
+            "KEYTURN_BOOTSTRAP_API_TOKEN": TOKEN,
+            "KEYTURN_LOG_LEVEL": "debug",
+            **env,
+        }
+        if database_url:
+            environment["KEYTURN_DATABASE_URL"] = database_url
+        with log_path.open("w") as log:
+            command = [sys.executable, "-m", "keyturn.main", "serve"]
+            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        api = httpx2.Client(base_url=url + "/api/v1", headers=headers, timeout=60)
+        server = Server(url, process, log_path, api)
+        self.servers.append(server)
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                if httpx2.get(url + "/readyz").status_code == 200:
+                    return server
+            except httpx2.TransportError:
+                pass
+            assert process.poll() is None, server.log
+            assert time.monotonic() < deadline, server.log
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.api.close()
+            if server.process.poll() is None:
+                server.kill()
+
+
+def ok(answer: httpx2.Response) -> Any:
+    assert answer.status_code < 400, answer.text
+    return answer.json() if answer.content else None
+
+
+def register(world: World, server: Server, **changes: Any) -> dict:
+    """An app at the end system and an OAuth client on it."""
+    name = changes.pop("name", "Demo CRM")
+    redirect_uri = ok(server.api.get("/oauth-clients/redirect-uri", params={"name": name}))["redirect_uri"]
+    made = world.end_system.create_app(redirect_uri)
+    body = {
+        "name": name,
+        "client_id": made["client_id"],
+        "client_secret": made["client_secret"],
+        "authorization_url": made["authorization_url"],
+        "token_url": made["token_url"],
+        "scopes": "read:orders read:customers offline_access",
+        "redirect_uri": redirect_uri,
+        "advanced": {"revocation_url": made["revocation_url"]},
+        **changes,
+    }
+    return ok(server.api.post("/oauth-clients", json=body))
+
+
+def connect(world: World, server: Server, client: dict, name: str = "acme", **changes: Any) -> dict:
+    """A signed-in connection."""
+    body = {
+        "name": name,
+        "base_url": world.end_system.url + "/api/v1",
+        "auth": {"type": "oauth2", "oauth_client_id": client["id"]},
+        "access": "only_me",
+        **changes,
+    }
+    connection = ok(server.api.post("/connections", json=body))
+    begun = ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
+    sign_in(begun["start_url"])
+    ended = ok(server.api.get(f"/authorizations/{begun['id']}"))
+    assert ended["status"] == "completed", ended
+    return ok(server.api.get(f"/connections/{connection['id']}"))
+
+
+def sign_in(start_url: str, *, decision: str = "allow", account: str = "jane", browser: httpx2.Client | None = None):
+    """A person's browser: follows every redirect and presses the buttons."""
+    own = browser or httpx2.Client(follow_redirects=True, timeout=30)
+    try:
+        answer = own.get(start_url)
+        for _ in range(3):
+            form = re.search(r'<form[^>]*method="post"[^>]*action="([^"]*)"(.*?)</form>', answer.text, re.S)
+            if form is None or answer.status_code >= 400:
+                return answer
+            fields = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form[2]))
+            fields = {name: unescape(value) for name, value in fields.items()}
+            if 'name="decision"' in form[2]:
+                fields |= {"decision": decision, "account": account}
+            origin = f"{answer.url.scheme}://{answer.url.netloc.decode()}"
+            answer = own.post(str(answer.url.join(unescape(form[1]))), data=fields, headers={"Origin": origin})
+        return answer
+    finally:
+        if browser is None:
+            own.close()
+
+
+def wait_for_import(server: Server, import_id: str, *, seconds: float = 60) -> dict:
+    deadline = time.monotonic() + seconds
+    while True:
+        item = ok(server.api.get(f"/imports/{import_id}"))
+        if item["status"] not in {"queued", "running", "waiting"}:
+            return item
+        assert time.monotonic() < deadline, item
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def end_system() -> Iterator[EndSystem]:
+    with EndSystem() as running:
+        yield running
+
+
+@pytest.fixture
+def world(tmp_path, end_system) -> Iterator[World]:
+    made = World(tmp_path, end_system, key=secrets.token_hex(4))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def steps() -> Any:
+    """The steps above, for test modules (which do not import a conftest)."""
+    from types import SimpleNamespace
+
+    return SimpleNamespace(
+        ok=ok, register=register, connect=connect, sign_in=sign_in, wait_for_import=wait_for_import, token=TOKEN
+    )
+
+
+@pytest.fixture
+def free_ports() -> tuple[int, int]:
+    return free_port(), free_port()
