@@ -117,7 +117,9 @@ class LimitReached(KeyturnError):
 
     code = "limit_reached"
 
-    def __init__(self, message: str, *, retry_after_seconds: float, message_code: str | None = None, **details: Any):
+    def __init__(
+        self, message: str, *, retry_after_seconds: float, message_code: str | None = None, **details: Any
+    ) -> None:
         super().__init__(message, message_code=message_code, **details)
         self.retry_after_seconds = retry_after_seconds
 
@@ -129,7 +131,7 @@ class Unavailable(KeyturnError):
 
     def __init__(
         self, message: str, *, retry_after_seconds: float = 1.0, message_code: str | None = None, **details: Any
-    ):
+    ) -> None:
         super().__init__(message, message_code=message_code, **details)
         self.retry_after_seconds = retry_after_seconds
 

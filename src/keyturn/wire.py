@@ -107,9 +107,10 @@ def with_query(url: str, params: Mapping[str, Any] | Iterable[tuple[str, Any]]) 
 
     None drops a parameter. Values are form-encoded with %20 for space (RFC 3986 reads it everywhere).
     """
-    pairs = list(params.items() if isinstance(params, Mapping) else params)
+    pairs: list[tuple[str, Any]] = [(str(k), v) for k, v in dict(params).items()]
     names = {k for k, _ in pairs}
     parts = urlsplit(url)
     kept = [(k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if k not in names]
-    query = urlencode([*kept, *((k, str(v)) for k, v in pairs if v is not None)], quote_via=quote)
+    asked: list[tuple[str, str]] = [*kept, *((str(k), str(v)) for k, v in pairs if v is not None)]
+    query = urlencode(asked, quote_via=quote)
     return urlunsplit((parts.scheme, parts.netloc, parts.path, query, parts.fragment))

@@ -183,7 +183,7 @@ def sign_in(start_url: str, *, decision: str = "allow", account: str = "jane", b
     try:
         answer = own.get(start_url)
         for _ in range(3):
-            form = re.search(r'<form[^>]*method="post"[^>]*action="([^"]*)"(.*?)</form>', answer.text, re.S)
+            form = re.search(r'<form[^>]*method="post"[^>]*action="([^"]*)"(.*?)</form>', answer.text, re.DOTALL)
             if form is None or answer.status_code >= 400:
                 return answer
             fields = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', form[2]))

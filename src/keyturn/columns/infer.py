@@ -28,7 +28,7 @@ NOTE_JSON = "kept as JSON text: values of different shapes"
 
 
 def type_of(value: Any) -> ColumnType:
-    """The narrowest type of one JSON value; `unseen` for null. Inner words (`int53`, `bigint`) are made public later."""
+    """The narrowest type of one JSON value; `unseen` for null. `public` replaces inner words such as `int53`."""
     if value is None:
         return UNSEEN
     if isinstance(value, bool):

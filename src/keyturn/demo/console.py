@@ -154,7 +154,7 @@ async def log(request: Request) -> Response:
 def _home(request: Request, *, status: int = 200, **values: Any) -> Response:
     demo: Demo = request.app.state.demo
     shown = [_shown(request, app) for app in demo.apps.values()]
-    given = {"wrong": {}, "typed": {}, **values}
+    given: dict[str, Any] = {"wrong": {}, "typed": {}, **values}
     return page(request, "console.html", apps=shown, scopes=SCOPES, status=status, **given)
 
 

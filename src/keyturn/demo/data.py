@@ -45,7 +45,7 @@ def customers() -> list[dict[str, Any]]:
                     "city": chance.choice(("Oslo", "Berlin", "Tōkyō", "Praha", "Lisboa")),
                     "postcode": f"{chance.randrange(10**5):05d}",
                     "country": chance.choice(_COUNTRIES)[0],
-                },  # fmt: skip
+                },
                 "newsletter": chance.random() < 0.4,
                 "since": (_START - timedelta(days=chance.randrange(2000))).date().isoformat(),
             }

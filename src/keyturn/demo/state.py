@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import threading
 import time
@@ -113,10 +112,7 @@ class Demo:
         if self.path is None or not self.path.exists():
             return
         kept = json.loads(self.path.read_text("utf-8"))
-        self.apps = {
-            key: ClientApp(**{**app, "secrets": [AppSecret(**s) for s in app["secrets"]]})
-            for key, app in kept["apps"].items()
-        }
+        self.apps = {key: _app(app) for key, app in kept["apps"].items()}
         self.grants = {key: Grant(**grant) for key, grant in kept["grants"].items()}
         self.tokens = {key: Token(**token) for key, token in kept["tokens"].items()}
         known = {f.name for f in fields(Faults)}
@@ -135,7 +131,7 @@ class Demo:
         with self._lock:
             part = self.path.with_suffix(".part")
             part.write_text(json.dumps(kept), "utf-8")
-            os.replace(part, self.path)
+            part.replace(self.path)
 
     def create_app(self, name: str, redirect_uri: str, scopes: list[str]) -> tuple[ClientApp, str]:
         """A new app and its secret's value, which is shown this once."""
@@ -172,6 +168,11 @@ class Demo:
         for grant in self.grants.values():
             grant.revoked = True
         self.save()
+
+
+def _app(kept: dict[str, Any]) -> ClientApp:
+    kept["secrets"] = [AppSecret(**secret) for secret in kept["secrets"]]
+    return ClientApp(**kept)
 
 
 def new_secret(now: float) -> tuple[AppSecret, str]:

@@ -28,10 +28,21 @@ from keyturn.wire import Request, Response
 
 _NEXT_URL = frozenset({"next", "next_url", "nexturl", "next_page", "nextpage", "next_link", "nextlink", "next_page_url",
                        "next_page_uri", "@odata.nextlink", "nextrecordsurl", "href"})  # fmt: skip
-_CURSOR = {"next_cursor": "cursor", "nextcursor": "cursor", "cursor": "cursor", "next_token": "next_token",
-           "nexttoken": "nextToken", "next_page_token": "page_token", "nextpagetoken": "pageToken",
-           "continuation_token": "continuation_token", "after": "after", "end_cursor": "after", "offset_token": "offset",
-           "next_page_cursor": "cursor", "starting_after": "starting_after"}  # fmt: skip
+_CURSOR = {
+    "next_cursor": "cursor",
+    "nextcursor": "cursor",
+    "cursor": "cursor",
+    "next_token": "next_token",
+    "nexttoken": "nextToken",
+    "next_page_token": "page_token",
+    "nextpagetoken": "pageToken",
+    "continuation_token": "continuation_token",
+    "after": "after",
+    "end_cursor": "after",
+    "offset_token": "offset",
+    "next_page_cursor": "cursor",
+    "starting_after": "starting_after",
+}
 _MORE = frozenset({"has_more", "hasmore", "more", "has_next", "hasnext", "has_next_page", "hasnextpage", "is_last"})
 _TOTAL = frozenset({"total", "total_count", "totalcount", "total_results", "totalresults", "count", "total_items",
                     "totalitems", "total_records", "totalrecords", "totalsize", "total_rows"})  # fmt: skip

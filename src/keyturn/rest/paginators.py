@@ -208,7 +208,7 @@ Pagination = Annotated[
 
 
 def follow(request: Request, link: str) -> Request:
-    """The request with a link's address. Raises `UpstreamError` when it leads to another origin: no token goes there."""
+    """The request with a link's address. Raises `UpstreamError` on another origin: no token goes there."""
     url = urljoin(request.url, link)
     if origin_of(url) != origin_of(request.url):
         raise UpstreamError(

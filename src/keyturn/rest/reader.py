@@ -43,7 +43,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """The stamp. `complete` is True when proved, False when not, None when it stopped by itself with nothing to compare."""
+    """The stamp. `complete`: True when proved, False when not, None when it stopped with nothing to compare."""
 
     rows: int = 0
     pages: int = 0

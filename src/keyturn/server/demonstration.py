@@ -26,6 +26,7 @@ from keyturn.server.config import read_config
 
 EMAIL = "admin@demo.example"
 _WAIT_SECONDS = 60.0
+_FORM = re.compile(r'<form[^>]*method="post"[^>]*action="([^"]*)"(.*?)</form>', re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ async def _sign_in(start_url: str) -> None:
     async with httpx2.AsyncClient(follow_redirects=True, timeout=60) as browser:
         answer = await browser.get(start_url)
         for _ in range(3):
-            form = re.search(r"<form[^>]*method=\"post\"[^>]*action=\"([^\"]*)\"(.*?)</form>", answer.text, re.DOTALL | re.IGNORECASE)
+            form = _FORM.search(answer.text)
             if form is None:
                 return
             action = str(answer.url.join(unescape(form[1])))
@@ -254,7 +255,7 @@ async def _serving(
 
 
 async def _ended(server: uvicorn.Server) -> None:
-    while not server.should_exit:
+    while not server.should_exit:  # noqa: ASYNC110 - a plain attribute of uvicorn's
         await asyncio.sleep(0.2)
 
 

@@ -1,4 +1,4 @@
-"""Access tokens that are always fresh: handed out freely, renewed ahead, renewed once across replicas when they must be.
+"""Access tokens that are always fresh: handed out freely, renewed ahead, and once across replicas when they must be.
 
 The algorithm, in words. Before `refresh_after`: hand out. Until `hard_at`: hand out and renew in the background.
 After it, or when the API rejected this generation: one task in this process per (grant, generation) takes the

@@ -1,4 +1,4 @@
-"""Accounts: the first one, behind the setup code or by the operator's environment, and password checks that are slow."""
+"""Accounts: the first one, by the setup code or the operator's environment, and password checks that are slow."""
 
 from __future__ import annotations
 

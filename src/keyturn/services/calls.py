@@ -29,11 +29,42 @@ _COOL_DOWNS_MOST = 10_000
 _cool_downs: dict[tuple[str, str], float] = {}
 
 # RFC 9110 §7.6.1, and what is ours or the browser's and never the end system's.
-_HOP_BY_HOP = ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection", "host", "content-length"]
-_OURS_IN = (*_HOP_BY_HOP, "authorization", "cookie", "origin", "referer", "forwarded", "x-forwarded-for",
-            "x-forwarded-host", "x-forwarded-proto", "x-real-ip")  # fmt: skip
-_OURS_OUT = (*_HOP_BY_HOP, "set-cookie", "set-cookie2", "strict-transport-security", "public-key-pins", "alt-svc",
-             "clear-site-data", "content-security-policy", "x-frame-options")  # fmt: skip
+_HOP_BY_HOP = (
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "proxy-connection",
+    "host",
+    "content-length",
+)
+_OURS_IN = (
+    *_HOP_BY_HOP,
+    "authorization",
+    "cookie",
+    "origin",
+    "referer",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+)
+_OURS_OUT = (
+    *_HOP_BY_HOP,
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "public-key-pins",
+    "alt-svc",
+    "clear-site-data",
+    "content-security-policy",
+    "x-frame-options",
+)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 

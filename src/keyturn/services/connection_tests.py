@@ -1,4 +1,4 @@
-"""Test and disconnect: a connection looked at step by step by the code that reads data, and let go in a way that says so."""
+"""Test a connection step by step by the code that reads data; disconnect it and say what became of the sign-in."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Disconnected:
     sentence: str
 
 
-async def test(ctx: Context, connection_id: str, *, path: str | None = None) -> list[Step]:
+async def run(ctx: Context, connection_id: str, *, path: str | None = None) -> list[Step]:
     """Token, then a `GET` of `path` (or the base URL, where 404 is no failure), by the same code as an import."""
     connection = await connections.get(ctx, connection_id)
     connections.require_use(ctx, connection)

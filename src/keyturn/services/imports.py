@@ -171,7 +171,7 @@ async def _read_into(ctx: Context, claimed: Import, epoch: int, file: ParquetFil
         completeness = read.completeness.as_dict()
         schema = read.schema
         if schema is None:
-            raise Invalid("The table has no columns yet, since the API answered without rows.")
+            raise Invalid("The table has no columns yet, since the API answered without rows.")  # noqa: TRY301
         whole = completeness["complete"] is not False
         place = file.path if whole else file.path.with_name(f"{file.path.stem}.incomplete{file.path.suffix}")
         written = await asyncio.to_thread(file.finish, schema, completeness, path=place)

@@ -118,7 +118,7 @@ async def _commit(
 
 
 async def _persist(ctx: Context, write: Any) -> bool:
-    """Store an answer that cannot be asked for again: as long as this process lives, a database that is away is retried."""
+    """Store an answer that cannot be asked for again, however long the database is away."""
     pause = 0.05
     while True:
         try:

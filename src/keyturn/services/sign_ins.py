@@ -104,22 +104,9 @@ async def _exchange_and_store(
         raise OAuthError(answer.error, answer.error_description, where="authorization")
     if answer.code is None:
         raise OAuthError("no_code", "The answer has neither a code nor an error.", where="authorization")
-    redaction.remember(answer.code)
-    verifier = None
-    if row["verifier_sealed"] is not None:
-        verifier = ctx.keyring.open(row["verifier_sealed"], ad=authorizations.sealed_ad(row, "verifier_sealed"))
-    if registration.client.settings.advanced.authorize.pkce == "off":
-        verifier = None
     requested_at = ctx.clock()
-    tokens = await _exchange(ctx, registration, answer.code, row["redirect_uri"], verifier)
-    account = identity_of(
-        tokens,
-        issuer=registration.server.issuer,
-        client_id=registration.client.settings.client_id,
-        nonce=row["nonce_sealed"]
-        and ctx.keyring.open(row["nonce_sealed"], ad=authorizations.sealed_ad(row, "nonce_sealed")),
-        now=ctx.clock(),
-    )
+    tokens = await _tokens_for(ctx, row, registration, answer.code)
+    account = _account(ctx, row, registration, tokens)
     holder = row["account_id"] if connection.settings.access == "own_account" else None
 
     def write(tx: Tx) -> None:
@@ -140,6 +127,27 @@ async def _exchange_and_store(
 
     await ctx.database.run(write)
     return account
+
+
+async def _tokens_for(ctx: Context, row: dict[str, Any], registration: Registration, code: str) -> TokenSet:
+    redaction.remember(code)
+    verifier = None
+    if row["verifier_sealed"] is not None and registration.client.settings.advanced.authorize.pkce != "off":
+        verifier = ctx.keyring.open(row["verifier_sealed"], ad=authorizations.sealed_ad(row, "verifier_sealed"))
+    return await _exchange(ctx, registration, code, row["redirect_uri"], verifier)
+
+
+def _account(ctx: Context, row: dict[str, Any], registration: Registration, tokens: TokenSet) -> str | None:
+    nonce = None
+    if row["nonce_sealed"] is not None:
+        nonce = ctx.keyring.open(row["nonce_sealed"], ad=authorizations.sealed_ad(row, "nonce_sealed"))
+    return identity_of(
+        tokens,
+        issuer=registration.server.issuer,
+        client_id=registration.client.settings.client_id,
+        nonce=nonce,
+        now=ctx.clock(),
+    )
 
 
 async def _exchange(

@@ -121,7 +121,7 @@ def insert_member(tx: Tx, workspace_id: str, account_id: str, role: str, now: fl
     tx.execute(members.insert().values(workspace_id=workspace_id, account_id=account_id, role=role, joined_at=now))
 
 
-def _members() -> sa.Select[Any]:
+def _members() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(members.c.workspace_id, members.c.role, accounts.c.id, accounts.c.name, accounts.c.email).join(
         accounts, accounts.c.id == members.c.account_id
     )

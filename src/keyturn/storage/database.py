@@ -49,12 +49,12 @@ class db_now(FunctionElement[float]):  # noqa: N801 - it reads as the SQL functi
 
 
 @compiles(db_now, "sqlite")
-def _sqlite_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str:
+def _sqlite_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str:  # noqa: ARG001
     return "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 @compiles(db_now, "postgresql")
-def _postgresql_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str:
+def _postgresql_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str:  # noqa: ARG001
     return "extract(epoch from clock_timestamp())::double precision"
 
 
@@ -140,7 +140,7 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, read_only: bool) -> sa.Engine
     )
 
     @sa.event.listens_for(engine, "connect")
-    def _on_connect(dbapi_connection: object, record: object) -> None:
+    def _on_connect(dbapi_connection: object, record: object) -> None:  # noqa: ARG001
         cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]  # pyrefly: ignore
         for pragma in (
             "journal_mode=WAL",

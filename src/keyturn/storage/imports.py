@@ -40,7 +40,14 @@ imports = sa.Table(
 
 def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
     """A new request to import; `values` are the other columns."""
-    start = {"status": "queued", "rows": 0, "pages": 0, "files": [], "cancel_requested": False, "lease_epoch": 0}
+    start: dict[str, Any] = {
+        "status": "queued",
+        "rows": 0,
+        "pages": 0,
+        "files": [],
+        "cancel_requested": False,
+        "lease_epoch": 0,
+    }
     tx.execute(imports.insert().values(workspace_id=workspace_id, **start, **values))
 
 

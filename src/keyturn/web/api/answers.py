@@ -55,7 +55,7 @@ async def json_body(request: Request) -> Any:
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     raw = await request.body()
     if not raw.strip():
-        return {}
+        return dict[str, Any]()
     if content_type not in {"application/json", "application/merge-patch+json", ""}:
         raise Invalid("Send JSON with Content-Type: application/json.", at="body")
     try:

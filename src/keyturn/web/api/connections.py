@@ -102,7 +102,7 @@ async def test(ctx: Ctx, connection_id: str, request: Request) -> Response:
     path = body.get("path") if isinstance(body, dict) else None
     if path is not None and not isinstance(path, str):
         raise Invalid("Send a path as text, for example /orders.", at="path")
-    steps = await connection_tests.test(ctx, connection_id, path=path)
+    steps = await connection_tests.run(ctx, connection_id, path=path)
     good = all(step.state != "fail" for step in steps)
     return json_answer(
         {

@@ -1,4 +1,4 @@
-"""The one door out: deadlines, size limits, and a guard that looks at the address actually connected to.
+"""Sending: deadlines, size limits, and a guard that looks at the address actually connected to.
 
 Token, metadata, revocation and data calls all go through here; nothing else opens a connection to other hosts.
 It must not know OAuth or tables.
@@ -24,7 +24,8 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from keyturn import redaction
-from keyturn.errors import Invalid, UpstreamError, UpstreamTimeout
+from keyturn.egress.guard import AllowList, check_literal, may_connect
+from keyturn.errors import UpstreamError, UpstreamTimeout
 from keyturn.model.messages import say
 from keyturn.wire import Headers, Request, Response
 
@@ -32,10 +33,6 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 MAX_BYTES = 32 * 1024 * 1024
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-# Never, not even when listed: cloud metadata lives there.
-_NEVER = tuple(ipaddress.ip_network(n) for n in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128"))
-_NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 _CREDENTIAL_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "dpop"})
 
 
@@ -44,44 +41,8 @@ class _Blocked(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class AllowList:
-    """Hosts, `host:port` or CIDRs that may be private or plain http, by the operator's word alone."""
-
-    hosts: frozenset[tuple[str, int | None]] = frozenset()
-    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> AllowList:
-        """From a comma-separated list. Raises `Invalid` for what can never be allowed or cannot be read."""
-        hosts: set[tuple[str, int | None]] = set()
-        networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
-        for item in (part.strip() for part in text.split(",")):
-            if not item:
-                continue
-            try:
-                network = ipaddress.ip_network(item.strip("[]"), strict=False)
-            except ValueError:
-                hosts.add(_host_port(item))
-                continue
-            if any(network.version == never.version and network.subnet_of(never) for never in _NEVER):  # type: ignore[arg-type]  # pyrefly: ignore
-                raise Invalid(f"{item} can never be allowed.", at="KEYTURN_ALLOWED_PRIVATE_HOSTS")
-            networks.append(network)
-        return cls(frozenset(hosts), tuple(networks))
-
-    def allows(self, host: str, port: int | None, address: Address | None = None) -> bool:
-        """Whether the operator named this host (with or without port) or the address it leads to."""
-        name = host.lower().strip("[]").rstrip(".")
-        if (name, None) in self.hosts or (name, port) in self.hosts:
-            return True
-        found = address or _literal(name)
-        return found is not None and any(
-            found.version == network.version and found in network for network in self.networks
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class EgressSettings:
-    """What the operator set. `ca_file` adds to the system's authorities; with `proxy_url` the proxy does the guarding."""
+    """What the operator set. `ca_file` adds to the system's authorities; with `proxy_url` the proxy is the guard."""
 
     allowed: AllowList = field(default_factory=AllowList)
     user_agent: str = "Keyturn"
@@ -226,19 +187,9 @@ class Egress:
         """Called with the resolved address right before the connect: no second look-up can slip in between."""
         family, kind, proto, _, sockaddr = info
         address = ipaddress.ip_address(sockaddr[0].split("%")[0])
-        if self.settings.proxy_url is None and not self._may_connect(address, sockaddr[1]):
+        if self.settings.proxy_url is None and not may_connect(self.settings.allowed, address, sockaddr[1]):
             raise _Blocked
         return socket.socket(family=family, type=kind, proto=proto)
-
-    def _may_connect(self, address: Address, port: int) -> bool:
-        if is_public(address):
-            return True
-        if any(address.version == never.version and address in never for never in _NEVER):
-            return False
-        # The name was resolved for a host we know only here; hosts allowed by name are matched by what they resolve to.
-        return self.settings.allowed.allows(str(address), port, address) or _resolves_to(
-            self.settings.allowed, address, port
-        )
 
     def _failed(self, request: Request, error: Exception, progress: _Progress) -> UpstreamError:
         host = _host(request)
@@ -277,82 +228,6 @@ class _Progress:
 async def _mark_sent(session: object, context: Any, params: object) -> None:  # noqa: ARG001 - aiohttp's signature
     if isinstance(context.trace_request_ctx, _Progress):
         context.trace_request_ctx.sent = True
-
-
-def check_literal(url: str, allowed: AllowList) -> None:
-    """Refuse by what the address says, without network: plain http and literal private addresses that are not listed.
-
-    Raises `UpstreamError` (E-BLOCKED, not sent). Odd spellings (0x7f.1, 2130706433, 0) count as what they mean.
-    """
-    parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    if not host or parts.scheme not in {"http", "https"}:
-        raise UpstreamError("This is not an http or https address.", message_code="E-BLOCKED", sent=False)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    address = _literal(host)
-    if address is not None and any(address.version == n.version and address in n for n in _NEVER):
-        raise UpstreamError(say("E-BLOCKED", host=host), message_code="E-BLOCKED", sent=False)
-    if allowed.allows(host, port, address):
-        return
-    local = host.lower() == "localhost" or host.lower().endswith(".localhost")
-    if local or (address is not None and not is_public(address)):
-        raise UpstreamError(say("E-BLOCKED", host=host), message_code="E-BLOCKED", sent=False)
-    if parts.scheme == "http":
-        raise UpstreamError(
-            "Use https. Plain http only works for hosts the operator allows.", message_code="E-BLOCKED", sent=False
-        )
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address is on the public internet, also behind mapped, NAT64, 6to4 and Teredo spellings."""
-    inner = _inside(address)
-    if inner is not None:
-        return is_public(inner)
-    return address.is_global and not address.is_multicast and not address.is_reserved
-
-
-def _inside(address: Address) -> ipaddress.IPv4Address | None:
-    if isinstance(address, ipaddress.IPv4Address):
-        return None
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address.teredo is not None:
-        return address.teredo[1]
-    if any(address in network for network in _NAT64):
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    if int(address) >> 32 == 0 and int(address) > 1:
-        return ipaddress.IPv4Address(int(address))
-    return None
-
-
-def _literal(host: str) -> Address | None:
-    """The address a host spells, in any spelling the system's resolver takes without asking DNS; else None."""
-    try:
-        return ipaddress.ip_address(host.strip("[]").split("%")[0])
-    except ValueError:
-        pass
-    if not host or not all(part and part[0] in "0123456789" for part in host.split(".")):
-        return None
-    try:
-        return ipaddress.IPv4Address(socket.inet_aton(host))
-    except OSError:
-        return None
-
-
-def _resolves_to(allowed: AllowList, address: Address, port: int) -> bool:
-    """Whether a host that is allowed by name leads to this address now."""
-    for host, only_port in allowed.hosts:
-        if only_port not in (None, port):
-            continue
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError:
-            continue
-        if any(ipaddress.ip_address(str(entry[4][0]).split("%")[0]) == address for entry in found):
-            return True
-    return False
 
 
 def _redirected(request: Request, response: Response, credential_headers: frozenset[str]) -> Request | None:
@@ -395,13 +270,3 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
 
 def _host(request: Request) -> str:
     return urlsplit(request.url).hostname or "the host"
-
-
-def _host_port(item: str) -> tuple[str, int | None]:
-    host, _, port = item.rpartition(":")
-    if host and port.isdigit() and (":" not in host or host.startswith("[")):
-        return host.strip("[]").lower().rstrip("."), int(port)
-    if "/" in item or " " in item or not item.strip("[]"):
-        raise Invalid(f"{item} is neither a host, host:port nor a network such as 10.0.0.0/8.",
-                      at="KEYTURN_ALLOWED_PRIVATE_HOSTS")  # fmt: skip
-    return item.strip("[]").lower().rstrip("."), None

@@ -1,0 +1,12 @@
+"""The one door out: deadlines, size limits, and a guard that looks at the address actually connected to.
+
+Token, metadata, revocation and data calls all go through here; nothing else opens a connection to other hosts.
+It must not know OAuth or tables.
+"""
+
+from __future__ import annotations
+
+from keyturn.egress.door import Egress, EgressSettings, Streamed
+from keyturn.egress.guard import AllowList, check_literal, is_public
+
+__all__ = ["AllowList", "Egress", "EgressSettings", "Streamed", "check_literal", "is_public"]
