@@ -41,7 +41,7 @@ chromium:
 	   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } >/dev/null 2>&1; } || true
 
 test: setup chromium
-	@$(RUN)/pytest -n 2 --dist loadscope -m "not slow_interop"
+	@$(RUN)/pytest -n 2 --dist worksteal -m "not slow_interop"
 
 interop: setup
 	@$(RUN)/pytest -m "interop or slow_interop"
