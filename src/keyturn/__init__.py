@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from keyturn.client.workspace import connect
     from keyturn.errors import (
         ClientRefused,
         Conflict,
@@ -41,12 +42,21 @@ __all__ = [
     "UpstreamError",
     "UpstreamTimeout",
     "__version__",
+    "connect",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "connect":
+        from keyturn.client.workspace import connect
+
+        return connect
     if name in __all__:
         from keyturn import errors
 
         return getattr(errors, name)
-    raise AttributeError(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

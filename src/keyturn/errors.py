@@ -99,6 +99,33 @@ class ReconnectNeeded(KeyturnError):
 
     code = "reconnect_needed"
 
+    @property
+    def connection(self) -> str | None:
+        """The connection's name."""
+        return self.details.get("connection")
+
+    @property
+    def account(self) -> str | None:
+        """Who was signed in, if anybody was."""
+        return self.details.get("account")
+
+    @property
+    def reason(self) -> str | None:
+        """Why, in the authorization server's or our own short word."""
+        return self.details.get("reason")
+
+    @property
+    def reconnect_url(self) -> str | None:
+        """The page on which a person signs in again."""
+        return self.details.get("reconnect_url")
+
+    @property
+    def fix(self) -> str:
+        """What a person does now."""
+        name = self.connection or "NAME"
+        page = f", or open {self.reconnect_url}" if self.reconnect_url else ""
+        return f"keyturn connections connect {name}{page}"
+
 
 class IncompleteData(KeyturnError):
     """A read ended without all its rows. `details`: `completeness` (the stamp)."""

@@ -1,0 +1,81 @@
+"""The completeness stamp as a program meets it: how much was read, why it stopped, and whether that was all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+STOPPED: dict[str, str] = {
+    "no_next": "no next link",
+    "empty_page": "empty page",
+    "short_page": "short page",
+    "total_reached": "total reached",
+    "has_more_false": "no more pages",
+    "max_pages": "page limit reached",
+    "max_rows": "row limit reached",
+    "repeated_page": "page repeated",
+    "repeated_cursor": "cursor repeated",
+    "cancelled": "cancelled",
+    "error": "error",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Completeness:
+    """The stamp. `complete` is True when proved, False when not, None when the API gave nothing to compare with.
+
+    `truncated` means that the caller's own limit ended the read. `stopped` is the reason in words.
+    """
+
+    rows: int
+    pages: int
+    reported_total: int | None
+    stop_reason: str | None
+    complete: bool | None
+    truncated: bool = False
+    note: str | None = None
+
+    @classmethod
+    def of(cls, stamp: Mapping[str, Any]) -> Completeness:
+        """From the stamp as it is answered; members this version does not know are left out."""
+        return cls(
+            rows=int(stamp.get("rows") or 0),
+            pages=int(stamp.get("pages") or 0),
+            reported_total=stamp.get("reported_total"),
+            stop_reason=stamp.get("stop_reason"),
+            complete=stamp.get("complete"),
+            truncated=bool(stamp.get("truncated", False)),
+            note=stamp.get("note"),
+        )
+
+    @property
+    def stopped(self) -> str:
+        """Why the read stopped, in words."""
+        reason = self.stop_reason or "unknown"
+        return STOPPED.get(reason, reason.replace("_", " "))
+
+    @property
+    def is_short(self) -> bool:
+        """Whether rows are missing or may be, for another reason than the caller's own limit."""
+        return self.complete is False and not self.truncated
+
+    @property
+    def word(self) -> str:
+        """Complete, TotalUnknown, Truncated or Incomplete."""
+        if self.truncated:
+            return "Truncated"
+        return {True: "Complete", None: "TotalUnknown", False: "Incomplete"}[self.complete]
+
+    @property
+    def sentence(self) -> str:
+        """For people: `1,234 of 1,234 rows, 13 pages, stopped: no next link`."""
+        of = "" if self.reported_total is None else f" of {self.reported_total:,}"
+        pages = f"{self.pages:,} {'page' if self.pages == 1 else 'pages'}"
+        return f"{self.rows:,}{of} rows, {pages}, stopped: {self.stopped}"
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.word}(rows={self.rows}, reported={self.reported_total}, pages={self.pages}, "
+            f"stopped={self.stopped!r})"
+        )

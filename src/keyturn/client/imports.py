@@ -1,0 +1,198 @@
+"""Imports over HTTP (`ws.run_import`): begin, wait, download. A file appears under its name only when it is whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+
+from keyturn.client.completeness import Completeness
+from keyturn.client.problems import error_of
+from keyturn.client.transport import Transport
+from keyturn.errors import Conflict, IncompleteData, Invalid, NotFound, UpstreamTimeout
+
+FINISHED = frozenset({"complete", "incomplete", "failed", "cancelled"})
+FORMATS: dict[str, str] = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".duckdb": "duckdb",
+}
+_ROUTE = "/imports"
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 1.0
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFile:
+    """One finished file on the server: `sha256` in hex."""
+
+    name: str
+    bytes: int
+    sha256: str | None
+
+
+def format_of(name: str) -> str:
+    """The destination type a file's name asks for. Raises `Invalid` for an ending we do not know."""
+    suffix = Path(name).suffix.lower()
+    if suffix not in FORMATS:
+        raise Invalid(f"The file's ending chooses the format: {', '.join(FORMATS)}. Example: orders.parquet.", at="to")
+    return FORMATS[suffix]
+
+
+class ImportRun:
+    """One import. `found` is the JSON object of the API as it was last seen."""
+
+    def __init__(self, transport: Transport, found: Mapping[str, Any]) -> None:
+        self._http = transport
+        self.found = dict(found)
+
+    def __repr__(self) -> str:
+        return f"ImportRun({self.id!r}, table={self.found.get('table_name')!r}, status={self.status!r})"
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return str(self.found["id"])
+
+    @property
+    def status(self) -> str:
+        """queued, running, waiting, complete, incomplete, failed or cancelled, as it was last seen."""
+        return str(self.found["status"])
+
+    @property
+    def completeness(self) -> Completeness | None:
+        """The stamp once it finished."""
+        stamp = self.found.get("completeness")
+        return None if stamp is None else Completeness.of(stamp)
+
+    @property
+    def files(self) -> list[ImportFile]:
+        """Its finished files."""
+        found = self._http.pages(f"{_ROUTE}/{self.id}/files")
+        return [ImportFile(item["name"], int(item["bytes"]), item.get("sha256")) for item in found]
+
+    def look(self) -> ImportRun:
+        """See how it stands now."""
+        self.found = dict(self._http.get(f"{_ROUTE}/{self.id}"))
+        return self
+
+    def wait(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        allow_incomplete: bool = False,
+        on_progress: Callable[[ImportRun], object] | None = None,
+    ) -> ImportRun:
+        """Wait until it ended well. Raises `IncompleteData` unless allowed, the error it failed with, `Conflict`
+        when it was cancelled, `UpstreamTimeout` after `timeout_seconds`; it goes on by itself then.
+        """
+        started, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
+        while self.status not in FINISHED:
+            if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
+                raise UpstreamTimeout(f"The import is not over after {timeout_seconds:g} s. It goes on; wait() again.")
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+            self.look()
+            if on_progress is not None:
+                on_progress(self)
+        self._check(allow_incomplete=allow_incomplete)
+        return self
+
+    def cancel(self) -> ImportRun:
+        """Stop it at its next page. Raises `Conflict` when it has ended."""
+        self.found = dict(self._http.post(f"{_ROUTE}/{self.id}/cancel"))
+        return self
+
+    def download(self, path: str | os.PathLike[str]) -> Path:
+        """Fetch its one file to `path`, checked against size and SHA-256, and only then under that name.
+
+        Raises `NotFound` when there is no file, `IncompleteData` when what arrived is not what the server has.
+        """
+        files = self.files
+        if len(files) != 1:
+            raise NotFound(f"This import has {len(files)} files. Only an import that ended with one can be downloaded.")
+        target = Path(path)
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent)
+        except OSError as error:
+            raise Invalid(f"{target} cannot be written ({error.strerror}).", at="to") from None
+        part = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                self._fetch(files[0], file)
+            part.chmod(0o666 & ~_umask())
+            part.replace(target)
+        except OSError as error:
+            raise Invalid(f"{target} cannot be written ({error.strerror}).", at="to") from None
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+        return target
+
+    def _fetch(self, wanted: ImportFile, file: Any) -> None:
+        digest, size = hashlib.sha256(), 0
+        try:
+            with self._http.stream("GET", f"{_ROUTE}/{self.id}/files/{quote(wanted.name, safe='')}") as response:
+                for chunk in response.iter_bytes(_CHUNK_BYTES):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+        except httpx2.HTTPError:
+            raise IncompleteData(f"The download of {wanted.name} broke off after {size:,} bytes. Try again.") from None
+        file.flush()
+        os.fsync(file.fileno())
+        if size != wanted.bytes or (wanted.sha256 and digest.hexdigest() != wanted.sha256):
+            raise IncompleteData(f"{wanted.name} arrived other than the server has it; nothing was kept. Try again.")
+
+    def _check(self, *, allow_incomplete: bool) -> None:
+        status, name = self.status, self.found.get("table_name") or "The table"
+        if status == "failed":
+            raise error_of(self.found.get("error") or {"message": "The import failed, and the server gave no reason."})
+        if status == "cancelled":
+            raise Conflict("The import was cancelled. The previous file is untouched.")
+        if status == "incomplete" and not allow_incomplete:
+            stamp = self.completeness
+            what = f": {stamp.sentence}" if stamp else ""
+            note = f" {stamp.note}" if stamp and stamp.note else ""
+            raise IncompleteData(f"The import of {name} is incomplete{what}.{note}", completeness=stamp)
+
+
+class Imports:
+    """The imports the caller may see, newest first, found by id."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+
+    def __repr__(self) -> str:
+        return f"Imports({self._http.url})"
+
+    def __iter__(self) -> Iterator[ImportRun]:
+        return (ImportRun(self._http, found) for found in self._http.pages(_ROUTE))
+
+    def __getitem__(self, import_id: str) -> ImportRun:
+        """The one of that id. Raises `NotFound`."""
+        return ImportRun(self._http, self._http.get(f"{_ROUTE}/{quote(import_id, safe='')}"))
+
+    def begin(self, table_id: str, *, to: str, mode: str = "replace") -> ImportRun:
+        """Ask for an import of a table; `to` is a file on the server, its ending chooses the format."""
+        body = {"table_id": table_id, "destination": {"type": format_of(to), "url": to}, "mode": mode}
+        return ImportRun(self._http, self._http.post(_ROUTE, body))
+
+
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,58 @@
+"""OAuth 2.0 clients over HTTP (`ws.clients`): for Workspace Admins. A secret goes in and never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from keyturn.client.names import pick
+from keyturn.client.transport import Transport
+
+_ROUTE = "/oauth-clients"
+
+
+class OAuthClients:
+    """The workspace's OAuth 2.0 clients, found by name. Values are the JSON objects of the API."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+
+    def __repr__(self) -> str:
+        return f"OAuthClients({self._http.url})"
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._http.pages(_ROUTE)
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        """The one of that name. Raises `NotFound` with a suggestion."""
+        return pick(self, name, what="OAuth 2.0 client")
+
+    def redirect_uri(self, name: str) -> str:
+        """The redirect URI of the client of that name, or the one such a client would get."""
+        for client in self:
+            if client["name"].casefold() == name.casefold():
+                return str(client["redirect_uri"])
+        return str(self._http.get(f"{_ROUTE}/redirect-uri", name=name)["redirect_uri"])
+
+    def register(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Register one. Raises `Invalid` naming the fields, `Conflict` when name or redirect URI is taken."""
+        return dict(self._http.post(_ROUTE, settings))
+
+    def edit(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Change it by JSON merge patch; a changed URL clears the secret unless `client_secret` comes along."""
+        return dict(self._http.patch(self._route(name), changes))
+
+    def replace_secret(self, name: str, client_secret: str) -> dict[str, Any]:
+        """Store a new secret; connections that were suspended go on by themselves."""
+        return dict(self._http.post(f"{self._route(name)}/secrets", {"client_secret": client_secret}))
+
+    def check(self, name: str) -> dict[str, Any]:
+        """Whether the Token URL knows it: `verdict` is accepted, refused, unknown or unreachable."""
+        return dict(self._http.post(f"{self._route(name)}/check"))
+
+    def delete(self, name: str, *, force: bool = False) -> None:
+        """Delete it. Raises `Conflict` while connections use it, unless `force`."""
+        self._http.delete(self._route(name), force="true" if force else None)
+
+    def _route(self, name: str) -> str:
+        return f"{_ROUTE}/{self[name]['id']}"

@@ -1,0 +1,196 @@
+"""Tables over HTTP (`ws.table("acme.orders")`): schema, preview, and reads that are loud when rows are missing."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from keyturn.client.connections import moment
+from keyturn.client.names import pick
+from keyturn.client.transport import Transport
+
+if TYPE_CHECKING:
+    from keyturn.client.reads import Read
+
+_ROUTE = "/tables"
+_SHOWN_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its type in Keyturn's words, the path it comes from, and what a reader should know of it."""
+
+    name: str
+    type: str
+    nullable: bool
+    source_path: str
+    note: str | None = None
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> Column:
+        """From the JSON object of the API."""
+        return cls(found["name"], found["type"], found["nullable"], found["source_path"], found.get("note"))
+
+
+class Schema(tuple[Column, ...]):
+    """The columns of a table, in order; `repr` is one line a column."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        if not self:
+            return "Schema()"
+        wide = max(len(column.name) for column in self)
+        lines = [f"  {c.name:{wide}}  {c.type}{'' if c.nullable else ' not null'}" for c in self]
+        return "\n".join(["Schema(", *lines, ")"])
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Sample:
+    """The first rows of a table, and never more than that: `banner` says how much of the whole it is."""
+
+    columns: Schema
+    rows: list[list[Any]]
+    truncated: bool
+    reported_total: int | None
+    stop_reason: str | None
+    read_at: datetime | None
+
+    @property
+    def banner(self) -> str:
+        """How much this is of the whole, in words."""
+        count = len(self.rows)
+        read = f", read {self.read_at.astimezone():%H:%M}" if self.read_at else ""
+        sample = f"Sample: first {count:,} {'row' if count == 1 else 'rows'}, 1 page{read}."
+        if self.reported_total is not None:
+            return f"{sample} The API reports {self.reported_total:,} rows."
+        return f"{sample} The API does not say how many there are."
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """The rows as dictionaries."""
+        names = [column.name for column in self.columns]
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        counts = f"rows={len(self.rows)}, truncated={self.truncated}, reported_total={self.reported_total}"
+        return f"Sample({counts})\n{self.banner}"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th title='{html.escape(c.type)}'>{html.escape(c.name)}</th>" for c in self.columns)
+        shown = self.rows[:_SHOWN_ROWS]
+        body = "".join(f"<tr>{''.join(f'<td>{_cell(value)}</td>' for value in row)}</tr>" for row in shown)
+        more = len(self.rows) - len(shown)
+        tail = f"<p>… and {more:,} more rows in this sample.</p>" if more else ""
+        return (
+            f"<p><strong>{html.escape(self.banner)}</strong></p>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{tail}"
+        )
+
+
+class Table:
+    """One table. Reading it reads the end system: nothing is kept between two reads but the schema."""
+
+    def __init__(self, transport: Transport, found: Mapping[str, Any]) -> None:
+        self._http = transport
+        self.id = str(found["id"])
+        self.name = str(found["full_name"])
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r})"
+
+    @property
+    def route(self) -> str:
+        """Its address under `/api/v1`."""
+        return f"{_ROUTE}/{self.id}"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The JSON object of the API, as it is now."""
+        return dict(self._http.get(self.route))
+
+    @property
+    def schema(self) -> Schema:
+        """Its columns, learned from the endpoint if that was not done yet."""
+        columns = self._http.get(f"{self.route}/schema")["columns"]
+        if columns is None:
+            return self.refresh_schema()
+        return _schema(columns)
+
+    def refresh_schema(self) -> Schema:
+        """Its columns, learned from the endpoint again."""
+        return _schema(self._http.post(f"{self.route}/schema/refresh")["columns"] or ())
+
+    def preview(self, limit: int = 100) -> Sample:
+        """The first page, at most `limit` rows."""
+        return sample_of(self._http.get(f"{self.route}/preview", limit=limit))
+
+    def read(self, *, limit: int | None = None, allow_incomplete: bool = False) -> Read:
+        """A read of the whole table, or of `limit` rows; it begins when rows are taken from it.
+
+        Raises `IncompleteData` then, if rows are missing or may be, unless `allow_incomplete`.
+        """
+        from keyturn.client.reads import Read
+
+        return Read(self._http, self, limit=limit, allow_incomplete=allow_incomplete)
+
+    def delete(self) -> None:
+        """Delete it; finished files stay."""
+        self._http.delete(self.route)
+
+
+class Tables:
+    """The tables the caller may see, found by `connection.table`."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+
+    def __repr__(self) -> str:
+        return f"Tables({self._http.url})"
+
+    def __iter__(self) -> Iterator[Table]:
+        return (Table(self._http, found) for found in self.listed())
+
+    def __getitem__(self, name: str) -> Table:
+        """The one called `connection.table`. Raises `NotFound` with a suggestion."""
+        return Table(self._http, pick(self.listed(), name, what="table", key="full_name"))
+
+    def listed(self, connection_id: str | None = None) -> Iterator[dict[str, Any]]:
+        """The JSON objects of the API."""
+        return self._http.pages(_ROUTE, connection_id=connection_id)
+
+    def create(self, settings: Mapping[str, Any]) -> Table:
+        """Save one. Raises `Invalid` naming the fields."""
+        return Table(self._http, self._http.post(_ROUTE, settings))
+
+    def detect(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings an endpoint asks for, with their evidence; nothing is saved."""
+        return dict(self._http.post(f"{_ROUTE}/detect", draft))
+
+
+def sample_of(found: Mapping[str, Any]) -> Sample:
+    """A sample from the JSON object of the API."""
+    return Sample(
+        columns=_schema(found["columns"] or ()),
+        rows=found["rows"],
+        truncated=found["truncated"],
+        reported_total=found["reported_total"],
+        stop_reason=found.get("stop_reason"),
+        read_at=moment(found.get("read_at")),
+    )
+
+
+def _schema(columns: Any) -> Schema:
+    return Schema(Column.of(column) for column in columns)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "<em>null</em>"
+    text = str(value)
+    return html.escape(text if len(text) <= 100 else text[:99] + "…")

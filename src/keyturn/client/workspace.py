@@ -1,0 +1,72 @@
+"""`connect()` and the workspace it answers: where every other noun of the client hangs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from keyturn.client import profile as profiles
+from keyturn.client.api_tokens import ApiTokens
+from keyturn.client.connections import Connections
+from keyturn.client.imports import ImportRun, Imports
+from keyturn.client.oauth_clients import OAuthClients
+from keyturn.client.profile import Profile
+from keyturn.client.tables import Table, Tables
+from keyturn.client.transport import Transport
+from keyturn.errors import Invalid
+
+
+class Workspace:
+    """One workspace of one server, as the API token's owner sees it. Usable as a context manager."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+        self.url = transport.url
+        self.clients = OAuthClients(transport)
+        self.connections = Connections(transport)
+        self.tables = Tables(transport)
+        self.imports = Imports(transport)
+        self.tokens = ApiTokens(transport)
+
+    def __repr__(self) -> str:
+        return f"Workspace({self.url!r})"
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections to the server."""
+        self._http.close()
+
+    @property
+    def me(self) -> dict[str, Any]:
+        """Who the API token belongs to, and what it may do."""
+        return dict(self._http.get("/me"))
+
+    def table(self, name: str) -> Table:
+        """The table called `connection.table`. Raises `NotFound` with a suggestion."""
+        return self.tables[name]
+
+    def run_import(self, table: str, *, to: str, mode: str = "replace") -> ImportRun:
+        """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there)."""
+        return self.imports.begin(self.table(table).id, to=to, mode=mode)
+
+
+def connect(url: str | None = None, token: str | None = None, *, timeout_seconds: float = 300.0) -> Workspace:
+    """The workspace of the profile that `keyturn login` saved, or of `KEYTURN_URL` and `KEYTURN_TOKEN`, or as given.
+
+    Uses no network. `timeout_seconds` is how long one answer may stay silent. Raises `Unauthenticated` without a
+    profile, `Invalid` for one that cannot be right.
+    """
+    if (url is None) != (token is None):
+        raise Invalid("Give connect() both url and token, or neither.")
+    if url is not None and token is not None:
+        found = Profile(profiles.check_url(url), profiles.check_token(token))
+    else:
+        found = profiles.find()
+    return Workspace(Transport(found, timeout_seconds=timeout_seconds))
