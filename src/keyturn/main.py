@@ -1,20 +1,47 @@
-"""The one command: operator verbs from `server`, user verbs from `cli`. Only what is asked for is loaded."""
+"""The one command: user verbs from `cli`, operator verbs from `server`. Only what is asked for is loaded."""
 
 from __future__ import annotations
 
 import sys
 
-OPERATOR_VERBS = ("demo", "serve", "migrate")
+import typer
+
+OPERATOR_VERBS: dict[str, str] = {
+    "demo": "Keyturn and the demo end system side by side: the main job, performed before your eyes.",
+    "serve": "Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…).",
+    "migrate": "Bring the database to this version's schema and stop.",
+}
 
 
 def main() -> None:
-    """Run the command line."""
-    verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    if verb in OPERATOR_VERBS:
-        from keyturn.server.commands import app
-    else:
-        from keyturn.server.commands import app
-    app()
+    """Run the command line and leave with its exit code."""
+    if sys.argv[1:2] and sys.argv[1] in OPERATOR_VERBS:
+        _operate(sys.argv[1:])
+        return
+    from keyturn.cli import app as command_line
+
+    for verb, sentence in OPERATOR_VERBS.items():
+        _list(command_line.app, verb, sentence)
+    sys.exit(command_line.run())
+
+
+def _operate(arguments: list[str]) -> None:
+    from keyturn.server.commands import app as operator
+
+    operator(args=arguments, prog_name="keyturn")
+
+
+def _list(app: typer.Typer, verb: str, sentence: str) -> None:
+    """Name an operator verb in the help without loading it: its own options are known to the server's code."""
+
+    def operate(context: typer.Context) -> None:
+        _operate([verb, *context.args])
+
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    register = app.command(
+        verb, help=sentence, rich_help_panel="Operator", add_help_option=False, context_settings=anything
+    )
+    register(operate)
 
 
 if __name__ == "__main__":

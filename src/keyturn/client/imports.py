@@ -159,7 +159,8 @@ class ImportRun:
     def _check(self, *, allow_incomplete: bool) -> None:
         status, name = self.status, self.found.get("table_name") or "The table"
         if status == "failed":
-            raise error_of(self.found.get("error") or {"message": "The import failed, and the server gave no reason."})
+            error = self.found.get("error") or {"message": "The import failed, and the server gave no reason."}
+            raise error_of({"connection": str(name).partition(".")[0], "import_id": self.id, **error})
         if status == "cancelled":
             raise Conflict("The import was cancelled. The previous file is untouched.")
         if status == "incomplete" and not allow_incomplete:

@@ -128,7 +128,11 @@ class Table:
 
     def preview(self, limit: int = 100) -> Sample:
         """The first page, at most `limit` rows."""
-        return sample_of(self._http.get(f"{self.route}/preview", limit=limit))
+        return sample_of(self.preview_json(limit))
+
+    def preview_json(self, limit: int = 100) -> dict[str, Any]:
+        """The same as the JSON object of the API."""
+        return dict(self._http.get(f"{self.route}/preview", limit=limit))
 
     def read(self, *, limit: int | None = None, allow_incomplete: bool = False) -> Read:
         """A read of the whole table, or of `limit` rows; it begins when rows are taken from it.

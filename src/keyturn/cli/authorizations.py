@@ -1,0 +1,77 @@
+"""A sign-in seen from the command line: the link is printed, and we wait while a person is in their browser."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from keyturn.cli import exits, words
+from keyturn.cli.terminal import terminal
+from keyturn.errors import Conflict
+
+if TYPE_CHECKING:
+    from keyturn.client.connections import Connection, SignIn
+
+_POLL_SECONDS = 1.0
+
+
+def sign_in(connection: Connection, *, wait: bool) -> dict[str, Any] | None:
+    """Print the link and wait; the connection once it is signed in, None if nobody waits.
+
+    Raises the error the sign-in failed with.
+    """
+    out = terminal()
+    begun = connection.begin_sign_in()
+    if not wait:
+        out.say(f"Open this link to sign in ({_minutes(begun)} min):")
+        out.line(begun.start_url) if not out.as_json else out.json({"id": begun.id, "start_url": begun.start_url})
+        return None
+    out.say(f"Open this link to sign in (waiting, {_minutes(begun)} min):  {begun.start_url}")
+    try:
+        ended = _ended(begun)
+    except KeyboardInterrupt:
+        out.say("")
+        out.warn(f"Stopped waiting. The link still works: {begun.start_url}")
+        out.say(f"  How it went: keyturn connections show {connection.name}")
+        raise typer.Exit(exits.INTERRUPTED) from None
+    if ended["status"] != "completed":
+        raise _failure(connection, ended)
+    return connection.settings
+
+
+def say_connected(connection: dict[str, Any]) -> None:
+    """The line a sign-in ends with."""
+    account = f" as {connection['account']}" if connection.get("account") else ""
+    refresh = words.yes_no(connection.get("has_refresh_token"))
+    terminal().good(
+        f"Connected{account} · scopes {words.scopes(connection)} · refresh token {refresh} · "
+        f"works until {words.works_until(connection)}"
+    )
+
+
+def _ended(begun: SignIn) -> dict[str, Any]:
+    while True:
+        found = begun.look()
+        if found["status"] != "pending":
+            return found
+        time.sleep(_POLL_SECONDS)
+
+
+def _failure(connection: Connection, ended: dict[str, Any]) -> Exception:
+    from keyturn.client.problems import error_of
+
+    again = f"keyturn connections connect {connection.name}"
+    if ended["status"] == "expired":
+        return Conflict(f"The link ended before anyone signed in. Start again: {again}")
+    return error_of(ended.get("error") or {"message": f"The sign-in did not end well. Start again: {again}"})
+
+
+def _minutes(begun: SignIn) -> int:
+    if begun.expires_at is None:
+        return 10
+    left = (begun.expires_at - datetime.now(begun.expires_at.tzinfo)).total_seconds()
+    return max(1, math.ceil(left / 60 - 0.1))

@@ -1,0 +1,179 @@
+"""`keyturn import` and `keyturn imports`: a whole table into a file here, with the stamp that says it is whole."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from keyturn.cli import exits, progress, words
+from keyturn.cli.arguments import Json, workspace
+from keyturn.cli.terminal import terminal
+from keyturn.errors import IncompleteData, Invalid
+
+if TYPE_CHECKING:
+    from keyturn.client.imports import ImportRun
+
+app = typer.Typer(help="Imports: durable runs that read a whole table.", no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="The import's id.")]
+_LABELS = {"complete": "Complete", "incomplete": "Incomplete"}
+
+
+def import_(
+    name: Annotated[str, typer.Argument(help="connection.table, for example acme.orders.")],
+    to: Annotated[Path, typer.Option(help="The file here; its ending chooses the format: orders.parquet.")],
+    *,
+    mode: Annotated[str, typer.Option(help="replace.")] = "replace",
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Keep the rows that came even if some are missing.")
+    ] = False,
+    no_wait: Annotated[
+        bool, typer.Option("--no-wait", help="Start it and print its id; the file stays there.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Import a whole table into a file here. Exit 4 when rows are missing; the file is as it was then."""
+    from keyturn.client.imports import format_of
+
+    out = terminal()
+    format_of(to.name)
+    _check_place(to)
+    with workspace() as found:
+        table = found.table(name)
+        # A name of its own: two imports of one table at a time must not fetch each other's file.
+        run = found.imports.begin(table.id, to=f"{table.name}-{secrets.token_hex(4)}{to.suffix.lower()}", mode=mode)
+        if no_wait:
+            out.json(run.found) if json else out.line(run.id)
+            return
+        _waited(run, table.name)
+        short = run.status == "incomplete"
+        if short and not allow_incomplete:
+            _refuse(run, to, json=json)
+        run.wait(allow_incomplete=True)
+        run.download(to)
+        files = run.files
+    if json:
+        out.json({**run.found, "path": str(to), "files": [_file(file) for file in files]})
+        return
+    where = f"→ {to} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"
+    text = f"{_word(run)}: {_sentence(run)} {where}"
+    out.warn(text) if short else out.good(text)
+
+
+@app.command("list")
+def list_(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 20,
+    json: Json = False,
+) -> None:
+    """Imports, newest first."""
+    from itertools import islice
+
+    out = terminal()
+    with workspace() as found:
+        runs = [run.found for run in islice(found.imports, limit)]
+    if json:
+        out.json({"data": runs, "next_cursor": None})
+        return
+    if not runs:
+        out.say("No imports yet: keyturn import acme.orders --to orders.parquet")
+        return
+    rows = [
+        (r["id"], r["table_name"], r.get("label") or r["status"], f"{r['rows']:,}", f"{r['pages']:,}",
+         words.when(r["created_at"]))
+        for r in runs
+    ]  # fmt: skip
+    out.table(("ID", "TABLE", "STATUS", "ROWS", "PAGES", "STARTED"), rows)
+
+
+@app.command()
+def show(import_id: Id, *, json: Json = False) -> None:
+    """One import: progress while it runs, the stamp once it ended."""
+    out = terminal()
+    with workspace() as found:
+        run = found.imports[import_id]
+        files = run.files
+    item = run.found
+    if json:
+        out.json({**item, "files": [_file(file) for file in files]})
+        return
+    stamp = run.completeness
+    out.pairs(
+        {
+            "Import": item["id"],
+            "Table": item["table_name"],
+            "Status": item.get("label") or item["status"],
+            "Rows": stamp.sentence if stamp else f"{item['rows']:,} rows, page {item['pages']:,}",
+            "Why": (item["error"] or {}).get("message") or (stamp.note if stamp and stamp.is_short else None),
+            "Waiting until": words.full_time((item["waiting"] or {}).get("until")),
+            "Started": words.full_time(item.get("started_at")),
+            "Finished": words.full_time(item.get("finished_at")),
+            "Files": ", ".join(f"{file.name} ({words.size(file.bytes)})" for file in files) or None,
+        }
+    )
+
+
+@app.command()
+def cancel(import_id: Id, *, json: Json = False) -> None:
+    """Stop it at its next page; the previous file stays."""
+    out = terminal()
+    with workspace() as found:
+        run = found.imports[import_id].cancel()
+    if json:
+        out.json(run.found)
+        return
+    out.good(f"Cancelling {run.id}; it stops at its next page")
+
+
+def _check_place(to: Path) -> None:
+    """Before the work, not after it. Raises `Invalid`."""
+    folder = to.parent
+    if not folder.is_dir():
+        raise Invalid(f"There is no folder {folder}. Make it first.", at="--to")
+    if to.is_dir():
+        raise Invalid(f"{to} is a folder. Name a file, for example {to}/orders.parquet.", at="--to")
+    if not os.access(folder, os.W_OK):
+        raise Invalid(f"The folder {folder} is not writable.", at="--to")
+
+
+def _waited(run: ImportRun, name: str) -> None:
+    """Wait until it ended well or incomplete. Raises the error it failed with."""
+    try:
+        with progress.shown(name) as look:
+            run.wait(allow_incomplete=True, on_progress=look)
+    except KeyboardInterrupt:
+        out = terminal()
+        out.warn("Stopped waiting. The import goes on at the server.")
+        out.say(f"  How it goes: keyturn imports show {run.id} · stop it: keyturn imports cancel {run.id}")
+        raise typer.Exit(exits.INTERRUPTED) from None
+
+
+def _refuse(run: ImportRun, to: Path, *, json: bool) -> None:
+    if json:
+        terminal().json(run.found)
+    note = run.completeness.note if run.completeness else None
+    why = f" {note}" if note else ""
+    kept = f"{to} is as it was." if to.exists() else f"{to} was not written."
+    raise IncompleteData(
+        f"Incomplete: {_sentence(run)}.{why} {kept} Take the rows anyway: --allow-incomplete", import_id=run.id
+    )
+
+
+def _word(run: ImportRun) -> str:
+    stamp = run.completeness
+    if stamp is not None and stamp.complete is None:
+        return "Complete, total unknown"
+    return _LABELS.get(run.status, run.status)
+
+
+def _sentence(run: ImportRun) -> str:
+    stamp = run.completeness
+    return stamp.sentence if stamp else words.count(run.found["rows"], "row")
+
+
+def _file(file: Any) -> dict[str, Any]:
+    return {"name": file.name, "bytes": file.bytes, "sha256": file.sha256}

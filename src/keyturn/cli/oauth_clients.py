@@ -1,0 +1,280 @@
+"""`keyturn clients`: OAuth 2.0 clients, for Workspace Admins. A secret comes by stdin, environment or prompt."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from keyturn.cli import exits, words
+from keyturn.cli.arguments import (
+    Json,
+    Yes,
+    confirm_by_name,
+    given,
+    json_of,
+    number_or_text,
+    secret,
+    workspace,
+)
+from keyturn.cli.terminal import terminal
+
+app = typer.Typer(help="OAuth 2.0 clients: who we are at an end system.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="The client's name, for example “Acme CRM”.")]
+FromStdin = Annotated[bool, typer.Option("--client-secret-stdin", help="Read the Client Secret from stdin.")]
+ClientId = Annotated[str | None, typer.Option(help="From the end system's developer console.")]
+Type = Annotated[str | None, typer.Option(help="rest_api_oauth2_auth_code, unless the end system says otherwise.")]
+AuthorizationUrl = Annotated[str | None, typer.Option(help="Where people sign in.")]
+TokenUrl = Annotated[str | None, typer.Option(help="Where tokens are exchanged and refreshed.")]
+Scopes = Annotated[str | None, typer.Option(help="Separated by spaces, spelled as the end system spells them.")]
+AccessMs = Annotated[str | None, typer.Option(help="Milliseconds, or 1h. Used if the end system does not say.")]
+RefreshMs = Annotated[str | None, typer.Option(help="Milliseconds, or 90d. 0: does not expire, or unknown.")]
+Advanced = Annotated[str | None, typer.Option(help="JSON, or @file: what this end system does differently.")]
+NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not ask the Token URL.")]
+
+_STYLES = {"basic": "as Basic header", "post": "in the request body", "none": "not at all: PKCE only"}
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """The workspace's OAuth 2.0 clients."""
+    out = terminal()
+    with workspace() as found:
+        clients = list(found.clients)
+    if json:
+        out.json({"data": clients, "next_cursor": None})
+        return
+    if not clients:
+        out.say("No OAuth 2.0 clients yet. A client tells an end system who we are: keyturn clients register")
+        return
+    heads = ("NAME", "AUTHENTICATION TYPE", "CONNECTIONS", "SECRET", "LAST UPDATE")
+    out.table(heads, [_row(client) for client in clients])
+
+
+@app.command()
+def show(name: Name, *, json: Json = False) -> None:
+    """One client; its secret is never shown."""
+    with workspace() as found:
+        _shown(found.clients[name], json=json)
+
+
+@app.command()
+def register(
+    name: Annotated[str, typer.Option(help="What people see when they pick it, for example “Acme CRM”.")],
+    client_id: Annotated[str, typer.Option(help="From the end system's developer console.")],
+    token_url: Annotated[str, typer.Option(help="Where tokens are exchanged and refreshed.")],
+    *,
+    authorization_url: AuthorizationUrl = None,
+    scopes: Scopes = None,
+    authentication_type: Type = None,
+    access_token_expires_in: AccessMs = None,
+    refresh_token_expires_in: RefreshMs = None,
+    advanced: Advanced = None,
+    client_secret_stdin: FromStdin = False,
+    public: Annotated[bool, typer.Option("--public", help="It has no secret, PKCE only.")] = False,
+    no_check: NoCheck = False,
+    json: Json = False,
+) -> None:
+    """Register an OAuth 2.0 client, and ask its Token URL whether it knows us."""
+    out = terminal()
+    with workspace() as found:
+        redirect_uri = found.clients.redirect_uri(name)
+        out.say(f"Redirect URI to paste in {name}'s console: {redirect_uri}")
+        settings = given(
+            name=name,
+            client_id=client_id,
+            authentication_type=authentication_type,
+            authorization_url=authorization_url,
+            token_url=token_url,
+            scopes=scopes,
+            access_token_expires_in=number_or_text(access_token_expires_in),
+            refresh_token_expires_in=number_or_text(refresh_token_expires_in),
+            advanced=json_of(advanced, "--advanced"),
+        )
+        if public:
+            settings["advanced"] = _public(settings.get("advanced") or {})
+        else:
+            settings["client_secret"] = _secret(from_stdin=client_secret_stdin)
+        client = found.clients.register({**settings, "redirect_uri": redirect_uri})
+        verdict = None if no_check else found.clients.check(client["id"])
+    if json:
+        out.json({**client, "check": verdict})
+        return
+    accepted = verdict is not None and verdict["verdict"] == "accepted"
+    before = f"{_accepted(client, verdict)}   ✓ " if verdict is not None and accepted else ""
+    out.good(f"{before}Registered {client['name']}")
+    if verdict is not None and not accepted:
+        out.warn(verdict["message"])
+    _warn(client)
+
+
+@app.command()
+def edit(
+    name: Name,
+    *,
+    new_name: Annotated[str | None, typer.Option("--name", help="A new name; the Redirect URI stays.")] = None,
+    client_id: ClientId = None,
+    authentication_type: Type = None,
+    authorization_url: AuthorizationUrl = None,
+    token_url: TokenUrl = None,
+    scopes: Scopes = None,
+    access_token_expires_in: AccessMs = None,
+    refresh_token_expires_in: RefreshMs = None,
+    advanced: Advanced = None,
+    client_secret_stdin: FromStdin = False,
+    json: Json = False,
+) -> None:
+    """Change what is given. A changed URL clears the secret unless it comes along."""
+    changes = given(
+        name=new_name,
+        client_id=client_id,
+        authentication_type=authentication_type,
+        authorization_url=authorization_url,
+        token_url=token_url,
+        scopes=scopes,
+        access_token_expires_in=number_or_text(access_token_expires_in),
+        refresh_token_expires_in=number_or_text(refresh_token_expires_in),
+        advanced=json_of(advanced, "--advanced"),
+    )
+    if client_secret_stdin:
+        changes["client_secret"] = _secret(from_stdin=True)
+    with workspace() as found:
+        client = found.clients.edit(name, changes)
+    out = terminal()
+    if json:
+        out.json(client)
+        return
+    out.good(f"Saved {client['name']}")
+    if not client["has_secret"] and (client.get("advanced") or {}).get("token", {}).get("auth") != "none":
+        out.warn(f"The Client Secret was cleared. Next: keyturn clients replace-secret {_quoted(client['name'])}")
+    _warn(client)
+
+
+@app.command("replace-secret")
+def replace_secret(name: Name, *, client_secret_stdin: FromStdin = False, json: Json = False) -> None:
+    """Store a new Client Secret; suspended connections go on by themselves."""
+    with workspace() as found:
+        known = found.clients[name]
+        client = found.clients.replace_secret(known["id"], _secret(from_stdin=client_secret_stdin))
+    out = terminal()
+    if json:
+        out.json(client)
+        return
+    out.good(f"The Client Secret of {client['name']} was replaced")
+
+
+@app.command()
+def check(name: Name, *, json: Json = False) -> None:
+    """Ask the Token URL with a made-up code whether it knows this client. Exit 1 when it refuses."""
+    out = terminal()
+    with workspace() as found:
+        client = found.clients[name]
+        verdict = found.clients.check(client["id"])
+    word = verdict["verdict"]
+    if json:
+        out.json(verdict)
+    elif word == "accepted":
+        out.good(_accepted(client, verdict))
+    elif word == "unknown":
+        out.warn(verdict["message"])
+    else:
+        out.bad(verdict["message"])
+    if word == "refused":
+        raise typer.Exit(exits.FAILED)
+    if word == "unreachable":
+        raise typer.Exit(exits.WAIT)
+
+
+@app.command()
+def delete(
+    name: Name,
+    *,
+    force: Annotated[bool, typer.Option("--force", help="Even while connections use it.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """Delete a client; its connections lose their sign-ins."""
+    with workspace() as found:
+        client = found.clients[name]
+        total = client["connections"]["total"]
+        stop = f"{words.count(total, 'connection')} {'uses' if total == 1 else 'use'} {client['name']} and will stop."
+        typed = confirm_by_name(stop if total else f"{client['name']} is deleted.", client["name"], yes=yes)
+        found.clients.delete(client["id"], force=force or typed)
+    out = terminal()
+    if json:
+        out.json({"id": client["id"], "deleted": True})
+        return
+    out.good(f"Deleted {client['name']}")
+
+
+@app.command("redirect-uri")
+def redirect_uri(name: Name, *, json: Json = False) -> None:
+    """The Redirect URI to paste in the end system's console, known before the client exists."""
+    with workspace() as found:
+        uri = found.clients.redirect_uri(name)
+    out = terminal()
+    if json:
+        out.json({"redirect_uri": uri})
+        return
+    out.line(uri)
+
+
+def _secret(*, from_stdin: bool) -> str:
+    return secret(
+        "Client Secret", variable="KEYTURN_CLIENT_SECRET", option="--client-secret-stdin", from_stdin=from_stdin
+    )
+
+
+def _public(advanced: dict[str, Any]) -> dict[str, Any]:
+    return {**advanced, "token": {**advanced.get("token", {}), "auth": "none"}}
+
+
+def _row(client: dict[str, Any]) -> tuple[object, ...]:
+    counts = client["connections"]
+    secret_word = f"saved {words.when(client.get('secret_saved_at'))}" if client["has_secret"] else "none"
+    used = f"{counts['healthy']} healthy / {counts['broken']} broken" if counts["total"] else "none"
+    kind = words.authentication_type(client["authentication_type"])
+    return client["name"], kind, used, secret_word, words.when(client["updated_at"])
+
+
+def _shown(client: dict[str, Any], *, json: bool) -> None:
+    out = terminal()
+    if json:
+        out.json(client)
+        return
+    out.pairs(
+        {
+            "Name": client["name"],
+            "Authentication Type": words.authentication_type(client["authentication_type"]),
+            "Client ID": client["client_id"],
+            "Client Secret": f"saved {words.full_time(client['secret_saved_at'])}" if client["has_secret"] else "none",
+            "Authorization URL": client["authorization_url"],
+            "Token URL": client["token_url"],
+            "Scopes": client["scopes"],
+            "Access Token Expires In": f"{client['access_token_expires_in']} ms",
+            "Refresh Token Expires In": f"{client['refresh_token_expires_in']} ms",
+            "Redirect URI": client["redirect_uri"],
+            "Connections": client["connections"]["total"],
+            "Last update": words.full_time(client["updated_at"]),
+        }
+    )
+    _warn(client)
+
+
+def _accepted(client: dict[str, Any], verdict: dict[str, Any]) -> str:
+    style = _STYLES.get(verdict.get("client_authentication") or "")
+    sent = f" (secret sent {style})" if style else ""
+    return f"Client accepted by {urlsplit(client['token_url']).netloc}{sent}"
+
+
+def _warn(client: dict[str, Any]) -> None:
+    for warning in client.get("warnings") or ():
+        terminal().warn(f"{warning['at']}: {warning['message']}")
+
+
+def _quoted(name: str) -> str:
+    import shlex
+
+    return shlex.quote(name)

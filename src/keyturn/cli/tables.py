@@ -1,0 +1,254 @@
+"""`keyturn tables` and `keyturn preview`: saved endpoints, their columns, and their first rows."""
+
+from __future__ import annotations
+
+import json as json_text
+from typing import Annotated, Any
+
+import typer
+
+from keyturn.cli import words
+from keyturn.cli.arguments import Json, Yes, confirm, given, json_of, pairs_of, workspace
+from keyturn.cli.terminal import terminal
+from keyturn.errors import Invalid
+
+app = typer.Typer(help="Tables: saved endpoints.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="connection.table, for example acme.orders.")]
+QueryList = Annotated[list[str] | None, typer.Option("--query", help="name=value, sent with the first request.")]
+HeaderList = Annotated[list[str] | None, typer.Option("--header", help="name=value.")]
+RowsPath = Annotated[str | None, typer.Option(help="Where the rows are, for example $.data.")]
+Method = Annotated[str, typer.Option(help="GET, or POST where that only reads.")]
+Body = Annotated[str | None, typer.Option(help="JSON, or @file; for POST.")]
+_CELL = 40
+
+
+@app.command("list")
+def list_(
+    *,
+    connection: Annotated[str | None, typer.Option(help="Of this connection only.")] = None,
+    json: Json = False,
+) -> None:
+    """The tables you may see."""
+    out = terminal()
+    with workspace() as found:
+        chosen = None if connection is None else found.connections[connection].id
+        tables = list(found.tables.listed(chosen))
+    if json:
+        out.json({"data": tables, "next_cursor": None})
+        return
+    if not tables:
+        out.say("No tables yet. A table is a saved endpoint: keyturn tables add acme.orders --path /orders")
+        return
+    rows = [(t["full_name"], f"{t['method']} {t['path']}", _columns(t), words.when(t["last_read_at"])) for t in tables]
+    out.table(("NAME", "ENDPOINT", "COLUMNS", "LAST READ"), rows)
+
+
+@app.command()
+def show(name: Name, *, json: Json = False) -> None:
+    """One table's settings, and how they were found."""
+    out = terminal()
+    with workspace() as found:
+        table = found.tables[name].settings
+    if json:
+        out.json(table)
+        return
+    _say_settings(table)
+    _say_evidence(table)
+
+
+@app.command()
+def detect(
+    connection: Annotated[str, typer.Argument(help="The connection's name.")],
+    path: Annotated[str, typer.Argument(help="After the Base URL, for example /orders.")],
+    *,
+    query: QueryList = None,
+    rows_path: RowsPath = None,
+    json: Json = False,
+) -> None:
+    """Ask an endpoint where its rows are and how its pages follow; nothing is saved."""
+    out = terminal()
+    with workspace() as found:
+        draft = {
+            "connection_id": found.connections[connection].id,
+            "name": "draft",
+            "path": path,
+            **given(query=pairs_of(query or [], "--query"), rows_path=rows_path),
+        }
+        result = found.tables.detect(draft)
+    if json:
+        out.json(result)
+        return
+    out.line(_summary(result))
+    _say_evidence(result)
+
+
+@app.command()
+def add(
+    name: Name,
+    *,
+    path: Annotated[str | None, typer.Option(help="After the Base URL. Default: / and the table's name.")] = None,
+    method: Method = "GET",
+    query: QueryList = None,
+    header: HeaderList = None,
+    body: Body = None,
+    rows_path: RowsPath = None,
+    pagination: Annotated[str | None, typer.Option(help="JSON, or @file. Default: found by asking.")] = None,
+    primary_key: Annotated[str | None, typer.Option(help="Column, or several with commas.")] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", help="name=type, pinned: total=decimal(18,2).")
+    ] = None,
+    infer_types: Annotated[bool, typer.Option(help="Off: every column is text.")] = True,
+    json: Json = False,
+) -> None:
+    """Save an endpoint as a table; where its rows are and how its pages follow is found by asking."""
+    out = terminal()
+    connection, dot, table = name.partition(".")
+    if not dot or not table:
+        raise Invalid("A table is called connection.table, for example acme.orders.", at="name")
+    pinned = pairs_of(column or [], "--column")
+    settings = given(
+        name=table,
+        path=path or f"/{table}",
+        method=method.upper(),
+        query=pairs_of(query or [], "--query"),
+        headers=pairs_of(header or [], "--header"),
+        body=json_of(body, "--body"),
+        rows_path=rows_path,
+        pagination=json_of(pagination, "--pagination"),
+        primary_key=None if primary_key is None else [part.strip() for part in primary_key.split(",")],
+        columns=[{"name": key, "type": value} for key, value in pinned.items()],
+        infer_types=infer_types,
+    )
+    with workspace() as found:
+        saved = found.tables.create({**settings, "connection_id": found.connections[connection].id}).settings
+    if json:
+        out.json(saved)
+        return
+    out.good(f"Added {saved['full_name']}")
+    _say_evidence(saved)
+
+
+@app.command()
+def schema(
+    name: Name,
+    *,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Learn it from the endpoint again.")] = False,
+    json: Json = False,
+) -> None:
+    """Its columns."""
+    out = terminal()
+    with workspace() as found:
+        table = found.tables[name]
+        columns = table.refresh_schema() if refresh else table.schema
+    if json:
+        names = ("name", "type", "nullable", "source_path", "note")
+        out.json({"columns": [{key: getattr(column, key) for key in names} for column in columns]})
+        return
+    rows = [(c.name, c.type, "yes" if c.nullable else "no", c.source_path, c.note or "") for c in columns]
+    out.table(("NAME", "TYPE", "NULLABLE", "SOURCE PATH", "NOTE"), rows)
+
+
+@app.command()
+def delete(name: Name, *, yes: Yes = False, json: Json = False) -> None:
+    """Delete a table; finished files stay."""
+    out = terminal()
+    with workspace() as found:
+        table = found.tables[name]
+        confirm(f"{table.name} is deleted.", yes=yes)
+        table.delete()
+    if json:
+        out.json({"id": table.id, "deleted": True})
+        return
+    out.good(f"Deleted {table.name}")
+
+
+def preview(
+    name: Name,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
+    csv: Annotated[bool, typer.Option("--csv", help="CSV for machines.")] = False,
+    json: Json = False,
+) -> None:
+    """The first rows of a table, and how much of the whole they are."""
+    from keyturn.client.tables import sample_of
+
+    out = terminal()
+    with workspace() as found:
+        table = found.tables[name]
+        raw = table.preview_json(limit)
+    sample = sample_of(raw)
+    if json:
+        out.json(raw)
+        return
+    heads = [column.name for column in sample.columns]
+    of = "of how many the API does not say" if sample.reported_total is None else f"of {sample.reported_total:,} rows"
+    out.say(f"Sample: {len(sample.rows):,} {of}")
+    if csv:
+        out.csv(heads, [[_cell(value) for value in row] for row in sample.rows])
+    elif heads:
+        out.table(heads, [[_short(_cell(value)) for value in row] for row in sample.rows])
+    else:
+        out.say("The API answered with 0 rows.")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+
+
+def _columns(table: dict[str, Any]) -> str:
+    return "not seen yet" if table["schema"] is None else str(len(table["schema"]))
+
+
+def _summary(found: dict[str, Any]) -> str:
+    """`rows at $.data · next link at $.paging.next · page 2 differs ✓ · key id`."""
+    table = found["table"]
+    parts = [f"rows at {table['rows_path'] or '$'}", _paging(table["pagination"])]
+    if any("Page 2 differs" in item["sentence"] for item in found["evidence"]):
+        parts.append("page 2 differs ✓")
+    if table["primary_key"]:
+        parts.append(f"key {', '.join(table['primary_key'])}")
+    if found.get("reported_total") is not None:
+        parts.append(f"{found['reported_total']:,} rows in all")
+    return " · ".join(parts)
+
+
+def _paging(pagination: dict[str, Any]) -> str:
+    said = {
+        "none": "no paging",
+        "auto": "paging not found yet",
+        "next_url": f"next link at {pagination.get('next_url_path')}",
+        "link_header": "next link in the Link header",
+        "page_number": f"pages by {pagination.get('page_param')}",
+        "offset": f"pages by {pagination.get('offset_param')}",
+        "cursor": f"cursor at {pagination.get('cursor_path')}",
+    }
+    return said.get(pagination["type"], pagination["type"])
+
+
+def _say_settings(table: dict[str, Any]) -> None:
+    terminal().pairs(
+        {
+            "Name": table["full_name"],
+            "Endpoint": f"{table['method']} {table['path']}",
+            "Parameters": " ".join(f"{k}={v}" for k, v in table["query"].items()) or None,
+            "Where the rows are": table["rows_path"],
+            "Pages": _paging(table["pagination"]),
+            "Unique key": ", ".join(table["primary_key"]) or None,
+            "Columns": _columns(table),
+            "Last read": words.full_time(table["last_read_at"]),
+        }
+    )
+
+
+def _say_evidence(found: dict[str, Any]) -> None:
+    for item in found.get("evidence") or ():
+        terminal().say(f"  · {item['at']}: {item['sentence']}")
