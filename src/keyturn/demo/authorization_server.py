@@ -8,16 +8,18 @@ import hashlib
 import hmac
 import secrets
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit, urlunsplit
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from keyturn.demo.pages import page
+from keyturn.demo.pages import page, sent_from_elsewhere
 from keyturn.demo.state import PEOPLE, SCOPES, ClientApp, Code, Demo, Grant, Token, hashed
 
 CODE_SECONDS = 60.0
+GRANT_TYPES = ("authorization_code", "refresh_token")
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -53,7 +55,7 @@ async def metadata(request: Request) -> Response:
             "userinfo_endpoint": f"{url}/oauth2/userinfo",
             "scopes_supported": list(SCOPES),
             "response_types_supported": ["code"],
-            "grant_types_supported": ["authorization_code", "refresh_token"],
+            "grant_types_supported": list(GRANT_TYPES),
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
@@ -75,7 +77,7 @@ async def authorize(request: Request) -> Response:
             "redirect_uri_mismatch",
             f"The redirect URI in the request, {redirect_uri}, is not one of those registered for {app.name}.",
         )
-    wrong = _wrong_request(app, dict(query))
+    wrong = _wrong_request(app, query)
     if wrong is not None:
         return _back(request, redirect_uri, query.get("state"), error=wrong[0], error_description=wrong[1])
     scopes = query.get("scope", "").split() or app.scopes
@@ -86,6 +88,7 @@ async def authorize(request: Request) -> Response:
         scopes=[(scope, SCOPES[scope]) for scope in scopes],
         hidden=[(name, query.get(name, "")) for name in HIDDEN],
         people=PEOPLE,
+        form_goes_to=redirect_uri,
     )
 
 
@@ -100,7 +103,7 @@ async def decide(request: Request) -> Response:
     redirect_uri = form.get("redirect_uri", "")
     if app is None or redirect_uri not in app.redirect_uris:
         return _own_error(request, "invalid_request", "This form is out of date. Start again.")
-    if request.headers.get("origin") not in {None, "null", request.app.state.public_url}:
+    if sent_from_elsewhere(request):
         return _own_error(request, "invalid_request", "This form was sent from elsewhere.")
     if form.get("decision") != "allow":
         description = "The person did not allow it."
@@ -122,9 +125,30 @@ async def decide(request: Request) -> Response:
 async def token(request: Request) -> Response:
     """The token endpoint, after the faults that are switched on had their turn."""
     demo: Demo = request.app.state.demo
-    form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
-    entry: dict[str, Any] = {"at": demo.clock(), "grant_type": form.get("grant_type"), "outcome": "error"}
-    demo.token_requests.append(entry)
+    entry = demo.log_token_request()
+    broken = await _broken_answer(demo, entry)
+    if broken is not None:
+        return broken
+    try:
+        form = await _form(request)
+        entry["grant_type"] = form["grant_type"] if form.get("grant_type") in GRANT_TYPES else "other"
+        app, entry["client_authentication"] = _authenticated(request, form, demo)
+        entry["client_id"] = app.id
+        answer = _exchange(form, app, demo)
+    except Refused as error:
+        entry["outcome"] = error.error
+        return _refusal(request, error)
+    demo.save()
+    if demo.faults.lose_token_answers > 0:
+        demo.faults.lose_token_answers -= 1
+        entry["outcome"] = "lost"
+        return Response(b'{"access_tok', headers={"Content-Type": "application/json", "Content-Length": "12"})
+    entry["outcome"] = "ok"
+    return JSONResponse(answer, headers=NO_STORE)
+
+
+async def _broken_answer(demo: Demo, entry: dict[str, Any]) -> Response | None:
+    """What a token request gets while the token endpoint is broken on purpose."""
     if demo.faults.token_delay_seconds:
         await asyncio.sleep(demo.faults.token_delay_seconds)
     if demo.faults.token_500s > 0:
@@ -135,34 +159,36 @@ async def token(request: Request) -> Response:
         demo.faults.token_pages -= 1
         entry["outcome"] = "web page"
         return HTMLResponse("<!doctype html><title>Sign in</title><h1>Sign in</h1>")
-    try:
-        app, entry["client_authentication"] = _authenticated(request, form, demo)
-        answer = _exchange(form, app, demo)
-    except Refused as error:
-        entry["outcome"] = error.error
-        headers = dict(NO_STORE)
-        if error.status == 401 and "authorization" in request.headers:
-            headers["WWW-Authenticate"] = 'Basic realm="Demo CRM"'
-        body = {"error": error.error, "error_description": error.description}
-        return JSONResponse(body, error.status, headers)
-    demo.save()
-    if demo.faults.lose_token_answers > 0:
-        demo.faults.lose_token_answers -= 1
-        entry["outcome"] = "lost"
-        return Response(b'{"access_tok', headers={"Content-Type": "application/json", "Content-Length": "12"})
-    entry["outcome"] = "ok"
-    return JSONResponse(answer, headers=NO_STORE)
+    return None
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The body of a token or revocation request; RFC 6749 §3.2: a field may come once."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise Refused("invalid_request", "Send the fields as application/x-www-form-urlencoded.")
+    sent = parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+    if len({name for name, _ in sent}) < len(sent):
+        raise Refused("invalid_request", "A field was sent twice.")
+    return {name: value for name, value in sent if value}
+
+
+def _refusal(request: Request, error: Refused) -> Response:
+    headers = dict(NO_STORE)
+    if error.status == 401 and "authorization" in request.headers:
+        headers["WWW-Authenticate"] = 'Basic realm="Demo CRM"'
+    return JSONResponse({"error": error.error, "error_description": error.description}, error.status, headers)
 
 
 async def revoke(request: Request) -> Response:
     """RFC 7009: 200 for unknown tokens too."""
     demo: Demo = request.app.state.demo
-    form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
     try:
+        form = await _form(request)
         app, _ = _authenticated(request, form, demo)
+        value = _field(form, "token")
     except Refused as error:
-        return JSONResponse({"error": error.error}, error.status)
-    found = demo.tokens.get(hashed(form.get("token", "")))
+        return _refusal(request, error)
+    found = demo.tokens.get(hashed(value))
     if found is not None and demo.grants[found.grant_id].app_id == app.id:
         demo.grants[found.grant_id].revoked = True
         demo.save()
@@ -172,14 +198,18 @@ async def revoke(request: Request) -> Response:
 async def userinfo(request: Request) -> Response:
     """Whose token it is."""
     demo: Demo = request.app.state.demo
-    grant = demo.valid_access(request.headers.get("authorization", "").partition(" ")[2])
+    grant = demo.valid_access(bearer(request))
     if grant is None:
         return JSONResponse({"error": "invalid_token"}, 401, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
     return JSONResponse({"sub": grant.person, "email": PEOPLE[grant.person]})
 
 
-def _wrong_request(app: ClientApp, query: dict[str, str]) -> tuple[str, str] | None:
-    if query.get("response_type") != "code":
+def _wrong_request(app: ClientApp, query: QueryParams) -> tuple[str, str] | None:
+    if len(query) < len(query.multi_items()):
+        return "invalid_request", "A parameter was sent twice."
+    if "response_type" not in query:
+        return "invalid_request", "The parameter response_type is missing."
+    if query["response_type"] != "code":
         return "unsupported_response_type", "Only response_type=code is known here."
     if query.get("code_challenge") and query.get("code_challenge_method") != "S256":
         return "invalid_request", "PKCE needs code_challenge_method=S256."
@@ -189,16 +219,22 @@ def _wrong_request(app: ClientApp, query: dict[str, str]) -> tuple[str, str] | N
     return None
 
 
+def bearer(request: Request) -> str:
+    """The access token of a request (RFC 6750 §2.1), or an empty text."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
 def _authenticated(request: Request, form: dict[str, str], demo: Demo) -> tuple[ClientApp, str]:
-    header = request.headers.get("authorization", "")
-    if header.lower().startswith("basic "):
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "basic":
         style = "basic"
         try:
-            user, _, password = base64.b64decode(header[6:]).decode().partition(":")
+            user, _, password = base64.b64decode(credentials).decode().partition(":")
         except ValueError:
             raise Refused("invalid_client", "The Basic header cannot be read.", 401) from None
-        client_id, secret = unquote(user), unquote(password)
-        if "client_secret" in form:
+        client_id, secret = unquote_plus(user), unquote_plus(password)
+        if "client_secret" in form or form.get("client_id", client_id) != client_id:
             raise Refused("invalid_request", "Two ways of client authentication at once.")
     else:
         style, client_id, secret = "post", form.get("client_id", ""), form.get("client_secret", "")
@@ -209,10 +245,11 @@ def _authenticated(request: Request, form: dict[str, str], demo: Demo) -> tuple[
 
 
 def _exchange(form: dict[str, str], app: ClientApp, demo: Demo) -> dict[str, Any]:
-    if form.get("grant_type") == "authorization_code":
+    grant_type = _field(form, "grant_type")
+    if grant_type == "authorization_code":
         grant = _by_code(form, app, demo)
         refresh = demo.issue(grant, "refresh", None) if "offline_access" in grant.scopes else None
-    elif form.get("grant_type") == "refresh_token":
+    elif grant_type == "refresh_token":
         grant, refresh = _by_refresh_token(form, app, demo)
     else:
         raise Refused("unsupported_grant_type", "authorization_code and refresh_token are known here.")
@@ -230,42 +267,55 @@ def _exchange(form: dict[str, str], app: ClientApp, demo: Demo) -> dict[str, Any
 
 
 def _by_code(form: dict[str, str], app: ClientApp, demo: Demo) -> Grant:
-    code = demo.codes.get(hashed(form.get("code", "")))
-    if code is None or demo.grants[code.grant_id].app_id != app.id or demo.clock() >= code.expires_at:
-        raise Refused("invalid_grant", "The code is unknown or over.")
+    code = demo.codes.get(hashed(_field(form, "code")))
+    if code is None or demo.grants[code.grant_id].app_id != app.id:
+        raise Refused("invalid_grant", "The code is unknown.")
     grant = demo.grants[code.grant_id]
     if code.used:
         grant.revoked = True
         demo.save()
         raise Refused("invalid_grant", "The code was used before; everything issued for it is revoked.")
+    if demo.clock() >= code.expires_at:
+        raise Refused("invalid_grant", "The code is over. It lives for a minute.")
     if code.redirect_uri != form.get("redirect_uri"):
         raise Refused("invalid_grant", "The redirect URI is another one than at the authorization request.")
-    if code.challenge is not None:
-        digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
-        if base64.urlsafe_b64encode(digest).rstrip(b"=").decode() != code.challenge:
-            raise Refused("invalid_grant", "The code verifier does not match.")
+    digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+    given = base64.urlsafe_b64encode(digest).rstrip(b"=").decode() if "code_verifier" in form else None
+    if given != code.challenge:  # RFC 9700 §2.1.1: a verifier without a challenge is refused too
+        raise Refused("invalid_grant", "The code verifier does not match.")
     code.used = True
     return grant
 
 
 def _by_refresh_token(form: dict[str, str], app: ClientApp, demo: Demo) -> tuple[Grant, str | None]:
-    value = form.get("refresh_token", "")
-    found: Token | None = demo.tokens.get(hashed(value))
+    found: Token | None = demo.tokens.get(hashed(_field(form, "refresh_token")))
     if found is None or found.kind != "refresh" or demo.grants[found.grant_id].app_id != app.id:
         raise Refused("invalid_grant", "The refresh token is unknown.")
     grant = demo.grants[found.grant_id]
     if grant.revoked:
         raise Refused("invalid_grant", "Access was revoked.")
-    if found.replaced_at is not None and demo.clock() - found.replaced_at > demo.faults.grace_seconds:
+    if found.replaced_at is not None and not _in_grace(found.replaced_at, demo):
         if demo.faults.reuse_detection:
             grant.revoked = True
             demo.save()
         raise Refused("invalid_grant", "The refresh token was used before.")
+    if not set(form.get("scope", "").split()) <= set(grant.scopes):
+        raise Refused("invalid_scope", "A refresh cannot ask for more than was allowed.")
     if not demo.faults.rotate:
         return grant, None
     if found.replaced_at is None:
         found.replaced_at = demo.clock()
     return grant, demo.issue(grant, "refresh", None)
+
+
+def _in_grace(replaced_at: float, demo: Demo) -> bool:
+    return demo.faults.grace_seconds > 0 and demo.clock() - replaced_at <= demo.faults.grace_seconds
+
+
+def _field(form: dict[str, str], name: str) -> str:
+    if name not in form:
+        raise Refused("invalid_request", f"The field {name} is missing.")
+    return form[name]
 
 
 def _back(request: Request, redirect_uri: str, state: str | None, **values: str) -> Response:

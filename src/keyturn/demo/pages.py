@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.templating import Jinja2Templates
 
 FOLDER = Path(__file__).parent
+_ORIGIN_CHARACTERS = re.compile(r"[A-Za-z0-9.:\[\]-]+")
 _templates = Jinja2Templates(directory=FOLDER / "templates")
-# Consent leads on to the app by a redirect after a form post, so form-action cannot be 'self' alone.
-_POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-ancestors 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 
 
-def page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
-    """A page from a template."""
+def page(request: Request, template: str, *, status: int = 200, form_goes_to: str = "", **values: Any) -> Response:
+    """A page from a template. `form_goes_to`: where the answer to its form may redirect, besides here."""
     response: HTMLResponse = _templates.TemplateResponse(
         request, template, {"public_url": request.app.state.public_url, **values}, status_code=status
     )
-    response.headers["Content-Security-Policy"] = _POLICY
+    target = urlsplit(form_goes_to)
+    # Browsers hold redirects after a form post to form-action as well.
+    origin = f" {target.scheme}://{target.netloc}" if _ORIGIN_CHARACTERS.fullmatch(target.netloc) else ""
+    response.headers["Content-Security-Policy"] = f"{_POLICY}; form-action 'self'{origin}"
     response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def sent_from_elsewhere(request: Request) -> bool:
+    """Whether another site's page made the browser send this form. Pages without a referrer send Origin: null."""
+    if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return True
+    own = {None, "null", request.app.state.public_url, f"{request.url.scheme}://{request.headers.get('host', '')}"}
+    return request.headers.get("origin") not in own
 
 
 def wants_json(request: Request) -> bool:

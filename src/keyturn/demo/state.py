@@ -141,6 +141,18 @@ class Demo:
         self.save()
         return app, value
 
+    def log_token_request(self) -> dict[str, Any]:
+        """A new line in the log, to be filled in as the request goes on; never with a secret."""
+        entry: dict[str, Any] = {
+            "at": self.clock(),
+            "grant_type": None,
+            "client_id": None,
+            "client_authentication": None,
+            "outcome": "error",
+        }
+        self.token_requests.append(entry)
+        return entry
+
     def issue(self, grant: Grant, kind: str, seconds: float | None) -> str:
         """A new token of a grant."""
         value = f"{'at' if kind == 'access' else 'rt'}_{secrets.token_urlsafe(32)}"
