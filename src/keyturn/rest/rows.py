@@ -6,19 +6,45 @@ import functools
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any, NoReturn
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn, Self
 
-import jsonpath_rfc9535
 import orjson
+from jsonpath_rfc9535 import JSONPathEnvironment, JSONPathQuery
 from jsonpath_rfc9535.exceptions import JSONPathError
+from jsonpath_rfc9535.selectors import NameSelector
 
+from keyturn import redaction
 from keyturn.errors import Invalid, UpstreamError
 from keyturn.wire import Response
 
 # Only long runs of digits, or large exponents, can be more than a double or 64 bits hold.
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}|[0-9][eE][+-]?[0-9]{3}")
 _SIMPLE_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_BOM = b"\xef\xbb\xbf"
+# Python reads no longer whole number than this as an int.
+_LONGEST_INTEGER = 4300
+_ENVIRONMENT = JSONPathEnvironment()
+
+
+class ExactNumber(Decimal):
+    """A number that neither a double nor an int holds; `str` gives its digits as they were written."""
+
+    __slots__ = ("literal",)
+    literal: str
+
+    def __new__(cls, literal: str) -> Self:
+        """From a JSON literal. Raises ValueError beyond Decimal's range (exponents of 18 digits)."""
+        try:
+            number = super().__new__(cls, literal)
+        except InvalidOperation:
+            raise ValueError(literal[:50]) from None
+        number.literal = literal
+        return number
+
+    def __str__(self) -> str:
+        return self.literal
 
 
 def parse_body(response: Response) -> Any:
@@ -26,20 +52,19 @@ def parse_body(response: Response) -> Any:
 
     Raises `UpstreamError`: a web page (E-NOTDATA), nothing at all, or something that is no JSON.
     """
-    body = response.body
-    text = body.lstrip()[:200].lower()
-    if not text:
+    body = response.body.removeprefix(_BOM)
+    start = body.lstrip()[:200].lower()
+    if not start:
         raise UpstreamError(f"The API answered {response.status} with an empty body.", status=response.status)
-    if response.content_type == "text/html" or text.startswith((b"<!doctype html", b"<html")):
+    page = response.content_type == "text/html" and not start.startswith((b"{", b"["))
+    if page or start.startswith((b"<!doctype html", b"<html")):
         raise UpstreamError(
             "This is a web page, not data. Wrong path, or a sign-in page?",
             message_code="E-NOTDATA",
             status=response.status,
         )
     try:
-        if _LONG_NUMBER.search(body):
-            return json.loads(body, parse_float=_exact_float, parse_constant=_refuse_constant)
-        return orjson.loads(body)
+        return _exact(body) if _LONG_NUMBER.search(body) else orjson.loads(body)
     except (ValueError, RecursionError):
         raise UpstreamError(
             f"The answer is not JSON ({response.content_type or 'no content type'}).",
@@ -48,8 +73,22 @@ def parse_body(response: Response) -> Any:
         ) from None
 
 
+def _exact(body: bytes) -> Any:
+    """As strict as orjson, and exact where it is not: its long integers become doubles."""
+    value = json.loads(
+        body.decode(), parse_float=_exact_float, parse_int=_exact_integer, parse_constant=_refuse_constant
+    )
+    if _SURROGATE.search(body):
+        json.dumps(value, ensure_ascii=False, default=str).encode()  # a lone half of a character is a ValueError
+    return value
+
+
+def _exact_integer(literal: str) -> int | Decimal:
+    return int(literal) if len(literal) < _LONGEST_INTEGER else ExactNumber(literal)
+
+
 def _exact_float(literal: str) -> float | Decimal:
-    number, exact = float(literal), Decimal(literal)
+    number, exact = float(literal), ExactNumber(literal)
     if number in {float("inf"), float("-inf")}:
         return exact
     return number if Decimal(repr(number)) == exact else exact
@@ -80,9 +119,9 @@ def check_path(path: str) -> str:
 
 
 @functools.lru_cache(maxsize=256)
-def _compiled(path: str) -> Any:
+def _compiled(path: str) -> JSONPathQuery:
     try:
-        return jsonpath_rfc9535.compile(path)
+        return _ENVIRONMENT.compile(path)
     except (JSONPathError, RecursionError):
         raise Invalid(f"{path[:100]} is not a JSONPath (RFC 9535), for example $.data", at="rows_path") from None
 
@@ -90,32 +129,77 @@ def _compiled(path: str) -> Any:
 def rows_at(body: Any, path: str | None) -> list[Any]:
     """The rows of a body: the list at `path`, a single object as one row, scalars as `{"value": …}`.
 
-    Raises `UpstreamError` where there is nothing that could be rows.
+    A path of many nodes gives the rows of all, in order. A list that is null has no rows, unless the body tells an
+    error. Raises `UpstreamError` where there is nothing that could be rows.
     """
     where = path or "$"
-    wildcard = "*" in where or ".." in where
-    if wildcard:
-        found: Any = [node.value for node in _compiled(where).find(body)]
-    else:
-        found = at_path(body, where)
+    single, nodes = _nodes(body, where)
+    if not nodes and (single or not _leads_to_a_list(body, where)):
+        _raise_told_error(body)
+        raise UpstreamError(
+            f"There is no list at {where}. Click the part of the response that repeats.", message_code="E-NOTDATA"
+        )
+    found: Any = nodes[0] if single else nodes
     if isinstance(found, list):
         return [row if isinstance(row, Mapping) else {"value": row} for row in found]
     if isinstance(found, Mapping):
         return [found]
     if found is None:
-        raise UpstreamError(
-            f"There is no list at {where}. Click the part of the response that repeats.", message_code="E-NOTDATA"
-        )
+        _raise_told_error(body)
+        return []
     raise UpstreamError(
-        f"At {where} is a single {_kind(found)}, not a list of rows. Choose the part of the response that repeats.",
+        f"At {where} is {_kind(found)}, not a list of rows. Choose the part of the response that repeats.",
         message_code="E-NOTDATA",
+    )
+
+
+def _nodes(body: Any, where: str) -> tuple[bool, list[Any]]:
+    """Whether the path leads to one node at most, and the values there; lists in many places are put together."""
+    if _SIMPLE_PATH.fullmatch(where):
+        value = body
+        for key in where.split(".")[1:]:
+            if not isinstance(value, Mapping) or key not in value:
+                return True, []
+            value = value[key]
+        return True, [value]
+    query = _compiled(where)
+    nodes: list[Any] = [node.value for node in query.find(body)]
+    if query.singular_query():
+        return True, nodes
+    named = all(isinstance(selector, NameSelector) for selector in query.segments[-1].selectors)
+    if named and nodes and all(isinstance(node, list) for node in nodes):
+        return False, [row for node in nodes for row in node]
+    return False, nodes
+
+
+def _leads_to_a_list(body: Any, where: str) -> bool:
+    """Whether a path of many nodes found none because what it looks through is empty, not because it leads nowhere."""
+    reached: list[Any] = [body]
+    for segment in _compiled(where).segments:
+        one = JSONPathQuery(env=_ENVIRONMENT, segments=(segment,))
+        if not one.singular_query():
+            break
+        reached = [node.value for value in reached for node in one.find(value)]
+    return bool(reached) and (isinstance(reached[0], list) or reached[0] in ({}, None))
+
+
+def _raise_told_error(body: Any) -> None:
+    """GraphQL and others answer 200 with no rows beside what went wrong: that is an error and no empty list."""
+    told = (body.get("errors") or body.get("error")) if isinstance(body, Mapping) else None
+    if not told:
+        return
+    first = told[0] if isinstance(told, list) else told
+    words = [first.get(name) for name in ("message", "detail", "description")] if isinstance(first, Mapping) else []
+    said = next((word for word in words if isinstance(word, str)), first)
+    raise UpstreamError(
+        f"The API answered with an error instead of rows: {redaction.text(said, limit=200)}", message_code="E-NOTDATA"
     )
 
 
 def _kind(value: Any) -> str:
     if isinstance(value, bool):
-        return "true or false"
-    return "text" if isinstance(value, str) else "number"
+        return "a single true or false"
+    return "a single text" if isinstance(value, str) else "a single number"
 
 
 def to_json(value: Any) -> bytes:
