@@ -66,6 +66,14 @@ class _Leaf:
 def infer(rows: Sequence[Any], *, pins: Mapping[str, str] | None = None, infer_types: bool = True) -> Schema:
     """The schema of rows. Objects become dotted columns; `pins` fixes types by column name; else text for all."""
     leaves = _collected(rows, frozenset())
+    # Where some rows have an object and others a value, one JSON column holds both.
+    mixed = frozenset(
+        path
+        for path, leaf in leaves.items()
+        if leaf.kind.word != "unseen" and any(len(p) > len(path) and p[: len(path)] == path for p in leaves)
+    )
+    if mixed:
+        leaves = _settled(_collected(rows, mixed))
     columns: list[Column] = []
     for path, leaf in leaves.items():
         name = _free_name(path, {column.name for column in columns})

@@ -81,7 +81,7 @@ def check_literal(url: str, allowed: AllowList) -> None:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = _literal(host)
     if address is not None and is_never(address):
-        raise UpstreamError(say("E-BLOCKED", host=host), message_code="E-BLOCKED", sent=False)
+        raise UpstreamError(f"{host} can never be allowed.", message_code="E-BLOCKED", sent=False)
     if allowed.allows(host, port, address):
         return
     local = host.lower() == "localhost" or host.lower().endswith(".localhost")

@@ -109,4 +109,26 @@ def _sentence(item: dict[str, Any], model: type[BaseModel]) -> str:
         return str(extra["missing"]) if isinstance(extra, dict) and "missing" in extra else "This is required."
     if kind in {"string_too_long", "too_long"}:
         return f"At most {item['ctx'].get('max_length')} characters or items."
+    if kind in _PLAIN:
+        return _PLAIN[kind]
+    if kind == "literal_error":
+        return f"Choose one of {item['ctx']['expected']}."
+    if kind == "union_tag_invalid":
+        return f"We do not know this type. Types are {item['ctx']['expected_tags']}."
     return item["msg"].removeprefix("Value error, ").rstrip(".") + "."
+
+
+_PLAIN = {
+    "string_type": "Send text.",
+    "bool_type": "Send true or false.",
+    "int_type": "Send a whole number.",
+    "int_from_float": "Send a whole number.",
+    "int_parsing": "Send a whole number.",
+    "dict_type": "Send an object.",
+    "mapping_type": "Send an object.",
+    "model_type": "Send an object.",
+    "model_attributes_type": "Send an object.",
+    "tuple_type": "Send a list.",
+    "list_type": "Send a list.",
+    "union_tag_not_found": "Say which type it is.",
+}

@@ -86,7 +86,9 @@ async def detect(request: Request, send: Send, *, rows_path: str | None = None, 
     pagination: Pagination = NoPagination()
     for candidate, why in _candidates(request, response, body, path, len(rows), total_path):
         proof = await _prove(candidate, request, response, body, path, rows, key, send, system)
-        if proof is not None:
+        if proof is None:
+            evidence.append(Evidence("pagination", f"{why}, but page 2 is the same as page 1, so that is not it"))
+        else:
             pagination = candidate
             evidence += [Evidence("pagination", why), *proof]
             break

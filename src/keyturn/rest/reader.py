@@ -15,7 +15,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from keyturn.errors import KeyturnError, LimitReached, UpstreamError
-from keyturn.rest.paginators import NO_NEXT, NoPagination, Pagination, Seen
+from keyturn.rest.paginators import (
+    EMPTY_PAGE,
+    NO_NEXT,
+    USUAL_SIZES,
+    AutoPagination,
+    NoPagination,
+    OffsetPagination,
+    PageNumberPagination,
+    Pagination,
+    Seen,
+)
 from keyturn.rest.retries import retry_after_seconds, wait_after_error, wait_after_response
 from keyturn.rest.rows import at_path, parse_body, rows_at
 from keyturn.wire import Request, Response
@@ -24,10 +34,9 @@ Send = Callable[[Request], Awaitable[Response]]
 OnWait = Callable[[float, str], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
 
+NO_CONTENT = 204
 _PROVED = frozenset({"no_next", "has_more_false", "total_reached"})
 _UNPROVED = frozenset({"empty_page", "short_page"})
-# One full page of a usual size and no paging set: there is most likely more.
-USUAL_SIZES = frozenset({10, 20, 25, 30, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +101,10 @@ class Reader:
         try:
             async for page in self._pages():
                 yield page
-        except KeyturnError as error:
+        except Exception as error:
             self._end("error")
-            error.details.setdefault("completeness", self.completeness.as_dict())
+            if isinstance(error, KeyturnError):
+                error.details.setdefault("completeness", self.completeness.as_dict())
             raise
         except (GeneratorExit, asyncio.CancelledError):
             if self.completeness.stop_reason is None:
@@ -102,41 +112,80 @@ class Reader:
             raise
 
     async def _pages(self) -> AsyncIterator[Page]:
-        paginator = self.endpoint.pagination
-        request: Request | None = paginator.first(self.endpoint.request)
-        seen_requests: set[bytes] = set()
-        before = b""
+        request: Request | None = self.endpoint.pagination.first(self.endpoint.request)
+        asked: set[bytes] = set()
+        before: list[Any] = []
         while request is not None:
-            seen_requests.add(_fingerprint(request))
-            response = await self.fetch(request)
-            body = parse_body(response)
-            rows = rows_at(body, self.endpoint.rows_path)
-            digest = hashlib.sha256(response.body).digest()
-            if digest == before and rows:
+            asked.add(_fingerprint(request))
+            response = await self._page(request)
+            if response is None:
+                self._end(EMPTY_PAGE)
+                return
+            body = parse_body(response) if response.status != NO_CONTENT else None
+            rows = rows_at(body, self.endpoint.rows_path) if response.status != NO_CONTENT else []
+            # The rows are compared, not the bodies: a link to the next page differs even where nothing else does.
+            if rows and rows == before:
                 self._end("repeated_page")
                 return
-            before = digest
-            total = self._total(body)
-            kept = rows if self._max_rows is None else rows[: self._max_rows - self.completeness.rows]
-            count = replace(
-                self.completeness,
-                rows=self.completeness.rows + len(kept),
-                pages=self.completeness.pages + 1,
-                reported_total=total if total is not None else self.completeness.reported_total,
-            )
+            before = rows
+            count = self._counted(rows, self._total(body))
+            kept = len(rows) if self._max_rows is None else count.rows - self.completeness.rows
             self.completeness = count
-            following = paginator.next(Seen(request, response, body, count.pages, len(rows), count.rows))
-            request, reason = following.request, following.stop_reason
-            if self._max_rows is not None and count.rows >= self._max_rows:
-                self.has_more = request is not None or len(kept) < len(rows)
-                request, reason = None, "max_rows" if self.has_more else reason
-            elif request is not None and _fingerprint(request) in seen_requests:
-                request, reason = None, "repeated_cursor"
-            elif request is not None and paginator.max_pages is not None and count.pages >= paginator.max_pages:
-                request, reason = None, "max_pages"
-            if request is None:
-                self._end(reason or NO_NEXT)
-            yield Page(count.pages, kept, response, count.reported_total)
+            failure: KeyturnError | None = None
+            try:
+                request = self._following(
+                    Seen(request, response, body, count.pages, len(rows), count.rows), kept, asked
+                )
+            except KeyturnError as error:
+                failure = error
+            # Rows that are here are given out before a way onward that is blocked is told.
+            yield Page(count.pages, rows[:kept], response, count.reported_total)
+            if failure is not None:
+                raise failure
+
+    async def _page(self, request: Request) -> Response | None:
+        """The response, or None where an API says 404 to the page after its last one."""
+        try:
+            return await self.fetch(request)
+        except UpstreamError as error:
+            numbered = isinstance(self.endpoint.pagination, PageNumberPagination | OffsetPagination)
+            if numbered and self.completeness.pages and error.message_code == "E-NOTFOUND":
+                return None
+            raise
+
+    def _counted(self, rows: list[Any], total: int | None) -> Completeness:
+        stamp = self.completeness
+        count = stamp.rows + len(rows)
+        return replace(
+            stamp,
+            rows=count if self._max_rows is None else min(count, self._max_rows),
+            pages=stamp.pages + 1,
+            reported_total=total if total is not None else stamp.reported_total,
+        )
+
+    def _following(self, seen: Seen, kept: int, asked: set[bytes]) -> Request | None:
+        """The request of the next page; or None, and the stamp then has its reason."""
+        paginator = self.endpoint.pagination
+        full = self._max_rows is not None and seen.rows_so_far >= self._max_rows
+        try:
+            following = paginator.next(seen)
+        except KeyturnError:
+            if not full:
+                raise
+            self.has_more = True
+            self._end("max_rows")
+            return None
+        request, reason = following.request, following.stop_reason
+        if full:
+            self.has_more = request is not None or kept < seen.page_rows
+            request, reason = None, "max_rows" if self.has_more else reason
+        elif request is not None and _fingerprint(request) in asked:
+            request, reason = None, "repeated_cursor"
+        elif request is not None and paginator.max_pages is not None and seen.page_number >= paginator.max_pages:
+            request, reason = None, "max_pages"
+        if request is None:
+            self._end(reason or NO_NEXT)
+        return request
 
     async def fetch(self, request: Request) -> Response:
         """One request, tried again as `retries` says. Raises what the last try ended with."""
@@ -203,7 +252,7 @@ class Reader:
             rows=stamp.rows,
             pages=stamp.pages,
             reported_total=stamp.reported_total,
-            paging=not isinstance(self.endpoint.pagination, NoPagination),
+            paging=not isinstance(self.endpoint.pagination, NoPagination | AutoPagination),
         )
         truncated = reason == "max_rows"
         self.completeness = replace(stamp, stop_reason=reason, complete=complete, truncated=truncated, note=note)

@@ -143,6 +143,8 @@ def rows_at(body: Any, path: str | None) -> list[Any]:
     if isinstance(found, list):
         return [row if isinstance(row, Mapping) else {"value": row} for row in found]
     if isinstance(found, Mapping):
+        if {str(key).lower() for key in found} <= _ERROR_KEYS:
+            _raise_told_error(found)
         return [found]
     if found is None:
         _raise_told_error(body)
@@ -181,6 +183,12 @@ def _leads_to_a_list(body: Any, where: str) -> bool:
             break
         reached = [node.value for value in reached for node in one.find(value)]
     return bool(reached) and (isinstance(reached[0], list) or reached[0] in ({}, None))
+
+
+# A single object that says nothing but what went wrong is no row.
+_ERROR_KEYS = frozenset(
+    ("error", "errors", "error_description", "error_code", "message", "code", "status", "detail", "title", "type", "ok")
+)
 
 
 def _raise_told_error(body: Any) -> None:

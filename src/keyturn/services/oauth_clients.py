@@ -246,7 +246,7 @@ def check_hosts(ctx: Context, settings: OAuthClientSettings) -> None:
     """Literal private addresses and plain http are refused here; names are checked when we connect."""
     problems = []
     for at, url in _urls(settings).items():
-        if not url or at == "authorization_url":
+        if not url:
             continue
         try:
             check_literal(url, ctx.egress.allowed)

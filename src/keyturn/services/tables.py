@@ -62,7 +62,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Table:
     connection = await connections.get(ctx, settings.connection_id)
     evidence: tuple[dict[str, str], ...] = ()
     columns: tuple[TableColumn, ...] | None = None
-    if settings.pagination.type == "auto":
+    if settings.pagination.type == "auto" or settings.rows_path is None:
         found = await _detect(ctx, connection, settings)
         settings, evidence, columns = found.settings, found.evidence, found.columns
     table_id = new_id("tb")

@@ -17,8 +17,9 @@ router = APIRouter(prefix="/api/v1/oauth-clients", tags=["OAuth 2.0 clients"])
 Ctx = Annotated[Context, Depends(api_context)]
 
 
-def shown(client: OAuthClient) -> dict[str, Any]:
-    """An OAuth client as JSON; the secret is never in it."""
+def shown(client: OAuthClient, warnings: dict[str, str] | None = None) -> dict[str, Any]:
+    """An OAuth client as JSON; the secret is never in it. `warnings`: what looks wrong, by field."""
+    found = warnings_of(client.settings) if warnings is None else warnings
     return {
         "id": client.id,
         **client.settings.model_dump(mode="json", exclude={"advanced"}),
@@ -32,7 +33,7 @@ def shown(client: OAuthClient) -> dict[str, Any]:
             "healthy": client.connections_healthy,
             "broken": client.connections_broken,
         },
-        "warnings": [{"at": at, "message": text} for at, text in warnings_of(client.settings).items()],
+        "warnings": [{"at": at, "message": text} for at, text in found.items()],
         "created_at": rfc3339(client.created_at),
         "updated_at": rfc3339(client.updated_at),
     }
@@ -41,7 +42,9 @@ def shown(client: OAuthClient) -> dict[str, Any]:
 @router.post("", status_code=201, openapi_extra=described(NewOAuthClient))
 async def create(ctx: Ctx, request: Request) -> Response:
     """Register an OAuth 2.0 client."""
-    return json_answer(shown(await oauth_clients.create(ctx, await json_body(request))), 201)
+    body = await json_body(request)
+    client = await oauth_clients.create(ctx, body)
+    return json_answer(shown(client, warnings_of(client.settings, body.get("client_secret"))), 201)
 
 
 @router.get("")
