@@ -88,9 +88,10 @@ def problem(request: Request, error: KeyturnError, *, status: int | None = None)
 
 def answer(request: Request, error: KeyturnError, *, status: int | None = None) -> Response:
     """Problem details for programs, a page for people."""
-    if request.url.path.startswith("/api/") or "text/html" not in request.headers.get("accept", "*/*,text/html"):
-        return problem(request, error, status=status)
     status = getattr(request.state, "status", None) or status or STATUS.get(error.code, 500)
+    accepted = request.headers.get("accept", "*/*")
+    if request.url.path.startswith("/api/") or not ("text/html" in accepted or "*/*" in accepted):
+        return problem(request, error, status=status)
     return rendering.page(
         "problem.html",
         status=status,
