@@ -10,7 +10,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from keyturn.demo import data
-from keyturn.demo.state import Demo, Grant
+from keyturn.demo.pages import bearer
+from keyturn.demo.state import Demo
 
 PAGE = 100
 _BIG_BYTES = 10 * 1024 * 1024
@@ -39,7 +40,8 @@ SCOPE_OF = {
 async def index(request: Request) -> Response:
     """What there is."""
     url = f"{request.app.state.public_url}/api/v1"
-    return JSONResponse({"endpoints": [{"name": name, "url": f"{url}/{name}"} for name in SCOPE_OF]})
+    found = [{"name": name, "url": f"{url}/{name}", "scope": scope} for name, scope in SCOPE_OF.items()]
+    return JSONResponse({"endpoints": found})
 
 
 async def collection(request: Request) -> Response:
@@ -53,7 +55,8 @@ async def collection(request: Request) -> Response:
     try:
         return _PAGED[name](request)
     except ValueError:
-        return JSONResponse({"error": "invalid_request", "message": "A number in the query cannot be read."}, 400)
+        message = "A number in the query cannot be read, or is too small."
+        return JSONResponse({"error": "invalid_request", "message": message}, 400)
 
 
 def _orders(request: Request) -> Response:
@@ -63,7 +66,7 @@ def _orders(request: Request) -> Response:
         rows = [{**row, "total": {"amount": row["total"], "currency": "EUR"}, "channel": "web"} for row in rows]
     status = request.query_params.get("status")
     rows = [row for row in rows if status is None or row["status"] == status]
-    page, size = int(request.query_params.get("page", 1)), _size(request, "limit", PAGE)
+    page, size = _number(request, "page", 1), _size(request, "limit", PAGE)
     part = rows[(page - 1) * size : page * size]
     more = page * size < len(rows)
     query = urlencode({**dict(request.query_params), "page": page + 1, "limit": size})
@@ -74,7 +77,7 @@ def _orders(request: Request) -> Response:
 def _customers(request: Request) -> Response:
     """The list itself; the next page is in the Link header."""
     rows = data.customers()
-    page, size = int(request.query_params.get("page", 1)), _size(request, "per_page", 50)
+    page, size = _number(request, "page", 1), _size(request, "per_page", 50)
     base = f"{request.app.state.public_url}/api/v1/customers"
     last = -(-len(rows) // size)
     links = [f'<{base}?page=1&per_page={size}>; rel="first"', f'<{base}?page={last}&per_page={size}>; rel="last"']
@@ -86,7 +89,7 @@ def _customers(request: Request) -> Response:
 def _order_items(request: Request) -> Response:
     """Numbered pages with their count."""
     rows = data.order_items()
-    page, size = int(request.query_params.get("page", 1)), _size(request, "per_page", 250)
+    page, size = _number(request, "page", 1), _size(request, "per_page", 250)
     return JSONResponse(
         {
             "items": rows[(page - 1) * size : page * size],
@@ -101,23 +104,22 @@ def _order_items(request: Request) -> Response:
 def _products(request: Request) -> Response:
     """Offset and limit with the total."""
     rows = data.products()
-    offset, size = int(request.query_params.get("offset", 0)), _size(request, "limit", 25)
+    offset, size = _number(request, "offset", 0, at_least=0), _size(request, "limit", 25)
     return JSONResponse({"results": rows[offset : offset + size], "offset": offset, "limit": size, "total": len(rows)})
 
 
 def _events(request: Request) -> Response:
     """A cursor and has_more; in the middle of each read comes one 429."""
     rows = data.events()
-    cursor = request.query_params.get("cursor", "")
-    start = int(cursor.removeprefix("c") or 0)
+    start = _at_least(0, request.query_params.get("cursor", "").removeprefix("c") or 0)
+    size = _size(request, "limit", PAGE)
     demo: Demo = request.app.state.demo
     waited: set[str] = request.app.state.waited
     mark = f"{request.headers.get('authorization', '')}:{start}"
-    if demo.faults.rate_limit and start == 3 * PAGE and mark not in waited:
+    if demo.faults.rate_limit and 0 < start <= 3 * PAGE < start + size and mark not in waited:
         waited.add(mark)
         return JSONResponse({"error": "rate_limited"}, 429, {"Retry-After": "2"})
     waited.discard(mark)
-    size = _size(request, "limit", PAGE)
     more = start + size < len(rows)
     return JSONResponse(
         {
@@ -150,7 +152,10 @@ async def odd(request: Request) -> Response:
         return refused
     kind = request.path_params["kind"]
     url = request.app.state.public_url
-    looped = {"data": [{"id": n} for n in range(10)], "next": f"{url}/api/v1/odd/loop"}
+    page = request.query_params.get("page", "1")
+    if not page.isascii() or not page.isdigit():
+        return JSONResponse({"error": "invalid_request"}, 400)
+    following = f"{url}/api/v1/odd/loop?page={page}1"
     bodies: dict[str, Any] = {
         "empty_list": {"data": []},
         "scalar": 42,
@@ -158,7 +163,7 @@ async def odd(request: Request) -> Response:
         "scalars": [1, 2, 3],
         "mixed": [{"id": 1, "v": 1}, {"id": 2, "v": "two"}, {"id": 3, "v": {"x": 3}}, {"id": 4, "v": [4]}],
         "error200": {"error": {"code": "E42", "message": "Something is wrong"}},
-        "loop": {**looped, "next": f"{url}/api/v1/odd/loop?page={int(request.query_params.get('page', 1)) + 1}"},
+        "loop": {"data": [{"id": n} for n in range(10)], "next": following},
         "foreign_next": {"data": [{"id": 1}], "next": "http://127.0.0.2:9/api/v1/odd/foreign_next"},
         "hundred": [{"id": n} for n in range(100)],
         "numbers": {"data": [{"id": 2**63, "exact": 9007199254740993, "wide": 2**70, "zeros": "007", "money": 0.1}]},
@@ -169,6 +174,10 @@ async def odd(request: Request) -> Response:
         return HTMLResponse("<!doctype html><title>Sign in</title><h1>Sign in</h1>")
     if kind == "empty":
         return Response(b"", media_type="application/json")
+    if kind == "no_content":
+        return Response(status_code=204)
+    if kind == "cut":
+        return Response(b'{"data": [{"id": 1}, {"id"', media_type="application/json")
     if kind == "huge":
         return JSONResponse({"data": [{"id": 1, "text": "x" * _BIG_BYTES}]})
     if kind == "html_500":
@@ -180,8 +189,9 @@ def _refused(request: Request, scope: str | None) -> Response | None:
     """What keeps a request from its data: faults, no token, a scope that is missing."""
     demo: Demo = request.app.state.demo
     demo.api_requests.append({"path": request.url.path, "query": request.url.query, "at": demo.clock()})
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    grant: Grant | None = demo.valid_access(value) if scheme.lower() == "bearer" else None
+    grant = demo.valid_access(bearer(request))
+    if grant is None and "authorization" not in request.headers:  # RFC 6750 §3.1: no error code then
+        return JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": 'Bearer realm="Demo CRM"'})
     if grant is None:
         challenge = 'Bearer realm="Demo CRM", error="invalid_token", error_description="The access token is over"'
         return JSONResponse({"error": "invalid_token"}, 401, {"WWW-Authenticate": challenge})
@@ -198,4 +208,15 @@ def _refused(request: Request, scope: str | None) -> Response | None:
 
 
 def _size(request: Request, name: str, usual: int) -> int:
-    return max(1, min(int(request.query_params.get(name, usual)), 500))
+    return min(_number(request, name, usual), 500)
+
+
+def _number(request: Request, name: str, usual: int, *, at_least: int = 1) -> int:
+    return _at_least(at_least, request.query_params.get(name, usual))
+
+
+def _at_least(least: int, given: str | int) -> int:
+    number = int(given)
+    if number < least:
+        raise ValueError(given)
+    return number

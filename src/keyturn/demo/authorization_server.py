@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from keyturn.demo.pages import page, sent_from_elsewhere
+from keyturn.demo.pages import bearer, page, sent_from_elsewhere
 from keyturn.demo.state import PEOPLE, SCOPES, ClientApp, Code, Demo, Grant, Token, hashed
 
 CODE_SECONDS = 60.0
@@ -217,12 +217,6 @@ def _wrong_request(app: ClientApp, query: QueryParams) -> tuple[str, str] | None
     if unknown:
         return "invalid_scope", f"{app.name} may not ask for {' '.join(unknown)}."
     return None
-
-
-def bearer(request: Request) -> str:
-    """The access token of a request (RFC 6750 §2.1), or an empty text."""
-    scheme, _, value = request.headers.get("authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def _authenticated(request: Request, form: dict[str, str], demo: Demo) -> tuple[ClientApp, str]:

@@ -45,3 +45,9 @@ def sent_from_elsewhere(request: Request) -> bool:
 def wants_json(request: Request) -> bool:
     """Programs ask for JSON; people's browsers ask for pages."""
     return "application/json" in request.headers.get("accept", "")
+
+
+def bearer(request: Request) -> str:
+    """The access token of a request (RFC 6750 §2.1), or an empty text."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""

@@ -17,6 +17,7 @@ SCOPES = {
     "read:customers": "Read your customers",
     "offline_access": "Stay signed in while you are away",
 }
+REMEMBERED_SECONDS = 86_400.0
 PEOPLE = {"jane": "jane@demo", "joe": "joe@demo"}
 
 
@@ -111,9 +112,16 @@ class Demo:
         """Read the file, if there is one."""
         if self.path is None or not self.path.exists():
             return
-        kept = json.loads(self.path.read_text("utf-8"))
+        try:
+            self._take(json.loads(self.path.read_text("utf-8")))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{self.path} cannot be read as the demo's data. Delete it to start afresh.") from error
+        self.forget_what_is_over()
+
+    def _take(self, kept: dict[str, Any]) -> None:
         self.apps = {key: _app(app) for key, app in kept["apps"].items()}
         self.grants = {key: Grant(**grant) for key, grant in kept["grants"].items()}
+        self.codes = {key: Code(**code) for key, code in kept.get("codes", {}).items()}
         self.tokens = {key: Token(**token) for key, token in kept["tokens"].items()}
         known = {f.name for f in fields(Faults)}
         self.faults = Faults(**{k: v for k, v in kept["faults"].items() if k in known})
@@ -122,16 +130,25 @@ class Demo:
         """Write the file in one step."""
         if self.path is None:
             return
-        kept = {
-            "apps": {key: asdict(app) for key, app in self.apps.items()},
-            "grants": {key: asdict(grant) for key, grant in self.grants.items()},
-            "tokens": {key: asdict(token) for key, token in self.tokens.items()},
-            "faults": asdict(self.faults),
-        }
         with self._lock:
+            kept = {
+                name: {key: asdict(value) for key, value in list(getattr(self, name).items())}
+                for name in ("apps", "grants", "codes", "tokens")
+            }
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             part = self.path.with_suffix(".part")
-            part.write_text(json.dumps(kept), "utf-8")
+            part.write_text(json.dumps({**kept, "faults": asdict(self.faults)}), "utf-8")
             part.replace(self.path)
+
+    def forget_what_is_over(self) -> None:
+        """Drop codes and access tokens that ended long ago. Refresh tokens stay, so that a replay is always seen."""
+        past = self.clock() - REMEMBERED_SECONDS
+        self.codes = {key: code for key, code in self.codes.items() if code.expires_at > past}
+        self.tokens = {
+            key: token
+            for key, token in self.tokens.items()
+            if token.kind == "refresh" or token.expires_at is None or token.expires_at > past
+        }
 
     def create_app(self, name: str, redirect_uri: str, scopes: list[str]) -> tuple[ClientApp, str]:
         """A new app and its secret's value, which is shown this once."""
@@ -155,6 +172,8 @@ class Demo:
 
     def issue(self, grant: Grant, kind: str, seconds: float | None) -> str:
         """A new token of a grant."""
+        if len(self.tokens) % 500 == 499:
+            self.forget_what_is_over()
         value = f"{'at' if kind == 'access' else 'rt'}_{secrets.token_urlsafe(32)}"
         self.tokens[hashed(value)] = Token(kind, grant.id, None if seconds is None else self.clock() + seconds)
         return value
@@ -170,14 +189,14 @@ class Demo:
 
     def expire_access_tokens(self) -> None:
         """Every access token is over now; refresh tokens stay."""
-        for token in self.tokens.values():
+        for token in list(self.tokens.values()):
             if token.kind == "access":
                 token.expires_at = 0.0
         self.save()
 
     def revoke_grants(self) -> None:
         """Every sign-in is revoked now."""
-        for grant in self.grants.values():
+        for grant in list(self.grants.values()):
             grant.revoked = True
         self.save()
 
