@@ -5,16 +5,17 @@ A new one is a class here and its name in `Pagination`; the form, the API's sche
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit, urlunsplit
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-from keyturn.errors import UpstreamError
-from keyturn.rest.rows import at_path
+from keyturn.errors import Invalid, UpstreamError
+from keyturn.rest.rows import at_path, check_path, to_json
 from keyturn.wire import Request, Response, origin_of, with_query
 
 NO_NEXT = "no_next"
@@ -23,7 +24,18 @@ SHORT_PAGE = "short_page"
 TOTAL_REACHED = "total_reached"
 HAS_MORE_FALSE = "has_more_false"
 
-JsonPath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\$")]
+# What many APIs give when they are not asked for a size, or are asked for more than they give.
+USUAL_SIZES = frozenset({10, 20, 25, 30, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000})
+
+
+def _readable(path: str) -> str:
+    try:
+        return check_path(path)
+    except Invalid as error:
+        raise PydanticCustomError("jsonpath", "{message}", {"message": error.message}) from None
+
+
+JsonPath = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^\$"), AfterValidator(_readable)]
 Parameter = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s&=#?]+$")]
 
 
@@ -90,8 +102,10 @@ class NextUrlPagination(_Paginator):
     def next(self, seen: Seen) -> Next:
         """Follow the link, on the same origin only."""
         link = at_path(seen.body, self.next_url_path)
-        if not isinstance(link, str) or not link.strip():
+        if link is None or link is False or (isinstance(link, str) and not link.strip()):
             return Next(None, NO_NEXT)
+        if not isinstance(link, str):
+            raise UpstreamError(f"At {self.next_url_path} is no address. Choose the place of the next page's link.")
         return Next(follow(seen.request, link.strip()))
 
 
@@ -129,7 +143,7 @@ class PageNumberPagination(_Paginator):
                 return Next(None, NO_NEXT)
         elif seen.page_rows == 0:
             return Next(None, EMPTY_PAGE)
-        elif self.size is not None and seen.page_rows < self.size:
+        elif _is_short(seen, self.size):
             return Next(None, SHORT_PAGE)
         if seen.page_rows == 0:
             return Next(None, EMPTY_PAGE)
@@ -158,7 +172,7 @@ class OffsetPagination(_Paginator):
         if total is not None:
             if seen.rows_so_far >= total:
                 return Next(None, TOTAL_REACHED)
-        elif self.limit is not None and seen.page_rows < self.limit:
+        elif _is_short(seen, self.limit):
             return Next(None, SHORT_PAGE)
         return Next(_with(seen.request, {self.offset_param: self.start + seen.rows_so_far}))
 
@@ -180,19 +194,33 @@ class CursorPagination(_Paginator):
 
     def next(self, seen: Seen) -> Next:
         """Ask onward from the cursor, unless the API says that there is no more."""
-        if self.has_more_path is not None and at_path(seen.body, self.has_more_path) is False:
+        has_more = at_path(seen.body, self.has_more_path) if self.has_more_path is not None else None
+        if has_more is False:
             return Next(None, HAS_MORE_FALSE)
         cursor = at_path(seen.body, self.cursor_path)
-        if cursor is None or cursor == "" or isinstance(cursor, dict | list | bool):
+        if cursor is None or cursor is False or cursor in ("", [], {}):
+            if has_more is True:
+                raise UpstreamError(
+                    f"The API says that there is more, but gives no cursor at {self.cursor_path}. Check Pages."
+                )
             return Next(None, NO_NEXT)
+        if self.cursor_in == "body":
+            return Next(self._in_body(seen.request, cursor))
         text = str(cursor)
+        if isinstance(cursor, dict | list | bool) or (self.cursor_in == "header" and not text.isprintable()):
+            raise UpstreamError(f"At {self.cursor_path} is nothing that could be sent as a cursor. Check Pages.")
         if self.cursor_in == "header":
             return Next(seen.request.with_header(self.cursor_param, text))
-        if self.cursor_in == "query":
-            return Next(_with(seen.request, {self.cursor_param: text}))
-        body = orjson.loads(seen.request.body or b"{}")
-        body[self.cursor_param] = cursor
-        return Next(replace(seen.request, body=orjson.dumps(body)))
+        return Next(_with(seen.request, {self.cursor_param: text}))
+
+    def _in_body(self, request: Request, cursor: Any) -> Request:
+        try:
+            body = json.loads(request.body or b"{}")
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise Invalid("A cursor can only be put into a body that is a JSON object.", at="pagination.cursor_in")
+        return replace(request, body=to_json({**body, self.cursor_param: cursor}))
 
 
 Pagination = Annotated[
@@ -208,16 +236,26 @@ Pagination = Annotated[
 
 
 def follow(request: Request, link: str) -> Request:
-    """The request with a link's address. Raises `UpstreamError` on another origin: no token goes there."""
-    url = urljoin(request.url, link)
-    if origin_of(url) != origin_of(request.url):
+    """The request with a link's address. Raises `UpstreamError` on another origin: no token goes there.
+
+    A plain-http link of an https API with default ports is taken as https: proxies that end TLS make such links.
+    """
+    try:
+        url = urljoin(request.url, link)
+        if url.startswith("http://") and origin_of(request.url) == origin_of("https" + url[4:]):
+            url = "https" + url[4:]
+        origin = origin_of(url)
+    except ValueError:
+        raise UpstreamError("The link to the next page is no address. Check Pages.", sent=False) from None
+    if origin != origin_of(request.url):
         raise UpstreamError(
             f"The next page is on {urlsplit(url).hostname}, another host than {urlsplit(request.url).hostname}. "
             "The token is not sent there, so we stopped.",
             message_code="E-BLOCKED",
             sent=False,
         )
-    return replace(request, url=url.split("#")[0])
+    parts = urlsplit(url)
+    return replace(request, url=urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")))
 
 
 def link_of(response: Response, rel: str) -> str | None:
@@ -238,6 +276,17 @@ def query_integer(request: Request, name: str) -> int | None:
 
 def _with(request: Request, params: dict[str, Any]) -> Request:
     return replace(request, url=with_query(request.url, params)) if params else request
+
+
+def _is_short(seen: Seen, size: int | None) -> bool:
+    """Whether a page has fewer rows than a page holds, which is less than `size` where the API gives less."""
+    if size is None:
+        return False
+    if seen.page_number > 1:
+        size = min(size, (seen.rows_so_far - seen.page_rows) // (seen.page_number - 1))
+    elif seen.page_rows in USUAL_SIZES:
+        return False  # most likely the API's own limit: page 2 will tell
+    return seen.page_rows < size
 
 
 def _sized(name: str | None, size: int | None) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
@@ -10,6 +12,7 @@ from keyturn.wire import Response
 
 ATTEMPTS = 6
 RETRY_AFTER_MOST_SECONDS = 3600.0
+_RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*([0-9]{1,9})", re.ASCII)
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _BACKOFF_MOST_SECONDS = 60.0
 
@@ -19,7 +22,7 @@ def wait_after_response(response: Response, attempt: int, *, now: float, chance:
     if response.status not in _RETRIED or attempt >= ATTEMPTS:
         return None
     asked = retry_after_seconds(response, now=now)
-    if asked is not None:
+    if asked:
         return asked if asked <= RETRY_AFTER_MOST_SECONDS else None
     return _backoff(attempt, chance)
 
@@ -38,10 +41,15 @@ def wait_after_error(error: KeyturnError, attempt: int, *, chance: Callable[[], 
 
 
 def retry_after_seconds(response: Response, *, now: float) -> float | None:
-    """`Retry-After` (RFC 9110 §10.2.3) in seconds or as a date, else `RateLimit-Reset` on a 429; never negative."""
+    """`Retry-After` (RFC 9110 §10.2.3) in seconds or as a date, else `RateLimit-Reset` on a 429; never negative.
+
+    The latter is read in both its forms: a field of its own, and `t=` of `RateLimit` (draft-ietf-httpapi-ratelimit).
+    """
     value = response.headers.get("retry-after")
     if value is None and response.status == 429:
+        reset = _RESET.search(response.headers.get("ratelimit") or "")
         value = response.headers.get("ratelimit-reset") or response.headers.get("x-ratelimit-reset")
+        value = value or (reset[1] if reset else None)
     if value is None:
         return None
     try:
@@ -49,10 +57,12 @@ def retry_after_seconds(response: Response, *, now: float) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
-    if seconds != seconds:  # noqa: PLR0124 - NaN
+    if not math.isfinite(seconds):
         return None
+    if seconds > 1e11:
+        seconds /= 1000  # the moment in milliseconds
     if seconds > 1e9:
         seconds -= now  # some servers write the moment as epoch seconds
     return max(0.0, seconds)
