@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 
 GOOD = {
@@ -181,9 +182,13 @@ def test_a_page_that_repeats_ends_the_read_and_says_so(server, connection, steps
 def test_a_next_link_to_another_host_gets_no_token(server, connection, steps):
     body = {"connection_id": connection["id"], "name": "odd", "path": "/odd/foreign_next"}
     table = steps.ok(server.api.post("/tables", json=body))
-    answer = server.api.get(f"/tables/{table['id']}/rows")
-    assert (answer.status_code, answer.json()["message_code"]) == (502, "E-BLOCKED")
-    assert "The token is not sent there" in answer.json()["detail"]
+    with pytest.raises(httpx2.RemoteProtocolError):
+        server.api.get(f"/tables/{table['id']}/rows")
+    begun = steps.ok(server.api.post("/imports", json={"table_id": table["id"], "destination": {"url": "odd.parquet"}}))
+    item = steps.wait_for_import(server, begun["id"])
+    assert (item["status"], item["error"]["message_code"]) == ("failed", "E-BLOCKED")
+    assert "The token is not sent there" in item["error"]["message"]
+    assert item["completeness"]["complete"] is False
 
 
 @pytest.mark.parametrize("url", ["../x.parquet", "/etc/x.parquet", ".hidden", ".part-x", "a/../../x.parquet", ""])
