@@ -45,6 +45,9 @@ def _root(
 def run(arguments: list[str] | None = None) -> int:
     """Run one command line and answer its exit code; nothing of Python's own is ever printed."""
     out = begin()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # An error can come before the option is read, and machines want it as JSON then too.
+    out.as_json = "--json" in arguments
     try:
         app(args=arguments, prog_name="keyturn", standalone_mode=True)
     except SystemExit as ended:
@@ -63,7 +66,7 @@ def run(arguments: list[str] | None = None) -> int:
 def _told(out: Terminal, error: KeyturnError) -> int:
     """Say an error on stderr."""
     try:
-        if out.as_json or "--json" in sys.argv[1:]:
+        if out.as_json:
             out.say(_as_json(error))
         else:
             _in_words(out, error)

@@ -167,7 +167,9 @@ class ImportRun:
             stamp = self.completeness
             what = f": {stamp.sentence}" if stamp else ""
             note = f" {stamp.note}" if stamp and stamp.note else ""
-            raise IncompleteData(f"The import of {name} is incomplete{what}.{note}", completeness=stamp)
+            raise IncompleteData(
+                f"The import of {name} is incomplete{what}.{note}", completeness=self.found.get("completeness")
+            )
 
 
 class Imports:

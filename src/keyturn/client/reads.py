@@ -6,18 +6,21 @@ import importlib
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pyarrow as pa
 
 from keyturn.client.completeness import Completeness
+from keyturn.client.problems import error_of
 from keyturn.client.transport import Transport
 from keyturn.errors import IncompleteData, Invalid, KeyturnError
 
 if TYPE_CHECKING:
     from keyturn.client.tables import Table
 
+SCHEMA_MOVED = "E-SCHEMA"
 STAMP_KEY = b"keyturn.completeness"
 _CHUNK_BYTES = 1 << 16
 # A schema that widens during a read ends it; the table has learned it then, and the next read begins with it.
@@ -45,7 +48,7 @@ class Read:
             try:
                 batches = list(stream)
             except IncompleteData as error:
-                if error.message_code != "E-SCHEMA" or attempt == _WHOLE_ATTEMPTS:
+                if error.message_code != SCHEMA_MOVED or attempt == _WHOLE_ATTEMPTS:
                     raise
                 continue
             return pa.Table.from_batches(batches, schema=stream.schema or pa.schema([]))
@@ -75,9 +78,13 @@ class Read:
         return _Stream(self._http, self._table, self._limit, self._ended)
 
     def _ended(self, completeness: Completeness | None, failure: IncompleteData | None) -> None:
-        """Called once at the end of a stream. Raises unless it is whole or that was waived."""
-        self.completeness = completeness
-        moved = failure is not None and failure.message_code == "E-SCHEMA"
+        """Called once at the end of a stream. Raises unless it is whole or that was waived.
+
+        A schema that moved is raised in any case: a part of the rows, where all could be had, is nobody's wish.
+        """
+        told = failure.details.get("completeness") if failure is not None else None
+        self.completeness = Completeness.of(told) if told else completeness
+        moved = failure is not None and failure.message_code == SCHEMA_MOVED
         if failure is not None and (moved or not self._allow_incomplete):
             raise failure
         if completeness is not None and completeness.is_short and not self._allow_incomplete:
@@ -128,18 +135,26 @@ class _Stream:
             except KeyturnError:
                 found = {}
         error = found.get("error") or {}
-        stamp = found.get("completeness")
-        reason = error.get("message") or (
-            f"The read of {self._table.name} ended before its completeness stamp, so rows are missing. Read it again."
-        )
-        return IncompleteData(reason, message_code=error.get("message_code"), completeness=stamp, read_id=read_id)
+        stamp = found.get("completeness") or {}
+        name, code = self._table.name, error.get("message_code")
+        if error:
+            reason = str(error["message"])
+        elif found.get("finished_at") and stamp.get("stop_reason") is None:
+            # The server ended it on purpose, since an Arrow stream cannot take its schema back.
+            code = SCHEMA_MOVED
+            reason = f"A column of {name} changed while it was read. The table has learned it; read again."
+        else:
+            reason = f"The read of {name} ended before its completeness stamp, so rows are missing. Read it again."
+        cut = IncompleteData(reason, message_code=code, completeness=stamp or None, read_id=read_id)
+        cut.__cause__ = error_of(error) if error else None
+        return cut
 
 
 class _Body(io.RawIOBase):
     """The answer's body as a file for Arrow to read."""
 
     def __init__(self, response: httpx2.Response) -> None:
-        self._chunks = response.iter_bytes(_CHUNK_BYTES)
+        self._chunks = response.iter_bytes()
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -193,5 +208,5 @@ def _short(name: str, completeness: Completeness) -> IncompleteData:
     why = f" {completeness.note}" if completeness.note else ""
     return IncompleteData(
         f"{name} is incomplete: {completeness.sentence}.{why} Pass allow_incomplete=True to take it as it is.",
-        completeness=completeness,
+        completeness=asdict(completeness),
     )
