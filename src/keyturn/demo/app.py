@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from keyturn.demo import api, authorization_server, console
-from keyturn.demo.pages import FOLDER
+from keyturn.demo import api, authorization_server, console, faults
+from keyturn.demo.pages import FOLDER, http_error
 from keyturn.demo.state import Demo
 
 
@@ -23,10 +24,12 @@ def create_app(public_url: str, *, data_path: Path | None = None, clock: Callabl
     app = Starlette(
         routes=[
             *console.routes(),
+            *faults.routes(),
             *authorization_server.routes(),
             *api.routes(),
             Mount("/static", StaticFiles(directory=FOLDER / "static")),
-        ]
+        ],
+        exception_handlers={HTTPException: http_error},
     )
     demo = Demo(data_path, clock)
     demo.load()

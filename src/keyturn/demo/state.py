@@ -150,13 +150,22 @@ class Demo:
             if token.kind == "refresh" or token.expires_at is None or token.expires_at > past
         }
 
-    def create_app(self, name: str, redirect_uri: str, scopes: list[str]) -> tuple[ClientApp, str]:
+    def create_app(self, name: str, redirect_uris: list[str], scopes: list[str]) -> tuple[ClientApp, str]:
         """A new app and its secret's value, which is shown this once."""
         secret, value = new_secret(self.clock())
-        app = ClientApp("app_" + secrets.token_hex(8), name, [redirect_uri], scopes, [secret], self.clock())
+        app = ClientApp("app_" + secrets.token_hex(8), name, redirect_uris, scopes, [secret], self.clock())
         self.apps[app.id] = app
         self.save()
         return app, value
+
+    def delete_app(self, app_id: str) -> None:
+        """The app goes, and with it all that people allowed it."""
+        del self.apps[app_id]
+        ended = {grant.id for grant in self.grants.values() if grant.app_id == app_id}
+        self.codes = {key: code for key, code in self.codes.items() if code.grant_id not in ended}
+        self.tokens = {key: token for key, token in self.tokens.items() if token.grant_id not in ended}
+        self.grants = {key: grant for key, grant in self.grants.items() if key not in ended}
+        self.save()
 
     def log_token_request(self) -> dict[str, Any]:
         """A new line in the log, to be filled in as the request goes on; never with a secret."""
