@@ -102,3 +102,13 @@ async def test_tokens_long_over_are_forgotten_and_refresh_tokens_are_not(world):
     kinds = [token.kind for token in world.demo.tokens.values()]
     assert (kinds.count("access"), kinds.count("refresh")) == (3, 1)
     assert not world.demo.codes
+
+
+async def test_the_log_of_calls_does_not_grow_for_ever(world, monkeypatch):
+    monkeypatch.setattr("keyturn.demo.state.LOG_LINES", 10)
+    for number in range(25):
+        world.demo.log_api_request("/x", str(number))
+        world.demo.log_token_request()
+    assert len(world.demo.api_requests) <= 10
+    assert world.demo.api_requests[-1]["query"] == "24"
+    assert len(world.demo.token_requests) <= 10

@@ -188,7 +188,7 @@ async def odd(request: Request) -> Response:
 def _refused(request: Request, scope: str | None) -> Response | None:
     """What keeps a request from its data: faults, no token, a scope that is missing."""
     demo: Demo = request.app.state.demo
-    demo.api_requests.append({"path": request.url.path, "query": request.url.query, "at": demo.clock()})
+    demo.log_api_request(request.url.path, request.url.query)
     grant = demo.valid_access(bearer(request))
     if grant is None and "authorization" not in request.headers:  # RFC 6750 §3.1: no error code then
         return JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": 'Bearer realm="Demo CRM"'})

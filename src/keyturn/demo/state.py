@@ -17,6 +17,7 @@ SCOPES = {
     "read:customers": "Read your customers",
     "offline_access": "Stay signed in while you are away",
 }
+LOG_LINES = 20_000
 REMEMBERED_SECONDS = 86_400.0
 PEOPLE = {"jane": "jane@demo", "joe": "joe@demo"}
 
@@ -176,8 +177,16 @@ class Demo:
             "client_authentication": None,
             "outcome": "error",
         }
+        if len(self.token_requests) >= LOG_LINES:
+            del self.token_requests[: LOG_LINES // 2]
         self.token_requests.append(entry)
         return entry
+
+    def log_api_request(self, path: str, query: str) -> None:
+        """A new line in the log of calls; old lines go."""
+        if len(self.api_requests) >= LOG_LINES:
+            del self.api_requests[: LOG_LINES // 2]
+        self.api_requests.append({"path": path, "query": query, "at": self.clock()})
 
     def issue(self, grant: Grant, kind: str, seconds: float | None) -> str:
         """A new token of a grant."""
