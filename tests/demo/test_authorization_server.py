@@ -335,14 +335,18 @@ async def test_the_log_tells_each_token_request_and_no_secret(world):
     second = (await world.refresh(tokens["refresh_token"], basic=True)).json()
     await world.refresh(tokens["refresh_token"])
     await world.token(grant_type="rt_secret-in-the-wrong-field")
+    await world.token(grant_type="refresh_token", client_secret="wrong")
+    await world.token(grant_type="refresh_token", client_id=world.made["client_secret"])
     told = [(e["grant_type"], e["client_authentication"], e["outcome"]) for e in world.demo.token_requests]
     assert told == [
         ("authorization_code", "post", "ok"),
         ("refresh_token", "basic", "ok"),
         ("refresh_token", "post", "invalid_grant"),
         ("other", "post", "unsupported_grant_type"),
+        ("refresh_token", "post", "invalid_client"),
+        ("refresh_token", "post", "invalid_client"),
     ]
-    assert {e["client_id"] for e in world.demo.token_requests} == {world.made["client_id"]}
+    assert [e["client_id"] for e in world.demo.token_requests] == [world.made["client_id"]] * 5 + [None]
     assert {e["at"] for e in world.demo.token_requests} == {world.clock.now}
     for answer in (
         await world.http.get("/break/log"),

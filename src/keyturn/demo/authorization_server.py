@@ -132,8 +132,9 @@ async def token(request: Request) -> Response:
     try:
         form = await _form(request)
         entry["grant_type"] = form["grant_type"] if form.get("grant_type") in GRANT_TYPES else "other"
-        app, entry["client_authentication"] = _authenticated(request, form, demo)
-        entry["client_id"] = app.id
+        client_id, secret, entry["client_authentication"] = _credentials(request, form)
+        entry["client_id"] = client_id if client_id in demo.apps else None
+        app = _authenticated(client_id, secret, demo)
         answer = _exchange(form, app, demo)
     except Refused as error:
         entry["outcome"] = error.error
@@ -184,7 +185,8 @@ async def revoke(request: Request) -> Response:
     demo: Demo = request.app.state.demo
     try:
         form = await _form(request)
-        app, _ = _authenticated(request, form, demo)
+        client_id, secret, _ = _credentials(request, form)
+        app = _authenticated(client_id, secret, demo)
         value = _field(form, "token")
     except Refused as error:
         return _refusal(request, error)
@@ -219,23 +221,26 @@ def _wrong_request(app: ClientApp, query: QueryParams) -> tuple[str, str] | None
     return None
 
 
-def _authenticated(request: Request, form: dict[str, str], demo: Demo) -> tuple[ClientApp, str]:
+def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str, str]:
+    """Client ID, secret and the way they came (RFC 6749 §2.3.1: percent-encoded in a Basic header)."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "basic":
-        style = "basic"
-        try:
-            user, _, password = base64.b64decode(credentials).decode().partition(":")
-        except ValueError:
-            raise Refused("invalid_client", "The Basic header cannot be read.", 401) from None
-        client_id, secret = unquote_plus(user), unquote_plus(password)
-        if "client_secret" in form or form.get("client_id", client_id) != client_id:
-            raise Refused("invalid_request", "Two ways of client authentication at once.")
-    else:
-        style, client_id, secret = "post", form.get("client_id", ""), form.get("client_secret", "")
+    if scheme.lower() != "basic":
+        return form.get("client_id", ""), form.get("client_secret", ""), "post"
+    try:
+        user, _, password = base64.b64decode(credentials).decode().partition(":")
+    except ValueError:
+        raise Refused("invalid_client", "The Basic header cannot be read.", 401) from None
+    client_id = unquote_plus(user)
+    if "client_secret" in form or form.get("client_id", client_id) != client_id:
+        raise Refused("invalid_request", "Two ways of client authentication at once.")
+    return client_id, unquote_plus(password), "basic"
+
+
+def _authenticated(client_id: str, secret: str, demo: Demo) -> ClientApp:
     app = demo.apps.get(client_id)
     if app is None or not any(hmac.compare_digest(s.value_hash, hashed(secret)) for s in app.secrets):
         raise Refused("invalid_client", "Client ID or Client Secret is wrong.", 401)
-    return app, style
+    return app
 
 
 def _exchange(form: dict[str, str], app: ClientApp, demo: Demo) -> dict[str, Any]:
