@@ -104,6 +104,11 @@ class Keyring:
         """The same value with its data key wrapped by the first key; what it says is not touched."""
         return self._wrap(self._unwrap(sealed)) + sealed[_HEADER_BYTES - _NONCE_BYTES :]
 
+    def wrapped_by(self, recovery_key: str) -> bytes:
+        """The whole keyring under a recovery key, for storing; opens with `unwrap_keyring` only."""
+        ordered = sorted(self._keys.items(), key=lambda item: self.fingerprints.index(item[0].hex()))
+        return wrap_keyring(",".join(encode_key(key) for _, key in ordered), recovery_key)
+
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self.fingerprints)})"
 

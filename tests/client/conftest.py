@@ -90,21 +90,29 @@ def streamed(body: bytes, *, cut_after: int | None = None, read_id: str = "rd_1"
     return StreamingResponse(chunks(), media_type="application/octet-stream", headers={"Keyturn-Read-Id": read_id})
 
 
-@pytest.fixture
-def fake() -> Iterator[FakeKeyturn]:
+@pytest.fixture(scope="session")
+def server() -> Iterator[FakeKeyturn]:
     made = FakeKeyturn()
     methods = ["GET", "POST", "PATCH", "DELETE", "PUT"]
     app = Starlette(routes=[Route("/{path:path}", made.answer, methods=methods)])
     config = uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    running = uvicorn.Server(config)
+    thread = threading.Thread(target=running.run, daemon=True)
     thread.start()
-    while not server.started:
+    while not running.started:
         time.sleep(0.005)
-    made.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    made.url = f"http://127.0.0.1:{running.servers[0].sockets[0].getsockname()[1]}"
     yield made
-    server.should_exit = True
+    running.should_exit = True
     thread.join(10)
+
+
+@pytest.fixture
+def fake(server: FakeKeyturn) -> FakeKeyturn:
+    """The server with nothing to answer yet."""
+    server.asked.clear()
+    server.answers.clear()
+    return server
 
 
 @pytest.fixture

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
+from pydantic_core import PydanticCustomError
 
 from keyturn import redaction
 from keyturn.errors import Conflict, Forbidden, Invalid, LimitReached, Unauthenticated
-from keyturn.model.accounts import Account, ApiToken, FirstAccount, Member, Workspace
+from keyturn.model.accounts import (
+    PASSWORD_MAX,
+    Account,
+    ApiToken,
+    FirstAccount,
+    Member,
+    Workspace,
+    check_password,
+)
 from keyturn.model.ids import new_id
 from keyturn.model.permissions import PERMISSIONS
 from keyturn.model.validation import parse
@@ -106,27 +115,50 @@ async def bootstrap(
 
 async def verify_password(database: Database, email: str, password: str, *, now: float) -> Member:
     """Sign in by e-mail and password. Raises `Unauthenticated` (alike for both), or `LimitReached` after five tries."""
-    name = f"sign-in:{email.strip().lower()[:200]}"
-    failures, until, failed_at = await database.read(rows.throttle, name)
+    # Hashed, since people type their password into the field above now and then.
+    name = f"sign-in:{_hash(email.strip().lower())}"
+    until = await database.run(
+        rows.count_try, name, now, tries=TRIES, wait_seconds=WAIT_SECONDS, forget_seconds=_FORGET_SECONDS
+    )
     if until > now:
         raise LimitReached("Too many tries. Wait 60 seconds.", retry_after_seconds=until - now)
     found = await database.read(rows.account_by_email_anywhere, email.strip().lower())
     password_hash = found[1] if found else _DUMMY
-    good = await _verified(password_hash, password) and found is not None
+    good = len(password) <= PASSWORD_MAX and await _verified(password_hash, password)
     if not good or found is None:
-        failures = 1 if now - failed_at > _FORGET_SECONDS else failures + 1
-        closed = now + WAIT_SECONDS if failures >= TRIES else 0.0
-        await database.run(rows.set_throttle, name, failures, closed, now)
         raise Unauthenticated("Email or password is wrong.")
     account = found[0]
-    if failures:
-        await database.run(rows.set_throttle, name, 0, 0.0, 0.0)
+    await database.run(rows.set_throttle, name, 0, 0.0, 0.0)
     if _hasher.check_needs_rehash(password_hash):
         await database.run(rows.set_password_hash, account.id, await _hashed(password))
     member = await database.read(rows.first_membership_anywhere, account.id)
     if member is None:
         raise Unauthenticated("You are in no workspace any more. Ask a Workspace Admin to invite you.")
     return member
+
+
+async def change_password(
+    database: Database, member: Member, *, current: str, new: str, now: float, keep_session: str | None = None
+) -> None:
+    """A new password, and every other browser is signed out. Raises `Invalid` at `password` or `new_password`.
+
+    `keep_session` is the id hash of the session that asks. Wrong current passwords count as tries.
+    """
+    try:
+        check_password(new)
+    except PydanticCustomError as error:
+        raise Invalid(error.message(), at="new_password") from None
+    try:
+        await verify_password(database, member.email, current, now=now)
+    except Unauthenticated:
+        raise Invalid("This is not your password now.", at="password") from None
+    password_hash = await _hashed(new)
+
+    def write(tx: Tx) -> None:
+        rows.set_password_hash(tx, member.account_id, password_hash)
+        rows.delete_sessions_of(tx, member.account_id, except_id_hash=keep_session)
+
+    await database.run(write)
 
 
 def _insert_first(tx: Tx, name: str, email: str, password_hash: str, now: float) -> Member:

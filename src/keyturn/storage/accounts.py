@@ -172,9 +172,12 @@ def delete_session(tx: Tx, id_hash: str) -> None:
     tx.execute(sessions.delete().where(sessions.c.id_hash == id_hash))
 
 
-def delete_sessions_of(tx: Tx, account_id: str) -> int:
-    """Sign a person out everywhere; answers how many browsers."""
-    return tx.execute(sessions.delete().where(sessions.c.account_id == account_id)).rowcount
+def delete_sessions_of(tx: Tx, account_id: str, *, except_id_hash: str | None = None) -> int:
+    """Sign a person out everywhere, or everywhere but in one browser; answers how many browsers."""
+    found = sessions.delete().where(sessions.c.account_id == account_id)
+    if except_id_hash is not None:
+        found = found.where(sessions.c.id_hash != except_id_hash)
+    return tx.execute(found).rowcount
 
 
 def insert_api_token(tx: Tx, token: ApiToken, token_hash: str) -> None:
@@ -247,6 +250,31 @@ def throttle(tx: Tx, name: str) -> tuple[int, float, float]:
     """(failures, closed until, last failure) of one throttle; zeros when there were none."""
     row = tx.execute(sa.select(throttles).where(throttles.c.name == name)).one_or_none()
     return (0, 0.0, 0.0) if row is None else (row.failures, row.until, row.failed_at)
+
+
+def count_try(tx: Tx, name: str, now: float, *, tries: int, wait_seconds: float, forget_seconds: float) -> float:
+    """Count a try before it is made, so that tries side by side are all counted; answers until when it is closed.
+
+    An answer after `now` means that this try may not be made. From the `tries`-th on, each one closes it for
+    `wait_seconds`; after `forget_seconds` without any, counting starts anew. Success is told by `set_throttle`.
+    """
+    row = tx.execute(sa.select(throttles).where(throttles.c.name == name).with_for_update()).one_or_none()
+    if row is None:
+        try:
+            with tx.begin_nested():
+                tx.execute(throttles.insert().values(name=name, failures=1, until=0.0, failed_at=now))
+        except sa.exc.IntegrityError:
+            # Another replica counted the first try meanwhile.
+            row = tx.execute(sa.select(throttles).where(throttles.c.name == name).with_for_update()).one_or_none()
+    if row is None:
+        return 0.0
+    if row.until > now:
+        return float(row.until)
+    failures = 1 if now - row.failed_at > forget_seconds else row.failures + 1
+    until = now + wait_seconds if failures >= tries else 0.0
+    counted = throttles.update().where(throttles.c.name == name)
+    tx.execute(counted.values(failures=failures, until=until, failed_at=now))
+    return 0.0
 
 
 def set_throttle(tx: Tx, name: str, failures: int, until: float, failed_at: float) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastapi import Request
+from starlette.responses import Response
 
 from keyturn.errors import Forbidden, Unauthenticated
+from keyturn.model.messages import say
 from keyturn.model.permissions import permissions_of
-from keyturn.services import api_tokens, sessions
+from keyturn.services import api_tokens, sessions, workspaces
 from keyturn.services.context import Actor, Context, Deployment
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from keyturn.storage.database import Database
 
 NOBODY = Actor("", "", "", "none", frozenset(), kind="system")
+SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,18 @@ class Runtime:
     def scene(self) -> Context:
         """The surroundings of a verb that nobody in particular asks for."""
         return Context(NOBODY, "", self.database, self.egress, self.keyring, self.deployment, self.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A page asked for by a signed-in person: the request, their session, and the context of what they do."""
+
+    request: Request
+    session: Session
+    ctx: Context
+
+    def __repr__(self) -> str:
+        return f"Visit({self.session.member.account_id})"
 
 
 def runtime(request: Request) -> Runtime:
@@ -53,9 +69,54 @@ async def api_context(request: Request) -> Context:
     return Context(actor, workspace_id, here.database, here.egress, here.keyring, here.deployment, here.clock)
 
 
+async def visit(request: Request) -> Visit:
+    """A signed-in person's request (FastAPI dependency).
+
+    Whatever changes something must come from one of our own pages and carry the session's token. Raises
+    `Unauthenticated` (pages lead to the sign-in then) and `Forbidden`.
+    """
+    session = await session_of(request)
+    if session is None:
+        raise Unauthenticated("Sign in to go on. What you typed is still in the page you came from.")
+    if request.method not in SAFE_METHODS:
+        require_same_origin(request)
+        await _require_csrf(request, session)
+    return Visit(request, session, context_of(request, session))
+
+
+async def admin_visit(request: Request) -> Visit:
+    """A Workspace Admin's request. Raises `Forbidden` (E-ROLE, naming those who can) for everybody else."""
+    found = await visit(request)
+    if not found.ctx.actor.is_admin:
+        admins = [member.name for member in await workspaces.members(found.ctx) if member.role == "admin"]
+        raise Forbidden(say("E-ROLE", admins=", ".join(admins)), message_code="E-ROLE")
+    return found
+
+
 def cookie_name(public_url: str) -> str:
     """The session cookie's name follows the public URL's scheme alone."""
     return "__Host-keyturn" if public_url.startswith("https://") else "keyturn"
+
+
+def set_session_cookie(request: Request, response: Response, value: str) -> None:
+    """Give the browser its session; it ends with the session's absolute limit."""
+    public_url = runtime(request).deployment.public_url
+    response.set_cookie(
+        cookie_name(public_url),
+        value,
+        max_age=int(sessions.ABSOLUTE_SECONDS),
+        path="/",
+        httponly=True,
+        samesite="lax",
+        secure=public_url.startswith("https://"),
+    )
+
+
+def clear_session_cookie(request: Request, response: Response) -> None:
+    """Take it away again."""
+    public_url = runtime(request).deployment.public_url
+    name = cookie_name(public_url)
+    response.delete_cookie(name, path="/", secure=name.startswith("__Host"), httponly=True, samesite="lax")
 
 
 async def session_of(request: Request) -> Session | None:
@@ -74,12 +135,23 @@ def context_of(request: Request, session: Session) -> Context:
 
 
 def require_same_origin(request: Request) -> None:
-    """A form post comes from our own pages. Raises `Forbidden` otherwise (ASVS 3.5.1)."""
-    public_url = runtime(request).deployment.public_url
+    """A form post comes from our own pages. Raises `Forbidden` otherwise (ASVS 3.5.1).
+
+    Browsers say so in `Sec-Fetch-Site`, except on plain http off localhost, where `Origin` must be ours.
+    """
     site = request.headers.get("sec-fetch-site")
-    origin = request.headers.get("origin")
-    if site == "same-origin" or (site is None and origin == public_url):
-        return
-    if origin == public_url and site in {None, "same-origin"}:
-        return
-    raise Forbidden("This form was not sent from a Keyturn page. Open the page again and retry.")
+    if site is None:
+        good = request.headers.get("origin") == runtime(request).deployment.public_url
+    else:
+        good = site == "same-origin"
+    if not good:
+        raise Forbidden("This form was not sent from a Keyturn page. Open the page again and retry.")
+
+
+async def _require_csrf(request: Request, session: Session) -> None:
+    given = request.headers.get("x-csrf-token")
+    if given is None:
+        form = await request.form()
+        given = str(form.get("csrf", ""))
+    if not hmac.compare_digest(given.encode(), session.csrf.encode()):
+        raise Forbidden("This page is from an earlier sign-in. Open it again and retry.")

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import secrets
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from keyturn import redaction
-from keyturn.errors import Invalid, KeyturnError, NotFound, Problem
+from keyturn.errors import Invalid, KeyturnError, NotFound, Problem, Unauthenticated
 from keyturn.web import rendering
 
 log = structlog.get_logger(__name__)
@@ -92,9 +93,13 @@ def answer(request: Request, error: KeyturnError, *, status: int | None = None) 
     accepted = request.headers.get("accept", "*/*")
     if request.url.path.startswith("/api/") or not ("text/html" in accepted or "*/*" in accepted):
         return problem(request, error, status=status)
+    if isinstance(error, Unauthenticated) and request.method in {"GET", "HEAD"}:
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?next={quote(here, safe='')}", 303)
     return rendering.page(
         "problem.html",
         status=status,
+        request=request,
         title=TITLES.get(error.code, "Error"),
         sentence=redaction.text(error.message, limit=2000),
         message_code=error.message_code,
@@ -124,7 +129,7 @@ def translated(error: HTTPException | RequestValidationError) -> KeyturnError:
 
 
 def install(app: FastAPI) -> None:
-    """Teach the app to answer every error as problem details under `/api`; pages add their own."""
+    """Teach the app to answer every error: problem details for programs, a page for people."""
 
     async def ours(request: Request, error: Exception) -> Response:
         found = error if isinstance(error, KeyturnError) else internal(request, error)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from keyturn.web import errors, operator
+from keyturn.web import errors, operator, pages
 from keyturn.web.api import connections, imports, oauth_clients, proxy, tables, tokens
-from keyturn.web.pages import authorizations
+from keyturn.web.pages import authorizations, home, preferences, sessions, setup, sign_ins
 from keyturn.web.rendering import FOLDER
 
 #  /healthz /readyz /metrics                      web/operator.py
@@ -17,10 +17,30 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/tables… /api/v1/reads…                 web/api/tables.py
 #  /api/v1/imports…                               web/api/imports.py
 #  /api/v1/tokens… /api/v1/me                     web/api/tokens.py
+#  /                                              web/pages/home.py
+#  /setup /setup/recovery-key                     web/pages/setup.py
+#  /sign-in /sign-out /sign-out-everywhere        web/pages/sessions.py
+#  /admin/oauth-clients…                          web/pages/oauth_clients.py
+#  /connections… (list, new, health, settings)    web/pages/connections.py
+#  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py
+#  /tables… (list, builder, sample)               web/pages/tables.py
+#  /tables/{id}/import /imports…                  web/pages/imports.py
+#  /preferences… /api-tokens…                     web/pages/preferences.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /static/…                                      web/static/
 API = (oauth_clients.router, connections.router, proxy.router, tables.router, imports.router, tokens.router)
-PAGES = (authorizations.router,)
+PAGES = (
+    home.router,
+    setup.router,
+    sessions.router,
+    pages.oauth_clients.router,
+    sign_ins.router,
+    pages.connections.router,
+    pages.imports.router,
+    pages.tables.router,
+    preferences.router,
+    authorizations.router,
+)
 
 
 def build_routes(app: FastAPI) -> None:

@@ -66,7 +66,9 @@ class SecurityHeaders:
 
     def _with_ours(self, path: str, headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         there = {name.lower() for name, _ in headers}
-        private = path.startswith(("/oauth2/", "/connect/", "/setup"))
+        # Not on pages with a form: without a referrer browsers send `Origin: null`, and on plain http that is all
+        # we have to know our own form by. `same-origin` tells the end system as little.
+        private = path.startswith("/oauth2/")
         ours = {
             b"content-security-policy": _LEADS_AWAY if path.startswith("/connect/") else _OWN_ORIGIN,
             b"x-content-type-options": "nosniff",

@@ -1,1 +1,5 @@
-"""Pages for people, one file per noun. They call the same verbs as the API."""
+"""Pages for people: forms and templates around the same verbs that the API calls."""
+
+from keyturn.web.pages import connections, imports, oauth_clients, tables
+
+__all__ = ["connections", "imports", "oauth_clients", "tables"]

@@ -31,7 +31,7 @@ async def connect(request: Request, link: str) -> Response:
     invitation = await authorizations.look(scene, link, account_id)
     if invitation.mine and request.headers.get("sec-fetch-site") in {None, "same-origin", "none"}:
         return await _leave(request, link, account_id)
-    return rendering.page("connect.html", invitation=invitation, link=link)
+    return rendering.page("connect.html", request=request, invitation=invitation, link=link)
 
 
 @router.post("/connect/{link}")
@@ -47,7 +47,9 @@ async def proceed(request: Request, link: str) -> Response:
 async def done(request: Request, id: str = "", slug: str | None = None) -> Response:  # noqa: ARG001 - in the path
     """How it ended; code and state are gone from the address."""
     outcome = await sign_ins.outcome(runtime(request).scene(), id)
-    return rendering.page("signed_in.html", outcome=outcome, status=200 if outcome.ok else 400)
+    member = await session_of(request) is not None
+    status = 200 if outcome.ok else 400
+    return rendering.page("signed_in.html", request=request, outcome=outcome, member=member, status=status)
 
 
 @router.get("/oauth2/callback/{slug}")

@@ -1,0 +1,126 @@
+"""Imports: the dialog, the list, one import live with its stamp, and its files."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+
+from keyturn.errors import Conflict, KeyturnError
+from keyturn.model.imports import FINISHED, Import, ImportSettings
+from keyturn.services import connections, imports, tables
+from keyturn.web import forms, rendering
+from keyturn.web.auth import Visit, visit
+
+router = APIRouter(include_in_schema=False)
+Here = Annotated[Visit, Depends(visit)]
+FIELDS = ("destination.url", "destination.type", "mode")
+# Stop reasons as people read them.
+STOPPED = {
+    "no_next": "no next link",
+    "has_more_false": "the API said there are no more",
+    "total_reached": "the reported total was reached",
+    "empty_page": "an empty page",
+    "short_page": "a page that was not full",
+    "max_pages": "the limit of pages",
+    "max_rows": "the limit of rows",
+    "repeated_page": "a page identical to the one before",
+    "error": "an error",
+    "cancelled": "cancelled",
+}
+
+
+@router.get("/tables/{table_id}/import")
+async def dialog(visit: Here, table_id: str) -> Response:
+    """Where to, and what if it exists."""
+    table = await tables.get(visit.ctx, table_id)
+    return await _dialog(visit, table_id, forms.Form({"destination.url": f"{table.name}.parquet"}))
+
+
+@router.post("/tables/{table_id}/import")
+async def create(request: Request, visit: Here, table_id: str) -> Response:
+    """Start it."""
+    sent = forms.typed(await request.form())
+
+    async def do() -> str:
+        destination: dict[str, Any] = {"type": "parquet"}
+        if sent.get("destination.url", "").strip():
+            destination["url"] = sent["destination.url"]
+        raw = {"table_id": table_id, "destination": destination, "mode": sent.get("mode", "replace")}
+        return f"/imports/{(await imports.create(visit.ctx, raw)).id}"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        return await _dialog(visit, table_id, forms.failed(error, sent, FIELDS), status=status)
+
+    return await forms.attempt(do, again)
+
+
+@router.get("/imports")
+async def list_(visit: Here) -> Response:
+    """The newest imports."""
+    found = await imports.list_(visit.ctx, limit=100)
+    return await rendering.shell(visit, "imports/list.html", active="imports", imports=found)
+
+
+@router.get("/imports/{import_id}")
+async def show(visit: Here, import_id: str) -> Response:
+    """One import: live while it runs, the stamp and the files once it ended."""
+    found = await imports.get(visit.ctx, import_id)
+    return await rendering.shell(visit, "imports/show.html", active="imports", **await _shown(visit, found))
+
+
+@router.get("/imports/{import_id}/live")
+async def live(visit: Here, import_id: str) -> Response:
+    """The part of the page that changes while it runs."""
+    found = await imports.get(visit.ctx, import_id)
+    answer = rendering.fragment("imports/live.html", csrf=visit.session.csrf, **await _shown(visit, found))
+    if found.status in FINISHED:
+        answer.headers["Keyturn-Final"] = "yes"
+    return answer
+
+
+@router.post("/imports/{import_id}/cancel")
+async def cancel(visit: Here, import_id: str) -> Response:
+    """Stop it at the next page."""
+    try:
+        await imports.cancel(visit.ctx, import_id)
+    except Conflict:
+        pass  # It ended meanwhile, and its page says how.
+    return RedirectResponse(f"/imports/{import_id}", 303)
+
+
+@router.get("/imports/{import_id}/files/{name}")
+async def download(visit: Here, import_id: str, name: str) -> Response:
+    """One finished file."""
+    path = await imports.file_path(visit.ctx, import_id, name)
+    return FileResponse(path, filename=name, media_type="application/octet-stream")
+
+
+async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
+    table = await tables.get(visit.ctx, found.settings.table_id)
+    before = await imports.list_(visit.ctx, limit=6, table_id=table.id)
+    finished = found.status in FINISHED
+    return {
+        "item": found,
+        "table": table,
+        "connection": await connections.get(visit.ctx, table.settings.connection_id),
+        "before": [item for item in before if item.id != found.id][:5],
+        "files": await imports.files(visit.ctx, found.id) if finished else [],
+        "finished": finished,
+        "stopped": STOPPED,
+        "now": visit.ctx.clock(),
+    }
+
+
+async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int = 200) -> Response:
+    table = await tables.get(visit.ctx, table_id)
+    return await rendering.shell(
+        visit,
+        "imports/new.html",
+        active="tables",
+        status=status,
+        table=table,
+        form=form,
+        labels=forms.labels(ImportSettings),
+    )

@@ -1,0 +1,98 @@
+"""Signing in to Keyturn by e-mail and password, and signing out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from keyturn.errors import LimitReached, Unauthenticated
+from keyturn.services import accounts, sessions
+from keyturn.web import rendering
+from keyturn.web.auth import (
+    Visit,
+    clear_session_cookie,
+    require_same_origin,
+    runtime,
+    session_of,
+    set_session_cookie,
+    visit,
+)
+
+router = APIRouter(include_in_schema=False)
+
+
+def local(next_url: str) -> str:
+    """Where to go after signing in: a path of ours, never another origin."""
+    parts = urlsplit(next_url)
+    plain = next_url.startswith("/") and not next_url.startswith(("//", "/\\", "/sign-in")) and "\\" not in next_url
+    printable = all(32 < ord(character) < 127 for character in next_url)
+    return next_url if plain and printable and not parts.netloc and not parts.scheme else "/"
+
+
+@router.get("/sign-in")
+async def show(request: Request, next: str = "/") -> Response:
+    """The sign-in page; a signed-in browser goes on at once."""
+    if await session_of(request) is not None:
+        return RedirectResponse(local(next), 303)
+    return await _page(request, next)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """E-mail and password against a session; the cookie it had before, if any, is worth nothing afterwards."""
+    require_same_origin(request)
+    form = await request.form()
+    email, password = str(form.get("email", "")), str(form.get("password", ""))
+    onward = str(form.get("next", "/"))
+    here = runtime(request)
+    try:
+        member = await accounts.verify_password(here.database, email, password, now=here.clock())
+    except Unauthenticated as error:
+        return await _page(request, onward, email=email, sentence=error.message, status=401)
+    except LimitReached as error:
+        answer = await _page(request, onward, email=email, sentence=error.message, status=429)
+        answer.headers["Retry-After"] = str(round(error.retry_after_seconds) + 1)
+        return answer
+    old = await session_of(request)
+    if old is not None:
+        await sessions.end(here.database, old)
+    agent = request.headers.get("user-agent", "")
+    cookie, _ = await sessions.start(here.database, member, user_agent=agent, now=here.clock())
+    response = RedirectResponse(local(onward), 303)
+    set_session_cookie(request, response, cookie)
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, visit: Annotated[Visit, Depends(visit)]) -> Response:
+    """End this browser's session."""
+    await sessions.end(runtime(request).database, visit.session)
+    response = RedirectResponse("/sign-in", 303)
+    clear_session_cookie(request, response)
+    return response
+
+
+@router.post("/sign-out-everywhere")
+async def sign_out_everywhere(request: Request, visit: Annotated[Visit, Depends(visit)]) -> Response:
+    """End all of the person's sessions."""
+    await sessions.end_all(runtime(request).database, visit.session.member.account_id)
+    response = RedirectResponse("/sign-in", 303)
+    clear_session_cookie(request, response)
+    return response
+
+
+async def _page(
+    request: Request, onward: str, *, email: str = "", sentence: str | None = None, status: int = 200
+) -> Response:
+    return rendering.page(
+        "sign_in.html",
+        request=request,
+        status=status,
+        next=local(onward),
+        email=email,
+        sentence=sentence,
+        empty=await accounts.setup_needed(runtime(request).database),
+    )

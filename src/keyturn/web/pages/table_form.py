@@ -1,0 +1,139 @@
+"""The table builder's left pane, both ways: what was typed as a verb's raw value, and settings as field values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+import orjson
+from pydantic import BaseModel
+
+from keyturn.errors import Invalid
+from keyturn.model.tables import TableSettings
+from keyturn.rest import paginators
+from keyturn.web.forms import lines_of, merged_pairs, pairs
+
+PAGES: dict[str, tuple[str, type[BaseModel]]] = {
+    "auto": ("Detect", paginators.AutoPagination),
+    "next_url": ("Next link", paginators.NextUrlPagination),
+    "link_header": ("Link header", paginators.LinkHeaderPagination),
+    "cursor": ("Cursor", paginators.CursorPagination),
+    "page_number": ("Page number", paginators.PageNumberPagination),
+    "offset": ("Offset", paginators.OffsetPagination),
+    "none": ("None: only the first page is ever read", paginators.NoPagination),
+}
+_OBJECTS = {"query": "=", "headers": ":"}
+_TEXTS = ("connection_id", "name", "method", "path", "rows_path", "total_path", "timeout_seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class PageField:
+    """A field of one way of paging, drawn from the paginator's own declaration."""
+
+    name: str
+    title: str
+    help: str
+    options: tuple[str, ...]
+    default: str
+
+
+def page_fields() -> dict[str, list[PageField]]:
+    """The fields of each way of paging."""
+    found: dict[str, list[PageField]] = {}
+    for kind, (_, model) in PAGES.items():
+        found[kind] = []
+        for name, info in model.model_fields.items():
+            if name in {"type", "max_pages"}:
+                continue
+            options = get_args(info.annotation) if get_origin(info.annotation) is Literal else ()
+            default = "" if info.is_required() or info.default is None else str(info.default)
+            title = info.title or name
+            found[kind].append(PageField(f"{kind}.{name}", title, info.description or "", options, default))
+    return found
+
+
+FIELDS = (
+    *_TEXTS,
+    *_OBJECTS,
+    "body",
+    "pagination",
+    "pagination.max_pages",
+    *(f"pagination.{field.name.partition('.')[2]}" for fields in page_fields().values() for field in fields),
+    "primary_key",
+    "columns",
+    "infer_types",
+)
+
+
+def raw(sent: Mapping[str, str]) -> dict[str, Any]:
+    """What `create`, `detect` and `preview_draft` take; fields left empty are left out."""
+    found: dict[str, Any] = {name: sent[name].strip() for name in _TEXTS if sent.get(name, "").strip()}
+    for name, separator in _OBJECTS.items():
+        found[name] = pairs(sent.get(name, ""), at=name, separator=separator)
+    if sent.get("body", "").strip():
+        found["body"] = _json(sent["body"])
+    found["pagination"] = _pagination(sent)
+    found["primary_key"] = [part.strip() for part in sent.get("primary_key", "").split(",") if part.strip()]
+    pins = pairs(sent.get("columns", ""), at="columns")
+    found["columns"] = [{"name": name, "type": kind} for name, kind in pins.items()]
+    found["infer_types"] = sent.get("infer_types") == "yes"
+    return found
+
+
+def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
+    """What `update` takes: everything the form shows, so that an emptied field is emptied."""
+    found = raw(sent)
+    found.pop("connection_id", None)
+    for name in ("rows_path", "total_path", "body"):
+        found.setdefault(name, None)
+    for name in ("name", "path"):
+        found.setdefault(name, "")
+    found["query"] = merged_pairs(found["query"], current.query)
+    found["headers"] = merged_pairs(found["headers"], current.headers)
+    before = current.pagination.model_dump(mode="json")
+    found["pagination"] = {**dict.fromkeys(before), **found["pagination"]}
+    return found
+
+
+def values_of(settings: TableSettings) -> dict[str, str]:
+    """Settings as field values."""
+    found = {name: str(getattr(settings, name) or "") for name in _TEXTS}
+    found["timeout_seconds"] = f"{settings.timeout_seconds:g}"
+    for name, separator in _OBJECTS.items():
+        found[name] = lines_of(getattr(settings, name), separator if separator == "=" else ": ")
+    found["body"] = "" if settings.body is None else orjson.dumps(settings.body, option=orjson.OPT_INDENT_2).decode()
+    paging = settings.pagination.model_dump(mode="json")
+    kind = str(paging.pop("type"))
+    found["pagination"] = kind
+    found["pagination.max_pages"] = str(paging.pop("max_pages") or "")
+    found |= {f"{kind}.{name}": "" if value is None else str(value) for name, value in paging.items()}
+    found["primary_key"] = ", ".join(settings.primary_key)
+    found["columns"] = "\n".join(f"{column.name}={column.type}" for column in settings.columns)
+    found["infer_types"] = "yes" if settings.infer_types else ""
+    return found
+
+
+def empty(connection_id: str) -> dict[str, str]:
+    """A form to begin with."""
+    found = values_of(TableSettings(connection_id=connection_id, name="draft", path="/"))
+    return {**found, "name": ""}
+
+
+def _pagination(sent: Mapping[str, str]) -> dict[str, Any]:
+    kind = sent.get("pagination", "auto")
+    found: dict[str, Any] = {"type": kind}
+    names = {field.name.partition(".")[2] for field in page_fields().get(kind, [])}
+    for name in sorted(names):
+        if sent.get(f"{kind}.{name}", "").strip():
+            found[name] = sent[f"{kind}.{name}"].strip()
+    if sent.get("pagination.max_pages", "").strip():
+        found["max_pages"] = sent["pagination.max_pages"].strip()
+    return found
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Invalid(f"The body is not JSON: {error.msg} at line {error.lineno}.", at="body") from None

@@ -1,0 +1,53 @@
+// What is shown and hidden on the page itself: tabs, the fields of a choice, a suggested name, the public URL's check.
+function tabs(list) {
+  const all = [...list.querySelectorAll("[role=tab]")];
+  const choose = (tab, focus) => {
+    for (const other of all) {
+      const chosen = other === tab;
+      other.setAttribute("aria-selected", String(chosen));
+      other.tabIndex = chosen ? 0 : -1;
+      document.getElementById(other.getAttribute("aria-controls")).hidden = !chosen;
+    }
+    if (focus) tab.focus();
+  };
+  list.addEventListener("click", (event) => {
+    const tab = event.target.closest("[role=tab]");
+    if (tab) choose(tab);
+  });
+  list.addEventListener("keydown", (event) => {
+    const at = all.indexOf(document.activeElement);
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    choose(all[(to + all.length) % all.length], true);
+  });
+}
+
+function publicUrl(line) {
+  const told = line.dataset.publicUrl;
+  line.textContent = location.origin === told
+    ? `✓ You are on ${told}, same as Public URL.`
+    : `✗ You are on ${location.origin} but the server was told ${told}. The operator sets KEYTURN_PUBLIC_URL=${location.origin}`;
+}
+
+export function start(root) {
+  for (const list of root.querySelectorAll("[data-tabs]")) tabs(list);
+  for (const select of root.querySelectorAll("[data-shows]")) {
+    select.addEventListener("change", () => {
+      for (const option of select.options) {
+        const box = document.getElementById(select.dataset.shows + option.value);
+        if (box) box.hidden = option.value !== select.value;
+      }
+    });
+  }
+  for (const line of root.querySelectorAll("[data-public-url]")) publicUrl(line);
+  for (const radio of root.querySelectorAll("input[data-name]")) {
+    radio.addEventListener("change", () => {
+      const name = document.getElementById("name");
+      if (name && (!name.value || name.dataset.suggested === name.value)) {
+        name.value = radio.dataset.name;
+        name.dataset.suggested = radio.dataset.name;
+      }
+    });
+  }
+}

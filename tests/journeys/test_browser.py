@@ -1,0 +1,224 @@
+"""The README's story by hand, in a real browser: every page is looked at by axe, at two widths, without a console error."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+pytestmark = pytest.mark.browser
+SHOTS = os.environ.get("KEYTURN_SHOTS")
+BY_HAND = {"KEYTURN_BOOTSTRAP_EMAIL": "", "KEYTURN_BOOTSTRAP_PASSWORD": "", "KEYTURN_BOOTSTRAP_API_TOKEN": ""}
+PASSWORD = "correct horse battery"
+
+
+def chromium() -> str | None:
+    return next(
+        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+    )
+
+
+class Look:
+    """One person's browser. Each `at` checks the page as a person with any eyes, any window and any patience would."""
+
+    def __init__(self, context) -> None:
+        self.context = context
+        self.trouble: list[str] = []
+        self._axe = Axe()
+        context.on("page", self._listen)
+        self.page = context.new_page()
+
+    def _listen(self, page) -> None:
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.trouble.append(f"{page.url}: {error}"))
+
+    def _said(self, message) -> None:
+        # A refused form is a 4xx on purpose, which Chromium logs of itself.
+        if message.type in {"error", "warning"} and "the server responded with a status of 4" not in message.text:
+            self.trouble.append(f"{message.location.get('url')}: {message.text}")
+
+    def at(self, name: str, page=None) -> None:
+        page = page or self.page
+        page.evaluate("document.fonts.ready")
+        for width, height in ((380, 800), (1280, 800)):
+            page.set_viewport_size({"width": width, "height": height})
+            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert wide <= 0, f"{name} is {wide} px too wide at {width}"
+            if SHOTS:
+                Path(SHOTS).mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
+        found = self._axe.run(page).response["violations"]
+        told = [f"{v['id']}: {[node['html'][:160] for node in v['nodes']]}" for v in found]
+        assert told == [], f"{name}: {told}"
+        assert self.trouble == [], self.trouble
+
+
+@pytest.fixture
+def browser() -> Iterator[object]:
+    """One Chromium for each test: Playwright's own event loop must not outlive it, or no async test could run after."""
+    found = chromium()
+    if found is None:
+        if os.environ.get("KEYTURN_REQUIRE_BROWSER") == "1":
+            pytest.fail("KEYTURN_REQUIRE_BROWSER is set, but there is no Chromium")
+        pytest.skip("NO CHROMIUM: the browser tests did not run. Install chromium.")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        started = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def look(browser) -> Iterator[Look]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.set_default_timeout(15_000)
+    yield Look(context)
+    context.close()
+
+
+def setup(look: Look, server) -> None:
+    """From the printed address to the first page."""
+    address = re.search(r"make the first account: (\S+)", server.log)[1]
+    page = look.page
+    page.goto(address)
+    page.get_by_text("✓ You are on").wait_for()
+    look.at("01-setup")
+    page.get_by_label("Your name").fill("Ana Lopes")
+    page.get_by_label("Email").fill("ana@example.com")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Create account").click()
+    page.locator("#password-error").wait_for()
+    assert page.get_by_label("Password").input_value() == "short"
+    look.at("02-setup-wrong")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/setup/recovery-key")
+    look.at("03-recovery-key")
+    page.get_by_label("I saved it").check()
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("heading", name="You’re in. Let’s read your first API.").wait_for()
+
+
+def create_app(look: Look, world, redirect_uri: str) -> dict[str, str]:
+    """In the end system's developer console, on its own origin."""
+    page = look.context.new_page()
+    page.goto(world.end_system.url + "/console")
+    page.get_by_label("Name").fill("Keyturn")
+    page.get_by_label("Redirect URI").fill(redirect_uri)
+    for box in page.locator("input[name=scopes]").all():
+        box.set_checked(box.get_attribute("value") in {"read:orders", "read:customers", "offline_access"})
+    page.get_by_role("button", name="Create app").click()
+    page.locator("#client_secret").wait_for()
+    names = ("client_id", "client_secret", "authorization_url", "token_url", "scopes", "api_url")
+    values = {name: page.locator(f"#{name}").inner_text() for name in names}
+    page.close()
+    return values
+
+
+def register(look: Look, world) -> dict[str, str]:
+    page = look.page
+    page.get_by_role("button", name="Ana Lopes, profile menu").click()
+    look.at("05-profile-menu")
+    page.get_by_role("link", name="OAuth 2.0 clients").click()
+    page.get_by_role("heading", name="No OAuth 2.0 clients yet.").wait_for()
+    look.at("06-no-clients")
+    page.get_by_role("link", name="Register OAuth 2.0 client").click()
+    page.get_by_label("Name", exact=True).fill("Demo CRM")
+    shown = page.locator("#redirect_uri")
+    expect(shown).to_have_text(re.compile(r"/demo-crm$"))
+    values = create_app(look, world, shown.inner_text())
+    page.get_by_label("Client ID").fill(values["client_id"])
+    page.get_by_label("Client Secret").fill(values["client_secret"])
+    page.get_by_label("Authorization URL").fill("http:/127.0.0.1/oauth2/authorize")
+    page.get_by_label("Token URL").fill(values["token_url"])
+    page.get_by_label("Scopes").fill(values["scopes"])
+    page.get_by_label("Access Token Expires In").fill("3600")
+    page.get_by_text("Did you mean 3600000 ms (1 hour)?").wait_for()
+    page.get_by_role("button", name="Create", exact=True).click()
+    page.locator("#authorization_url-error").wait_for()
+    assert page.get_by_label("Client Secret").input_value() == values["client_secret"]
+    look.at("07-register-wrong")
+    page.get_by_role("button", name="Use 3600000").click()
+    page.get_by_text("= 1 hour.").wait_for()
+    page.get_by_label("Authorization URL").fill(values["authorization_url"])
+    page.get_by_role("button", name="Check client").click()
+    page.get_by_role("heading", name="Client accepted").wait_for()
+    look.at("08-checked")
+    page.get_by_role("button", name="Create", exact=True).click()
+    page.get_by_role("heading", name="Next: create a connection").wait_for()
+    look.at("09-client")
+    return values
+
+
+def connect(look: Look, values: dict[str, str]) -> None:
+    page = look.page
+    page.get_by_role("link", name="Create a connection").click()
+    page.get_by_role("heading", name="New connection").wait_for()
+    page.get_by_role("button", name="Go on to sign in").click()
+    page.locator("#access-error").wait_for()
+    look.at("10-new-connection-wrong")
+    page.get_by_label("Name", exact=True).fill("acme")
+    page.get_by_label("Base URL").fill(values["api_url"])
+    page.get_by_label("Only me").check()
+    page.get_by_role("button", name="Go on to sign in").click()
+    page.get_by_role("heading", name="Connect to Demo CRM").wait_for()
+    look.at("11-sign-in")
+    with look.context.expect_page() as opened:
+        page.get_by_role("button", name="Connect to Demo CRM").click()
+    window = opened.value
+    window.get_by_role("button", name="Allow").wait_for()
+    page.get_by_role("heading", name="Waiting for Demo CRM…").wait_for()
+    page.get_by_text("redirect_uri_mismatch").click()
+    look.at("12-waiting")
+    window.get_by_role("button", name="Allow").click()
+    window.get_by_text("You can close this window.").wait_for()
+    assert "code=" not in window.url
+    look.at("13-signed-in", window)
+    window.close()
+    page.get_by_role("heading", name="Next: add a table").wait_for()
+    look.at("14-connected")
+
+
+def test_the_whole_story_by_hand(world, look):
+    server = world.serve(**BY_HAND)
+    setup(look, server)
+    look.at("04-home")
+    values = register(look, world)
+    connect(look, values)
+    page = look.page
+    page.get_by_role("link", name="Add a table").click()
+    look.at("15-builder-empty")
+    page.get_by_role("textbox", name="Path").fill("/orders")
+    page.get_by_role("button", name="Find rows").click()
+    page.get_by_text("The API reports 1,234 rows.").wait_for()
+    page.get_by_text("Page 2 differs").wait_for()
+    look.at("16-builder")
+    for tab in ("Rows", "Response", "Request", "Schema"):
+        page.get_by_role("tab", name=tab).click()
+        look.at(f"17-builder-{tab.lower()}")
+    page.get_by_role("button", name="Save table").click()
+    page.get_by_role("heading", name="acme.orders").wait_for()
+    page.get_by_text("The API reports 1,234 rows.").wait_for()
+    look.at("18-table")
+    page.get_by_role("link", name="Import all").first.click()
+    look.at("19-import-dialog")
+    page.get_by_role("button", name="Start import").click()
+
+    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
+    assert page.get_by_text("1,234 of 1,234 rows").count() >= 1
+    look.at("20-import")
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="orders.parquet").click()
+    assert downloading.value.path().stat().st_size > 1000
+    for name, path in (("21-imports", "/imports"), ("22-tables", "/tables"), ("23-connections", "/connections"),
+                       ("24-clients", "/admin/oauth-clients"), ("25-home", "/"), ("26-preferences", "/preferences"),
+                       ("27-api-tokens", "/api-tokens")):  # fmt: skip
+        page.goto(server.url + path)
+        look.at(name)
