@@ -136,7 +136,11 @@ def identity_of(
         and now < expires_at + _CLOCK_SKEW_SECONDS
         and (nonce is None or claims.get("nonce") == nonce)
     )
-    return _label(claims) if good else None
+    if not good:
+        return None
+    # Nothing else has to be in an ID token, so the subject's own id is better than no name.
+    subject = claims.get("sub")
+    return _label(claims) or (subject if isinstance(subject, str) else None)
 
 
 @dataclass(frozen=True, slots=True)

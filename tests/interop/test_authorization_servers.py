@@ -1,0 +1,105 @@
+"""The sign-in and refresh journey against authorization servers that others wrote."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+
+
+def connected(world, steps, person, start, *, base: str, advanced: dict | None = None, **options):
+    """A server of ours, an authorization server for its redirect URI, and a signed-in connection."""
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS="127.0.0.1")
+    callback = steps.ok(server.api.get("/oauth-clients/redirect-uri?name=Theirs"))["redirect_uri"]
+    theirs = start(callback, **options)
+    body = {
+        "name": "Theirs",
+        "client_id": theirs.client_id,
+        "client_secret": theirs.client_secret,
+        "authorization_url": theirs.authorization_url,
+        "token_url": theirs.token_url,
+        "scopes": theirs.scopes,
+        "advanced": {**theirs.advanced, "revocation_url": theirs.revocation_url, **(advanced or {})},
+    }
+    client = steps.ok(server.api.post("/oauth-clients", json=body))
+    body = {
+        "name": "theirs",
+        "base_url": theirs.url + base,
+        "auth": {"type": "oauth2", "oauth_client_id": client["id"]},
+        "access": "only_me",
+    }
+    connection = steps.ok(server.api.post("/connections", json=body))
+    begun = steps.ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
+    page = person(begun["start_url"], theirs.answers)
+    ended = steps.ok(server.api.get(f"/authorizations/{begun['id']}"))
+    assert ended["status"] == "completed", (ended, page.text[:2000])
+    return server, theirs, client, steps.ok(server.api.get(f"/connections/{connection['id']}"))
+
+
+@pytest.mark.parametrize("way", ["basic", "post"])
+def test_oidc_provider_signs_in_with_each_way_of_client_authentication(world, steps, person, oidc_provider, way):
+    token = {"token": {"auth": way}}
+    server, _, client, connection = connected(world, steps, person, oidc_provider, base="", client=way, advanced=token)
+    assert connection["status"] == "healthy"
+    assert connection["has_refresh_token"] is True
+    assert connection["account"] == "ada@example.test" or connection["account"] == "ada"
+    assert steps.ok(server.api.get(f"/oauth-clients/{client['id']}"))["token_auth"] == way
+    check = steps.ok(server.api.post(f"/oauth-clients/{client['id']}/check"))
+    assert check["verdict"] == "accepted", check
+    me = server.api.get(f"/connections/{connection['id']}/proxy/me")
+    assert me.json()["sub"] == "ada"
+    wrong = {"client_secret": "wrong"}
+    steps.ok(server.api.post(f"/oauth-clients/{client['id']}/secrets", json=wrong))
+    assert steps.ok(server.api.post(f"/oauth-clients/{client['id']}/check"))["verdict"] == "refused"
+
+
+def test_oidc_provider_rotation_survives_twenty_readers(world, steps, person, oidc_provider):
+    import httpx2
+
+    server, theirs, _, connection = connected(world, steps, person, oidc_provider, base="", access_token_seconds=3)
+    time.sleep(3.2)
+    before = httpx2.get(theirs.url + "/count").json()["token_requests"]
+    path = f"/connections/{connection['id']}/proxy/me"
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        statuses = list(pool.map(lambda _: server.api.get(path).status_code, range(20)))
+    assert statuses == [200] * 20
+    assert httpx2.get(theirs.url + "/count").json()["token_requests"] - before <= 2
+    time.sleep(3.2)
+    assert server.api.get(path).status_code == 200
+    assert steps.ok(server.api.get(f"/connections/{connection['id']}"))["generation"] >= 3
+
+
+def test_oidc_provider_forgets_us_on_disconnect(world, steps, person, oidc_provider):
+    server, _, _, connection = connected(world, steps, person, oidc_provider, base="")
+    answer = steps.ok(server.api.post(f"/connections/{connection['id']}/disconnect", json={}))
+    assert answer["revocation"] == "revoked"
+
+
+def test_django_oauth_toolkit_becomes_a_table_in_three_paging_styles(world, steps, person, django_oauth_toolkit):
+    server, _, client, connection = connected(world, steps, person, django_oauth_toolkit, base="/api")
+    assert connection["has_refresh_token"] is True
+    assert steps.ok(server.api.post(f"/oauth-clients/{client['id']}/check"))["verdict"] == "accepted"
+    for style in ("page", "offset", "cursor"):
+        body = {"connection_id": connection["id"], "name": style, "path": f"/{style}/"}
+        table = steps.ok(server.api.post("/tables", json=body))
+        assert table["pagination"]["type"] == "next_url", table["evidence"]
+        body = {"table_id": table["id"], "destination": {"url": f"{style}.parquet"}}
+        item = steps.wait_for_import(server, steps.ok(server.api.post("/imports", json=body))["id"])
+        stamp = item["completeness"]
+        assert (item["status"], stamp["rows"], stamp["complete"]) == ("complete", 251, True), item
+
+
+def test_django_oauth_toolkit_reuse_protection_never_bites(world, steps, person, django_oauth_toolkit):
+    server, _, _, connection = connected(
+        world, steps, person, django_oauth_toolkit, base="/api", access_token_seconds=3
+    )
+    path = f"/connections/{connection['id']}/proxy/page/?page_size=1"
+    for _ in range(3):
+        time.sleep(3.2)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda _: server.api.get(path).status_code, range(8))) == [200] * 8
+    found = steps.ok(server.api.get(f"/connections/{connection['id']}"))
+    assert (found["status"], found["generation"] >= 4) == ("healthy", True)
