@@ -11,7 +11,7 @@ import typer
 
 from keyturn.cli import exits, words
 from keyturn.cli.terminal import terminal
-from keyturn.errors import Conflict
+from keyturn.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
     from keyturn.client.connections import Connection, SignIn
@@ -30,8 +30,8 @@ def sign_in(connection: Connection, *, wait: bool) -> dict[str, Any] | None:
         out.say(f"Open this link to sign in ({_minutes(begun)} min):")
         out.line(begun.start_url) if not out.as_json else out.json({"id": begun.id, "start_url": begun.start_url})
         return None
-    out.say(f"Open this link to sign in (waiting, {_minutes(begun)} min):  {begun.start_url}")
     try:
+        out.say(f"Open this link to sign in (waiting, {_minutes(begun)} min):  {begun.start_url}")
         ended = _ended(begun)
     except KeyboardInterrupt:
         out.say("")
@@ -67,7 +67,9 @@ def _failure(connection: Connection, ended: dict[str, Any]) -> Exception:
     again = f"keyturn connections connect {connection.name}"
     if ended["status"] == "expired":
         return Conflict(f"The link ended before anyone signed in. Start again: {again}")
-    return error_of(ended.get("error") or {"message": f"The sign-in did not end well. Start again: {again}"})
+    error = error_of(ended.get("error") or {"message": f"The sign-in did not end well. Start again: {again}"})
+    # What is wrong with an answer of the authorization server is no wrong use of this command.
+    return Conflict(error.message, message_code=error.message_code) if isinstance(error, Invalid) else error
 
 
 def _minutes(begun: SignIn) -> int:
