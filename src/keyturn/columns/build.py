@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from keyturn.columns.infer import EXACT_IN_DOUBLE, INT64_MAX, INT64_MIN, is_date, is_timestamp
+from keyturn.columns.infer import EXACT_IN_DOUBLE, INT64_MAX, INT64_MIN, is_date, is_timestamp, is_unicode
 from keyturn.columns.schema import Column, Path, Schema, leaves_of, value_at
 from keyturn.columns.types import ColumnType
+
+_INTEGERS = {"int53": (-EXACT_IN_DOUBLE, EXACT_IN_DOUBLE), "int64": (INT64_MIN, INT64_MAX)}
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?")
+_EXACTLY = Context(prec=100, traps=[InvalidOperation, Inexact])
 
 
 class Misfit(Exception):
@@ -81,34 +87,67 @@ def to_json(value: Any) -> str:
     try:
         return orjson.dumps(value).decode()
     except (TypeError, orjson.JSONEncodeError):
-        return json.dumps(value, default=_number, separators=(",", ":"), ensure_ascii=False)
+        return _exact_json(value)
 
 
-def _number(value: Any) -> Any:
-    # The digits of a long decimal survive as JSON text; json has no other way to take them as they are.
-    return str(value)
+def _exact_json(value: Any) -> str:
+    """JSON text of what orjson does not take: long integers, decimals as numbers, lone halves of characters."""
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{','.join(_exact_json(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{json.dumps(str(name))}:{_exact_json(item)}' for name, item in value.items())}}}"
+    return json.dumps(value, ensure_ascii=not isinstance(value, str) or not is_unicode(value))
 
 
 def _array(column: Column, rows: Sequence[Any]) -> pa.Array:
-    kind, path, lenient = column.kind, column.path, column.pinned
-    values = []
-    for number, row in enumerate(rows, 1):
-        value = value_at(row, path)
+    kind, path = column.holds, column.path
+    if len(path) == 1 and all(isinstance(row, Mapping) for row in rows):
+        key = path[0]
+        values = [row.get(key) for row in rows]
+    else:
+        values = [value_at(row, path) for row in rows]
+    if not _as_they_are(values, kind):
+        values = _converted(column, kind, values)
+    return pa.array(values, column.kind.arrow)
+
+
+def _as_they_are(values: list[Any], kind: ColumnType) -> bool:
+    """Whether all values are of the one Python type that the column's type has, so that Arrow takes them exactly."""
+    found = set(map(type, values))
+    found.discard(type(None))
+    if not found:
+        return True
+    if kind.word == "int53":
+        return found == {int} and all(-EXACT_IN_DOUBLE <= v <= EXACT_IN_DOUBLE for v in values if v is not None)
+    if kind.word == "int64":
+        return found == {int} and all(INT64_MIN <= v <= INT64_MAX for v in values if v is not None)
+    if kind.word == "string":
+        return found == {str} and all(v is None or v.isascii() or is_unicode(v) for v in values)
+    return (kind.word, found) in (("bool", {bool}), ("float64", {float}))
+
+
+def _converted(column: Column, kind: ColumnType, values: list[Any]) -> list[Any]:
+    lenient = column.pinned
+    converted = []
+    for number, value in enumerate(values, 1):
         try:
-            values.append(_convert(value, kind, lenient=lenient))
+            converted.append(_convert(value, kind, lenient=lenient))
         except ValueError:
             raise Misfit(column.name, number, _kind_in_words(value)) from None
-    try:
-        return pa.array(values, kind.arrow)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError):
-        raise Misfit(column.name, 1, "a value Arrow does not take") from None
+    return converted
 
 
 def _refuse_unknown(schema: Schema, rows: Sequence[Any]) -> None:
     known = frozenset(column.path for column in schema.columns)
+    stops = schema.stops
+    flat = {path[0] for path in stops if len(path) == 1}
     inner = {path[:end] for path in known for end in range(1, len(path))}
     for number, row in enumerate(rows, 1):
-        for path, value in leaves_of(row, known):
+        if isinstance(row, Mapping) and row.keys() <= flat:
+            continue
+        for path, value in leaves_of(row, stops):
             if path in known or (path in inner and (value is None or value == {})):
                 continue
             raise Misfit(_name(path), number, "a new column")
@@ -135,10 +174,8 @@ def _text(value: Any, kind: ColumnType) -> str:
         # Text that is JSON beside text that is not could not be told apart: the column becomes json.
         raise ValueError  # noqa: TRY004 - misfits are ValueErrors here
     text = to_text(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError from None
+    if not is_unicode(text):
+        raise ValueError
     return text
 
 
@@ -157,13 +194,15 @@ def _scalar(value: Any, kind: ColumnType, *, lenient: bool) -> Any:
         return value
     if isinstance(value, bool):
         raise ValueError  # noqa: TRY004
-    if word == "int64" and isinstance(value, int) and INT64_MIN <= value <= INT64_MAX:
+    if isinstance(value, int) and word in _INTEGERS and _INTEGERS[word][0] <= value <= _INTEGERS[word][1]:
         return value
     if word == "float64":
         if isinstance(value, float):
             return value
         if isinstance(value, int) and -EXACT_IN_DOUBLE <= value <= EXACT_IN_DOUBLE:
             return float(value)
+        if lenient and isinstance(value, Decimal):
+            return _exact_double(value)
     if word == "date" and isinstance(value, str) and is_date(value):
         return date.fromisoformat(value)
     if word == "timestamp" and isinstance(value, str) and is_timestamp(value):
@@ -178,28 +217,35 @@ def _scalar(value: Any, kind: ColumnType, *, lenient: bool) -> Any:
 def _from_text(text: str, kind: ColumnType) -> Any:
     if kind.word == "int64" and str(int(text)) == text.strip() and INT64_MIN <= int(text) <= INT64_MAX:
         return int(text)
-    if kind.word == "float64" and text.strip():
-        return float(text)
+    if kind.word == "float64" and _NUMBER.fullmatch(text):
+        return _exact_double(Decimal(text))
     if kind.word == "bool" and text.lower() in {"true", "false"}:
         return text.lower() == "true"
     raise ValueError
 
 
 def _decimal(value: Any, kind: ColumnType) -> Decimal:
-    if not isinstance(value, int | float | Decimal | str):
-        raise ValueError  # noqa: TRY004
-    try:
-        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    except InvalidOperation:
-        raise ValueError from None
-    if not number.is_finite():
+    if not isinstance(value, int | float | Decimal | str) or (isinstance(value, str) and not _NUMBER.fullmatch(value)):
         raise ValueError
-    exponent = number.normalize().as_tuple().exponent
-    digits = number.adjusted() + 1
-    too_fine = isinstance(exponent, int) and -exponent > kind.scale
-    if too_fine or digits > kind.precision - kind.scale:
+    number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    if not number:
+        return Decimal(0)
+    try:
+        # More than 38 digits cannot be held anyway; what is cut off here would be told as Inexact.
+        number = _EXACTLY.quantize(number, Decimal(1).scaleb(-kind.scale))
+    except (InvalidOperation, Inexact):
+        raise ValueError from None
+    if number.adjusted() >= kind.precision - kind.scale:
         raise ValueError
     return number
+
+
+def _exact_double(number: Decimal) -> float:
+    """The double that was written with these digits: its shortest form, or all 17 of them."""
+    double = float(number)
+    if not math.isfinite(double) or number not in (Decimal(repr(double)), Decimal(f"{double:.17g}")):
+        raise ValueError
+    return double
 
 
 def _kind_in_words(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,20 +15,27 @@ INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 EXACT_IN_DOUBLE = 2**53
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DEPTH_MOST = 10
 UNSEEN = ColumnType("unseen")
+UNSEEN_LIST = ColumnType("list", element=UNSEEN)
 BIG_INTEGER = ColumnType("bigint")
 SMALL_INTEGER = ColumnType("int53")
 NUMBER_TEXT = ColumnType("numbertext")
 
 NOTE_UNSEEN = "not seen yet"
 NOTE_BIG = "kept as text: larger than 64-bit"
+NOTE_WIDE = "has whole numbers beyond 2^53: some tools round them"
+NOTE_LATE = "kept as text: its first values came later than the first page"
 NOTE_DIGITS = "kept as text: more digits than a double holds"
 NOTE_MIXED = "kept as text: values of different kinds"
 NOTE_JSON = "kept as JSON text: values of different shapes"
 
 
-def type_of(value: Any) -> ColumnType:
-    """The narrowest type of one JSON value; `unseen` for null. `public` replaces inner words such as `int53`."""
+def type_of(value: Any, depth: int = 0) -> ColumnType:
+    """The narrowest type of one JSON value; `unseen` for null. `public` replaces inner words such as `int53`.
+
+    What is nested deeper than ten lists and objects is JSON text.
+    """
     if value is None:
         return UNSEEN
     if isinstance(value, bool):
@@ -43,10 +50,13 @@ def type_of(value: Any) -> ColumnType:
         return NUMBER_TEXT
     if isinstance(value, str):
         return _type_of_text(value)
+    if depth == _DEPTH_MOST:
+        return JSON
     if isinstance(value, list):
-        return ColumnType("list", element=joined(type_of(item) for item in value))
+        return ColumnType("list", element=joined(type_of(item, depth + 1) for item in value))
     if isinstance(value, Mapping):
-        return ColumnType("struct", fields=tuple((str(name), type_of(item)) for name, item in value.items()))
+        fields = tuple((str(name), type_of(item, depth + 1)) for name, item in value.items())
+        return ColumnType("struct", fields=fields)
     return JSON
 
 
@@ -112,8 +122,10 @@ def public(kind: ColumnType) -> ColumnType:
 
 def note_of(kind: ColumnType, seen: frozenset[str]) -> str | None:
     """What a reader of the column should know. `seen`: the words of the single values' types."""
-    if kind.word == "unseen":
+    if kind in {UNSEEN, UNSEEN_LIST}:
         return NOTE_UNSEEN
+    if _has_wide(kind):
+        return NOTE_WIDE
     if kind.word == "bigint":
         return NOTE_BIG
     if kind.word == "numbertext":
@@ -126,13 +138,29 @@ def note_of(kind: ColumnType, seen: frozenset[str]) -> str | None:
     return None
 
 
+def narrow(kind: ColumnType) -> ColumnType:
+    """A known type whose whole numbers all lie within 2^53, so that they may join doubles."""
+    if kind.word == "int64":
+        return SMALL_INTEGER
+    if kind.word == "list":
+        return ColumnType("list", element=narrow(kind.element or UNSEEN))
+    if kind.word == "struct":
+        return ColumnType("struct", fields=tuple((name, narrow(inner)) for name, inner in kind.fields))
+    return kind
+
+
+def _has_wide(kind: ColumnType) -> bool:
+    if kind.word == "list":
+        return _has_wide(kind.element or UNSEEN)
+    return kind.word == "int64" or any(_has_wide(inner) for _, inner in kind.fields)
+
+
 def is_timestamp(text: str) -> bool:
     """ISO 8601 with an offset, at most microseconds, and a real instant."""
     if not _TIMESTAMP.fullmatch(text):
         return False
     try:
-        instant = datetime.fromisoformat(text)
-        instant.timestamp()
+        datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         return False
     return True
@@ -154,4 +182,13 @@ def _type_of_text(value: str) -> ColumnType:
         return ColumnType("date")
     if 16 <= len(value) <= 35 and is_timestamp(value):
         return ColumnType("timestamp")
-    return STRING
+    return STRING if value.isascii() or is_unicode(value) else JSON
+
+
+def is_unicode(text: str) -> bool:
+    """Whether text can be stored: a lone half of a character cannot, but as JSON it can be escaped."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -9,7 +9,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from keyturn.columns.infer import UNSEEN, join, note_of, public, type_of
+from keyturn.columns.infer import (
+    NOTE_LATE,
+    NOTE_UNSEEN,
+    NOTE_WIDE,
+    UNSEEN,
+    UNSEEN_LIST,
+    join,
+    narrow,
+    note_of,
+    public,
+    type_of,
+)
 from keyturn.columns.types import JSON, STRING, ColumnType, parse_type
 
 PINNED = "pinned"
@@ -30,6 +41,15 @@ class Column:
     def kind(self) -> ColumnType:
         """Its type, parsed."""
         return parse_type(self.type)
+
+    @property
+    def holds(self) -> ColumnType:
+        """What its values may be: narrower than the type says, so that it is known what it may join later."""
+        if self.pinned:
+            return self.kind
+        if self.note == NOTE_UNSEEN:
+            return UNSEEN_LIST if self.kind.word == "list" else UNSEEN
+        return self.kind if self.note == NOTE_WIDE else narrow(self.kind)
 
     @property
     def path(self) -> Path:
@@ -53,8 +73,13 @@ class Schema:
     def arrow(self) -> pa.Schema:
         """The Arrow schema."""
         if not self._arrow:
-            self._arrow.append(pa.schema([pa.field(c.name, c.kind.arrow) for c in self.columns]))
+            self._arrow.append(pa.schema([c.kind.field(c.name) for c in self.columns]))
         return self._arrow[0]
+
+    @property
+    def stops(self) -> frozenset[Path]:
+        """The paths whose values are not entered, objects included: of columns that had a value."""
+        return frozenset(c.path for c in self.columns if c.note != NOTE_UNSEEN or c.kind.word == "list")
 
 
 @dataclass(slots=True)
@@ -65,65 +90,94 @@ class _Leaf:
 
 def infer(rows: Sequence[Any], *, pins: Mapping[str, str] | None = None, infer_types: bool = True) -> Schema:
     """The schema of rows. Objects become dotted columns; `pins` fixes types by column name; else text for all."""
-    leaves = _collected(rows, frozenset())
-    # Where some rows have an object and others a value, one JSON column holds both.
-    mixed = frozenset(
-        path
-        for path, leaf in leaves.items()
-        if leaf.kind.word != "unseen" and any(len(p) > len(path) and p[: len(path)] == path for p in leaves)
-    )
-    if mixed:
-        leaves = _settled(_collected(rows, mixed))
+    return widen(Schema(()), rows, pins=pins, infer_types=infer_types)
+
+
+def widen(
+    schema: Schema, rows: Sequence[Any], *, pins: Mapping[str, str] | None = None, infer_types: bool = True
+) -> Schema:
+    """The schema that also holds `rows`; the same object if it does already. Columns only get wider or more.
+
+    Only a column without any value yet may go, when its values turn out to be objects with columns of their own.
+    New columns follow `pins` and `infer_types` as in `infer`.
+    """
+    leaves = _collected(rows, schema)
+    inner = {path[:end] for path in leaves for end in range(1, len(path))}
     columns: list[Column] = []
+    for column in schema.columns:
+        leaf = leaves.pop(column.path, None)
+        if leaf is not None:
+            columns.append(_widened(column, leaf, rows))
+        elif not (column.note == NOTE_UNSEEN and column.path in inner):
+            columns.append(column)
+    taken = {column.name for column in columns}
     for path, leaf in leaves.items():
-        name = _free_name(path, {column.name for column in columns})
-        if infer_types:
-            kind, note = public(leaf.kind), note_of(leaf.kind, frozenset(leaf.seen))
-        else:
-            nested = leaf.kind.word in {"list", "struct", "json"}
-            kind, note = (JSON if nested else STRING), None
-        pin = (pins or {}).get(name)
-        columns.append(Column(name, pin or str(kind), source_of(path), note=PINNED if pin is not None else note))
-    return Schema(tuple(columns))
-
-
-def widen(schema: Schema, rows: Sequence[Any]) -> Schema:
-    """The schema that also holds `rows`; the same object if it does already. Columns only get wider or more."""
-    known = {column.path: column for column in schema.columns}
-    leaves = _collected(rows, frozenset(known))
-    columns = list(schema.columns)
-    for path, leaf in leaves.items():
-        column = known.get(path)
-        if column is None:
-            if leaf.kind.word == "unseen" and any(other[: len(path)] == path for other in known):
-                continue  # an object that is null: its columns are null
-            name = _free_name(path, {c.name for c in columns})
-            note = note_of(leaf.kind, frozenset(leaf.seen))
-            columns.append(Column(name, str(public(leaf.kind)), source_of(path), note=note))
-            continue
-        wider = _widened(column, leaf, rows)
-        if wider != column:
-            columns[columns.index(column)] = wider
+        name = _free_name(path, taken)
+        taken.add(name)
+        columns.append(_new_column(name, path, leaf, rows, pin=(pins or {}).get(name), infer_types=infer_types))
     return schema if tuple(columns) == schema.columns else Schema(tuple(columns))
+
+
+def _new_column(
+    name: str, path: Path, leaf: _Leaf, rows: Sequence[Any], *, pin: str | None, infer_types: bool
+) -> Column:
+    source = source_of(path)
+    if pin is not None:
+        return _widened(Column(name, pin, source, note=PINNED), leaf, rows)
+    if infer_types:
+        return Column(name, str(public(leaf.kind)), source, note=note_of(leaf.kind, frozenset(leaf.seen)))
+    nested = leaf.kind.word in {"list", "struct", "json"}
+    return Column(name, str(JSON if nested else STRING), source)
 
 
 def _widened(column: Column, leaf: _Leaf, rows: Sequence[Any]) -> Column:
     from keyturn.columns.build import fits
 
     values = [value_at(row, column.path) for row in rows]
-    if all(fits(value, column.kind, lenient=column.pinned) for value in values):
+    if all(fits(value, column.holds, lenient=column.pinned) for value in values):
         return column
     if column.pinned:
-        return replace(column, type="string", note=f"{PINNED} as {column.type}, but some values did not fit: text")
-    if column.note == "not seen yet":
-        return replace(column, type=str(public(leaf.kind)), note=note_of(leaf.kind, frozenset(leaf.seen)))
-    kind = join(column.kind, leaf.kind)
-    note = note_of(kind, frozenset(leaf.seen | {column.kind.word})) or column.note
-    return replace(column, type=str(public(kind)), note=note)
+        text = all(fits(value, STRING) for value in values)
+        note = column.note if column.note != PINNED else f"{PINNED} as {column.type}, but some values did not fit: text"
+        return replace(column, type=str(STRING if text else JSON), note=note)
+    kind = join(column.holds, leaf.kind)
+    if column.note == NOTE_UNSEEN and str(public(kind)) != column.type and _is_plain(kind):
+        # Its column is out in the world as text already: text holds these values too.
+        return replace(column, note=NOTE_LATE)
+    note = note_of(kind, frozenset(leaf.seen | {column.holds.word}))
+    kept = column.note if column.note not in {NOTE_UNSEEN, NOTE_WIDE} else None
+    return replace(column, type=str(public(kind)), note=note or kept)
 
 
-def _collected(rows: Iterable[Any], stops: frozenset[Path]) -> dict[Path, _Leaf]:
-    """Every leaf path of the rows with its joined type. A path in `stops` is a leaf whatever it holds."""
+def _is_plain(kind: ColumnType) -> bool:
+    """A single value, or a list of single values."""
+    inner = kind.element if kind.word == "list" and kind.element is not None else kind
+    return inner.word not in {"list", "struct", "json"}
+
+
+def _collected(rows: Iterable[Any], schema: Schema) -> dict[Path, _Leaf]:
+    """Every leaf path of the rows with its joined type. A column's path is a leaf whatever it holds.
+
+    Where some rows have an object and others a value, the path is a leaf of type `json`, which holds both.
+    """
+    known = frozenset(column.path for column in schema.columns)
+    stops = schema.stops
+    leaves = _leaves(rows, stops)
+    inner = {path[:end] for path in (*leaves, *known) for end in range(1, len(path))}
+    mixed = frozenset(path for path, leaf in leaves.items() if path in inner - stops and not _is_hollow(leaf.kind))
+    if mixed:
+        leaves = _leaves(rows, stops | mixed)
+        for path in mixed:
+            leaves[path].kind = join(leaves[path].kind, JSON)
+    return {path: leaf for path, leaf in leaves.items() if path not in inner - stops or not _is_hollow(leaf.kind)}
+
+
+def _is_hollow(kind: ColumnType) -> bool:
+    """Null, or an object without fields: the columns of the fields that other rows have stand for it."""
+    return kind.word == "unseen" or (kind.word == "struct" and not kind.fields)
+
+
+def _leaves(rows: Iterable[Any], stops: frozenset[Path]) -> dict[Path, _Leaf]:
     leaves: dict[Path, _Leaf] = {}
     for row in rows:
         for path, value in leaves_of(row, stops):
@@ -131,16 +185,7 @@ def _collected(rows: Iterable[Any], stops: frozenset[Path]) -> dict[Path, _Leaf]
             kind = type_of(value)
             leaf.seen.add(kind.word)
             leaf.kind = join(leaf.kind, kind)
-    return leaves if stops else _settled(leaves)
-
-
-def _settled(leaves: dict[Path, _Leaf]) -> dict[Path, _Leaf]:
-    """Drop null leaves that are objects in other rows: their columns stand for them."""
-    return {
-        path: leaf
-        for path, leaf in leaves.items()
-        if leaf.kind.word != "unseen" or not any(len(p) > len(path) and p[: len(path)] == path for p in leaves)
-    }
+    return leaves
 
 
 def leaves_of(row: Any, stops: frozenset[Path]) -> list[tuple[Path, Any]]:

@@ -16,8 +16,9 @@ _SIMPLE: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", tz="UTC"),
     "json": pa.string(),
 }
-_DECIMAL = re.compile(r"decimal\((\d{1,2}),(\d{1,2})\)")
+_DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
 _DEPTH_MOST = 20
+JSON_METADATA = {b"type": b"json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,16 @@ class ColumnType:
     def arrow(self) -> pa.DataType:
         """The Arrow type; `json` is text that holds JSON."""
         if self.word == "list":
-            return pa.list_((self.element or STRING).arrow)
+            return pa.list_((self.element or STRING).field("item"))
         if self.word == "struct":
-            return pa.struct([pa.field(name, kind.arrow) for name, kind in self.fields])
+            return pa.struct([kind.field(name) for name, kind in self.fields])
         if self.word == "decimal":
             return pa.decimal128(self.precision, self.scale)
         return _SIMPLE[self.word]
+
+    def field(self, name: str) -> pa.Field:
+        """The Arrow field of that name; its metadata tells `json` from other text."""
+        return pa.field(name, self.arrow, metadata=JSON_METADATA if self.word == "json" else None)
 
 
 STRING = ColumnType("string")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 
 from keyturn.columns.build import json_safe, to_json, to_text
-from keyturn.columns.schema import Column, Schema
-from keyturn.columns.types import ColumnType
+from keyturn.columns.schema import Schema
+from keyturn.columns.types import JSON_METADATA, ColumnType
 
 
 def cast_batch(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -22,38 +23,58 @@ def cast_batch(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
         if index < 0:
             arrays.append(pa.nulls(batch.num_rows, column.kind.arrow))
         else:
-            arrays.append(_cast(batch.column(index), column))
+            arrays.append(_cast(batch.column(index), batch.schema.field(index), column.kind))
     return pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)
 
 
-def _cast(array: pa.Array, column: Column) -> pa.Array:
-    kind = column.kind
-    if kind.word == "json" and pa.types.is_string(array.type):
-        return pa.array([_as_json(value) for value in array.to_pylist()], pa.string())
-    if array.type == kind.arrow:
-        return array
-    if kind.word in {"string", "json"}:
-        values = [None if value is None else to_text(json_safe(value)) for value in array.to_pylist()]
-        return pa.array(values, pa.string())
-    if pa.types.is_nested(array.type):
-        return pa.array([_nested(value, kind) for value in array.to_pylist()], kind.arrow)
+def _cast(array: pa.Array, before: pa.Field, kind: ColumnType) -> pa.Array:
+    if _same(before, kind):
+        return array if array.type == kind.arrow else array.cast(kind.arrow)
+    if array.null_count == len(array):
+        return pa.nulls(len(array), kind.arrow)
+    if pa.types.is_nested(array.type) or kind.word in {"string", "json"}:
+        return pa.array([_value(value, before, kind) for value in array.to_pylist()], kind.arrow)
     return array.cast(kind.arrow)
 
 
-def _as_json(value: str | None) -> str | None:
-    """Text as JSON text; what is a JSON object or list already stays as it is."""
-    if value is None:
-        return None
-    return value if value[:1] in {"{", "["} else to_json(value)
-
-
-def _nested(value: Any, kind: ColumnType) -> Any:
-    if value is None:
-        return None
-    if kind.word == "list" and kind.element is not None:
-        return [_nested(item, kind.element) for item in value]
+def _same(before: pa.Field, kind: ColumnType) -> bool:
+    """Whether no value changes. Names and metadata of list items may differ where a file was in between."""
+    if kind.word == "list":
+        return pa.types.is_list(before.type) and _same(before.type.value_field, kind.element or ColumnType("string"))
     if kind.word == "struct":
-        return {name: _nested(value.get(name), inner) for name, inner in kind.fields}
+        inner = list(before.type) if pa.types.is_struct(before.type) else []
+        return [field.name for field in inner] == [name for name, _ in kind.fields] and all(
+            _same(field, sub) for field, (_, sub) in zip(inner, kind.fields, strict=True)
+        )
+    return before.type == kind.arrow and _is_json(before) == (kind.word == "json")
+
+
+def _is_json(field: pa.Field) -> bool:
+    (name, word), metadata = next(iter(JSON_METADATA.items())), field.metadata or {}
+    return metadata.get(name) == word
+
+
+def _value(value: Any, before: pa.Field, kind: ColumnType) -> Any:
+    if value is None or _same(before, kind):
+        return value
+    if kind.word == "list":
+        element = kind.element or ColumnType("string")
+        return [_value(item, before.type.value_field, element) for item in value]
+    if kind.word == "struct":
+        known = {field.name: field for field in before.type}
+        return {name: _value(value[name], known[name], inner) if name in known else None for name, inner in kind.fields}
     if kind.word == "json":
-        return to_json(json_safe(value))
+        return _json(value, before)
     return to_text(json_safe(value)) if kind.word == "string" else value
+
+
+def _json(value: Any, before: pa.Field) -> str:
+    """JSON text of a value out of Arrow; parts that are JSON text already stay as they are."""
+    if _is_json(before) and value is not None:
+        return value
+    if isinstance(value, list):
+        return f"[{','.join(_json(item, before.type.value_field) for item in value)}]"
+    if isinstance(value, dict):
+        known = {field.name: field for field in before.type}
+        return f"{{{','.join(f'{to_json(name)}:{_json(item, known[name])}' for name, item in value.items())}}}"
+    return to_json(value if isinstance(value, Decimal) else json_safe(value))

@@ -43,7 +43,7 @@ _CURSOR = {
     "next_page_cursor": "cursor",
     "starting_after": "starting_after",
 }
-_MORE = frozenset({"has_more", "hasmore", "more", "has_next", "hasnext", "has_next_page", "hasnextpage", "is_last"})
+_MORE = frozenset({"has_more", "hasmore", "more", "has_next", "hasnext", "has_next_page", "hasnextpage"})
 _TOTAL = frozenset({"total", "total_count", "totalcount", "total_results", "totalresults", "count", "total_items",
                     "totalitems", "total_records", "totalrecords", "totalsize", "total_rows"})  # fmt: skip
 _TOTAL_PAGES = frozenset({"total_pages", "totalpages", "pages", "page_count", "pagecount", "last_page", "num_pages"})
