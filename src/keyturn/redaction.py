@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode, urlsplit, urlunsplit
 
@@ -84,6 +84,27 @@ def text(value: object, *, limit: int | None = None) -> str:
     if limit is not None and len(out) > limit:
         out = out[: limit - 1] + "…"
     return out
+
+
+def without(data: bytes, secret: str | None) -> bytes:
+    """`data` with each repeat of `secret` as stars of the same length, so that lengths and offsets hold."""
+    value = (secret or "").encode()
+    return data.replace(value, b"*" * len(value)) if len(value) >= _MIN_LENGTH else data
+
+
+async def stream_without(chunks: AsyncIterator[bytes], secret: str | None) -> AsyncIterator[bytes]:
+    """`without` over a stream: a repeat that is cut in two by chunks is found too."""
+    kept = b""
+    tail = len((secret or "").encode()) - 1
+    async for chunk in chunks:
+        whole = without(kept + chunk, secret)
+        # Only what may be the beginning of a repeat waits for the next chunk.
+        cut = max(0, len(whole) - tail) if tail > 0 else len(whole)
+        if cut:
+            yield whole[:cut]
+        kept = whole[cut:]
+    if kept:
+        yield kept
 
 
 def url(value: str) -> str:

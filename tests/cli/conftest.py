@@ -244,7 +244,7 @@ def odd_table(world: SimpleNamespace, api: httpx2.Client) -> Callable[[str], str
 
 
 @pytest.fixture
-def process(environment: dict[str, str]) -> Callable[..., subprocess.Popen]:
+def process(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen]]:
     """The command as a process of its own."""
 
     def start(*arguments: str, **options: Any) -> subprocess.Popen:
@@ -252,4 +252,7 @@ def process(environment: dict[str, str]) -> Callable[..., subprocess.Popen]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         return subprocess.Popen(command, env=environment, text=True, **(pipes | options))
 
-    return start
+    # A suite in the background of a shell ignores SIGINT, and its children would inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield start
+    signal.signal(signal.SIGINT, before)

@@ -7,10 +7,11 @@ import posixpath
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
+from keyturn import redaction
 from keyturn.errors import Forbidden, Invalid, UpstreamError
 from keyturn.model.connections import BasicAuth, BearerAuth, Connection, HeaderAuth, QueryAuth
 from keyturn.oauth.bearer import insufficient_scope, looks_expired, place_token
@@ -56,6 +57,8 @@ _OURS_IN = (
 )
 _OURS_OUT = (
     *_HOP_BY_HOP,
+    "date",
+    "server",
     "set-cookie",
     "set-cookie2",
     "strict-transport-security",
@@ -80,13 +83,13 @@ async def send(
     """
     connections.require_use(ctx, connection)
     advanced = await _advanced(ctx, connection)
-    prepared, token = await _prepared(ctx, connection, request, advanced)
+    prepared = await _prepared(ctx, connection, request, advanced)
     response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
-    redirected = response.url != prepared.url
+    token, redirected = prepared.token, response.url != prepared.request.url
     if token is None or redirected or not _expired(response, advanced) or _cooling(connection, request):
         return response
     newer = await access_tokens.after_rejection(ctx, connection, token)
-    prepared, _ = await _prepared(ctx, connection, request, advanced, newer)
+    prepared = await _prepared(ctx, connection, request, advanced, newer)
     response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
     if _expired(response, advanced):
         _cool(connection, request)
@@ -106,6 +109,7 @@ async def proxy(
 ) -> AsyncIterator[Streamed]:
     """Send a caller's request through the connection and stream the answer back unchanged (body undecompressed).
 
+    An end system that repeats the credential in a plain body does not reveal it: it is starred out.
     Redirects are not followed. Methods other than GET and HEAD need `calls:write`.
     """
     if method not in _METHODS:
@@ -117,22 +121,23 @@ async def proxy(
     kept = Headers.of(headers).without(*_OURS_IN, *_named_in(Headers.of(headers)))
     request = Request(method, url_under(connection, path, query), kept, body)
     advanced = await _advanced(ctx, connection)
-    prepared, token = await _prepared(ctx, connection, request, advanced)
-    async with ctx.egress.stream(prepared) as answer:
+    prepared = await _prepared(ctx, connection, request, advanced)
+    token = prepared.token
+    async with ctx.egress.stream(prepared.request) as answer:
         rejected = (
             token is not None
             and answer.status in {400, 401, 403}
             and looks_expired(Response(answer.status, answer.headers), advanced.api)
         )
         if not rejected or _cooling(connection, request):
-            yield answer
+            yield _unrepeated(answer, prepared)
             return
     newer = await access_tokens.after_rejection(ctx, connection, token) if token is not None else None
-    prepared, _ = await _prepared(ctx, connection, request, advanced, newer)
-    async with ctx.egress.stream(prepared) as answer:
+    prepared = await _prepared(ctx, connection, request, advanced, newer)
+    async with ctx.egress.stream(prepared.request) as answer:
         if answer.status == 401:
             _cool(connection, request)
-        yield answer
+        yield _unrepeated(answer, prepared)
 
 
 def answer_headers(headers: Headers) -> Headers:
@@ -168,9 +173,18 @@ def url_under(connection: Connection, path: str, query: str = "") -> str:
     return url + (f"?{query}" if query else "")
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request with its credential in it, and that credential."""
+
+    request: Request
+    token: AccessToken | None
+    secret: str | None = field(repr=False)
+
+
 async def _prepared(
     ctx: Context, connection: Connection, request: Request, advanced: Advanced, newer: AccessToken | None = None
-) -> tuple[Request, AccessToken | None]:
+) -> _Prepared:
     """The request with the connection's fixed headers and query, and its credential: in one place only."""
     if origin_of(request.url) != origin_of(connection.settings.base_url):
         raise UpstreamError(
@@ -187,13 +201,13 @@ async def _prepared(
         request = replace(request, url=with_query(request.url, missing))
     if connection.settings.auth.type == "oauth2":
         token = newer or await access_tokens.fresh(ctx, connection)
-        return place_token(request, token.value, advanced.api), token
-    return await _with_credential(ctx, connection, request), None
-
-
-async def _with_credential(ctx: Context, connection: Connection, request: Request) -> Request:
-    auth = connection.settings.auth
+        return _Prepared(place_token(request, token.value, advanced.api), token, token.value)
     secret = await connections.credential(ctx, connection)
+    return _Prepared(_with_credential(connection, request, secret), None, secret)
+
+
+def _with_credential(connection: Connection, request: Request, secret: str | None) -> Request:
+    auth = connection.settings.auth
     if isinstance(auth, BasicAuth):
         pair = base64.b64encode(f"{auth.username}:{secret or ''}".encode()).decode()
         return request.with_header("Authorization", f"Basic {pair}")
@@ -207,18 +221,31 @@ async def _with_credential(ctx: Context, connection: Connection, request: Reques
 
 
 async def _send(
-    ctx: Context, connection: Connection, request: Request, advanced: Advanced, timeout_seconds: float, max_bytes: int
+    ctx: Context,
+    connection: Connection,
+    prepared: _Prepared,
+    advanced: Advanced,
+    timeout_seconds: float,
+    max_bytes: int,
 ) -> Response:
     credential_headers = {"authorization", advanced.api.placement.header.lower()}
     if isinstance(connection.settings.auth, HeaderAuth):
         credential_headers.add(connection.settings.auth.name.lower())
-    return await ctx.egress.send(
-        request,
+    answer = await ctx.egress.send(
+        prepared.request,
         timeout_seconds=timeout_seconds,
         max_bytes=max_bytes,
-        follow_redirects=REDIRECTS if request.method in _SAFE_METHODS else 0,
+        follow_redirects=REDIRECTS if prepared.request.method in _SAFE_METHODS else 0,
         credential_headers=frozenset(credential_headers),
     )
+    return replace(answer, body=redaction.without(answer.body, prepared.secret))
+
+
+def _unrepeated(answer: Streamed, prepared: _Prepared) -> Streamed:
+    """The answer without the credential we sent, where its body is plain; a compressed one passes as it is."""
+    if answer.headers.get("content-encoding", "identity") != "identity":
+        return answer
+    return replace(answer, body=redaction.stream_without(answer.body, prepared.secret))
 
 
 async def _advanced(ctx: Context, connection: Connection) -> Advanced:
