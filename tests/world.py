@@ -136,6 +136,38 @@ class World:
                 server.kill()
 
 
+@dataclass
+class Terminal:
+    """A person at a shell: their own HOME, and nothing but the command."""
+
+    home: Path
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "NO_COLOR": "1"}
+
+    def run(self, *words: str, typed: str = "", code: int = 0) -> str:
+        """What it says on stdout; its exit code is the expected one."""
+        command = [sys.executable, "-m", "keyturn.main", *words]
+        ran = subprocess.run(
+            command,
+            env=self._environment(),
+            input=typed,
+            capture_output=True,
+            text=True,
+            cwd=self.home,
+            timeout=120,
+            check=False,
+        )
+        assert ran.returncode == code, (words, ran.returncode, ran.stdout, ran.stderr)
+        return ran.stdout if code == 0 else ran.stderr
+
+    def start(self, *words: str) -> subprocess.Popen:
+        """A command that goes on while we do something else."""
+        command = [sys.executable, "-m", "keyturn.main", *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+        return subprocess.Popen(command, env=self._environment(), cwd=self.home, text=True, **pipes)
+
+
 def ok(answer: httpx2.Response) -> Any:
     assert answer.status_code < 400, answer.text
     return answer.json() if answer.content else None
@@ -219,6 +251,13 @@ def world(tmp_path, end_system) -> Iterator[World]:
     made = World(tmp_path, end_system, key=secrets.token_hex(4))
     yield made
     made.close()
+
+
+@pytest.fixture
+def terminal(tmp_path) -> Terminal:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Terminal(home)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import json
 import time
 
 import pytest
@@ -103,3 +104,34 @@ def test_django_oauth_toolkit_reuse_protection_never_bites(world, steps, person,
             assert list(pool.map(lambda _: server.api.get(path).status_code, range(8))) == [200] * 8
     found = steps.ok(server.api.get(f"/connections/{connection['id']}"))
     assert (found["status"], found["generation"] >= 4) == ("healthy", True)
+
+
+@pytest.mark.parametrize("kind", ["oidc_provider", "django_oauth_toolkit"])
+def test_each_is_read_by_the_command_line_alone(world, steps, person, terminal, request, kind):
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS="127.0.0.1")
+    terminal.run("login", server.url, "--token-stdin", typed=steps.token + "\n")
+    callback = terminal.run("clients", "redirect-uri", "Theirs").strip()
+    theirs = request.getfixturevalue(kind)(callback)
+    register = {
+        "--name": "Theirs",
+        "--client-id": theirs.client_id,
+        "--authorization-url": theirs.authorization_url,
+        "--token-url": theirs.token_url,
+        "--scopes": theirs.scopes,
+        "--advanced": json.dumps({**theirs.advanced, "revocation_url": theirs.revocation_url}),
+    }
+    words = [word for pair in register.items() for word in pair]
+    said = terminal.run("clients", "register", *words, "--client-secret-stdin", typed=theirs.client_secret)
+    assert "accepted" in said
+    waiting = terminal.start("connections", "connect", "theirs", "--client", "Theirs", "--base-url", theirs.url)
+    person(waiting.stderr.readline().split()[-1], theirs.answers)
+    _out, err = waiting.communicate(timeout=60)
+    assert (waiting.returncode, err) == (0, "")
+    if kind == "oidc_provider":
+        terminal.run("tables", "add", "theirs.me", "--path", "/me")
+        assert "ada" in terminal.run("preview", "theirs.me")
+    else:
+        terminal.run("tables", "add", "theirs.things", "--path", "/api/page/")
+        assert "251" in terminal.run("import", "theirs.things", "--to", "things.parquet")
+        assert (terminal.home / "things.parquet").stat().st_size > 0
+    terminal.run("connections", "delete", "theirs", "--yes")

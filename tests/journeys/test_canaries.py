@@ -138,7 +138,9 @@ def story(world, steps, gossip, database_url) -> tuple[object, list[str]]:
     assert api.get(f"/connections/{connection['id']}").json()["status"] == "healthy"
     told = steps.ok(call("POST", "/tables", json={"connection_id": connection["id"], "name": "t", "path": "/things"}))
     call("GET", f"/tables/{told['id']}/rows?format=ndjson")
-    wait = steps.ok(call("POST", "/imports", json={"table_id": told["id"], "destination": {"type": "parquet", "url": "t.parquet"}}))
+    wait = steps.ok(
+        call("POST", "/imports", json={"table_id": told["id"], "destination": {"type": "parquet", "url": "t.parquet"}})
+    )
     assert steps.wait_for_import(server, wait["id"])["status"] == "complete"
     for status in (401, 403, 404, 418, 500):
         call("GET", f"/connections/{connection['id']}/proxy/broken?status={status}")
