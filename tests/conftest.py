@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from world import end_system, free_ports, steps, terminal, world
+from world import end_system, free_ports, gossip, steps, terminal, world
 
-__all__ = ["end_system", "free_ports", "steps", "terminal", "world"]
+__all__ = ["end_system", "free_ports", "gossip", "steps", "terminal", "world"]
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=20_000)

@@ -21,6 +21,7 @@ import httpx2
 import pytest
 import uvicorn
 
+from gossip import Gossip
 from keyturn.demo.app import create_app
 
 TOKEN = "kt_" + "j" * 40
@@ -251,6 +252,12 @@ def world(tmp_path, end_system) -> Iterator[World]:
     made = World(tmp_path, end_system, key=secrets.token_hex(4))
     yield made
     made.close()
+
+
+@pytest.fixture
+def gossip() -> Iterator[Gossip]:
+    with Gossip() as running:
+        yield running
 
 
 @pytest.fixture

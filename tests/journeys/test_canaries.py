@@ -6,160 +6,98 @@ import base64
 import json
 import os
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
-from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 import httpx2
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse
-from starlette.routing import Route
 
 CLIENT_SECRET = "canary-client-secret-7f3e"
 NEW_SECRET = "canary-second-secret-91ab"
+GIVEN_TOKEN = "canary-given-token-33"
+GIVEN_PASSWORD = "canary-given-word-44"
 PASSWORD = "correct horse battery"
 
 
-class Gossip:
-    """An end system that repeats all it is told in every error, and remembers it for the search afterwards."""
+class Story:
+    """Everything that touches a secret, well and badly; what was answered is kept for the search."""
 
-    def __init__(self) -> None:
-        self.secrets: dict[str, str] = {}
-        self.mode = "good"
-        self.issued = 0
-        routes = [
-            Route("/authorize", self._authorize),
-            Route("/token", self._token, methods=["POST"]),
-            Route("/api/{rest:path}", self._api, methods=["GET", "POST"]),
-        ]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        app = Starlette(routes=routes)
-        self._server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_config=None, lifespan="off"))
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+    def __init__(self, world, steps, gossip, database_url) -> None:
+        allowed = f"127.0.0.1:{gossip.port}"
+        self.server = world.serve(database_url=database_url, KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed)
+        self.steps, self.gossip = steps, gossip
+        self.heard: list[str] = []
 
-    def __enter__(self) -> Gossip:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-
-    async def _authorize(self, request: Request) -> RedirectResponse:
-        asked = request.query_params
-        self.secrets |= {"state": asked["state"], "code": "canary-code-5c1d0"}
-        back = {"code": "canary-code-5c1d0", "state": asked["state"]}
-        if self.mode == "denied":
-            back = {"error": "access_denied", "error_description": f"no {dict(asked)}", "state": asked["state"]}
-        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", 302)
-
-    async def _token(self, request: Request) -> JSONResponse | HTMLResponse:
-        body = (await request.body()).decode()
-        sent = dict(parse_qsl(body))
-        if "code_verifier" in sent:
-            self.secrets["verifier"] = sent["code_verifier"]
-        echo = f"{body} {unquote_plus(body)} {request.headers.get('authorization')}"
-        if self.mode == "oauth_error":
-            return JSONResponse({"error": "invalid_grant", "error_description": echo}, 400)
-        if self.mode == "web_page":
-            return HTMLResponse(f"<h1>Broken</h1><pre>{echo}</pre>", 500)
-        if self.mode == "told_with_200":
-            return JSONResponse({"ok": False, "error": echo})
-        self.issued += 1
-        access, refresh = f"canary-access-{self.issued}-d41d8", f"canary-refresh-{self.issued}-a8f5f"
-        self.secrets |= {f"access {self.issued}": access, f"refresh {self.issued}": refresh}
-        return JSONResponse(
-            {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600}
-        )
-
-    async def _api(self, request: Request) -> JSONResponse | HTMLResponse:
-        if request.url.path.endswith("/things"):
-            return JSONResponse([{"id": number, "name": f"thing {number}"} for number in range(3)])
-        status = int(request.query_params.get("status", 500))
-        return HTMLResponse(f"<p>{dict(request.headers)}</p>", status)
-
-
-@pytest.fixture
-def gossip():
-    with Gossip() as running:
-        yield running
-
-
-def story(world, steps, gossip, database_url) -> tuple[object, list[str]]:
-    """Everything that touches a secret, well and badly; what was answered is returned for the search."""
-    server = world.serve(database_url=database_url, KEYTURN_ALLOWED_PRIVATE_HOSTS=f"127.0.0.1:{gossip.port}")
-    api, heard = server.api, []
-
-    def call(method: str, path: str, **more):
-        answer = api.request(method, path, **more)
-        heard.append(f"{method} {path} {answer.status_code}\n{dict(answer.headers)}\n{answer.text}")
+    def call(self, method: str, path: str, **more):
+        answer = self.server.api.request(method, path, **more)
+        self.heard.append(f"{method} {path} {answer.status_code}\n{dict(answer.headers)}\n{answer.text}")
         return answer
 
-    body = {
-        "name": "Gossip",
-        "client_id": "app",
-        "client_secret": CLIENT_SECRET,
-        "authorization_url": gossip.url + "/authorize",
-        "token_url": gossip.url + "/token",
-        "scopes": "a b",
-    }
-    call("POST", "/oauth-clients", json={**body, "token_url": "https:/one.slash"})
-    call("POST", "/oauth-clients", json={**body, "client_secret": [CLIENT_SECRET]})
-    client = call("POST", "/oauth-clients", json=body).json()
-    call("POST", "/oauth-clients", json=body)
-    call("POST", f"/oauth-clients/{client['id']}/check")
-    auth = {"type": "oauth2", "oauth_client_id": client["id"]}
-    body = {"name": "acme", "base_url": gossip.url + "/api", "auth": auth, "access": "only_me"}
-    connection = call("POST", "/connections", json=body).json()
-    with httpx2.Client(follow_redirects=True) as person:
-        for mode in ("oauth_error", "web_page", "told_with_200", "denied", "good"):
-            gossip.mode = mode
-            begun = api.post(f"/connections/{connection['id']}/authorizations").json()
-            gossip.secrets[f"link {mode}"] = begun["start_url"].rsplit("/", 1)[1]
-            page = steps.sign_in(begun["start_url"], browser=person)
-            heard += [page.text, str(page.url)]
-            call("GET", f"/authorizations/{begun['id']}")
-            gossip.secrets[f"state {mode}"] = gossip.secrets["state"]
-            gossip.secrets |= {f"cookie {name} {mode}": value for name, value in person.cookies.items()}
-        foreign = f"{server.url}/oauth2/callback?code={gossip.secrets['code']}&state={gossip.secrets['state']}"
-        heard.append(person.get(foreign).text)
-    assert api.get(f"/connections/{connection['id']}").json()["status"] == "healthy"
-    told = steps.ok(call("POST", "/tables", json={"connection_id": connection["id"], "name": "t", "path": "/things"}))
-    call("GET", f"/tables/{told['id']}/rows?format=ndjson")
-    wait = steps.ok(
-        call("POST", "/imports", json={"table_id": told["id"], "destination": {"type": "parquet", "url": "t.parquet"}})
-    )
-    assert steps.wait_for_import(server, wait["id"])["status"] == "complete"
-    for status in (401, 403, 404, 418, 500):
-        call("GET", f"/connections/{connection['id']}/proxy/broken?status={status}")
-        call("POST", "/tables/detect", json={"connection_id": connection["id"], "path": f"/broken?status={status}"})
-    for mode in ("good", "web_page", "told_with_200"):
-        gossip.mode = mode
-        call("POST", f"/connections/{connection['id']}/refresh")
-    call("POST", f"/oauth-clients/{client['id']}/secrets", json={"client_secret": NEW_SECRET})
-    gossip.mode = "oauth_error"
-    call("POST", f"/connections/{connection['id']}/refresh")
-    for kind in ("bearer", "basic"):
-        given = {"type": kind, "token": "canary-given-token-33", "username": "u", "password": "canary-given-word-44"}
-        call("POST", "/connections", json={**body, "name": kind, "auth": given})
-    secrets_of = ("/oauth-clients", "/connections", "/tables", "/imports", "/tokens", "/me")
-    for path in (*secrets_of, f"/connections/{connection['id']}/events", f"/oauth-clients/{client['id']}"):
-        call("GET", path)
-    heard.extend(pages(server, gossip))
-    heard.extend(command_line(server, steps))
-    return server, heard
+    def register(self) -> None:
+        body = {
+            "name": "Gossip",
+            "client_id": "app",
+            "client_secret": CLIENT_SECRET,
+            "authorization_url": self.gossip.url + "/authorize",
+            "token_url": self.gossip.url + "/token",
+            "scopes": "a b",
+        }
+        self.call("POST", "/oauth-clients", json={**body, "token_url": "https:/one.slash"})
+        self.call("POST", "/oauth-clients", json={**body, "client_secret": [CLIENT_SECRET]})
+        self.client_path = f"/oauth-clients/{self.call('POST', '/oauth-clients', json=body).json()['id']}"
+        self.call("POST", "/oauth-clients", json=body)
+        self.call("POST", self.client_path + "/check")
+        auth = {"type": "oauth2", "oauth_client_id": self.client_path.rsplit("/", 1)[1]}
+        body = {"name": "acme", "base_url": self.gossip.url + "/api", "auth": auth, "access": "only_me"}
+        self.id = self.call("POST", "/connections", json=body).json()["id"]
+        self.path = f"/connections/{self.id}"
+        for kind in ("bearer", "basic"):
+            given = {"type": kind, "token": GIVEN_TOKEN, "username": "u", "password": GIVEN_PASSWORD}
+            self.call("POST", "/connections", json={**body, "name": kind, "auth": given})
+
+    def sign_in(self) -> None:
+        secrets = self.gossip.secrets
+        with httpx2.Client(follow_redirects=True) as person:
+            for mode in ("oauth_error", "web_page", "told_with_200", "denied", "good"):
+                self.gossip.mode = mode
+                begun = self.server.api.post(self.path + "/authorizations").json()
+                secrets[f"link {mode}"] = begun["start_url"].rsplit("/", 1)[1]
+                page = self.steps.sign_in(begun["start_url"], browser=person)
+                self.heard += [page.text, str(page.url)]
+                self.call("GET", f"/authorizations/{begun['id']}")
+                secrets[f"state {mode}"] = secrets["state"]
+                secrets |= {f"cookie {name} {mode}": value for name, value in person.cookies.items()}
+            foreign = f"{self.server.url}/oauth2/callback?code={secrets['code']}&state={secrets['state']}"
+            self.heard.append(person.get(foreign).text)
+        assert self.server.api.get(self.path).json()["status"] == "healthy"
+
+    def read(self) -> None:
+        body = {"connection_id": self.id, "name": "t", "path": "/things"}
+        told = self.steps.ok(self.call("POST", "/tables", json=body))
+        self.call("GET", f"/tables/{told['id']}/rows?format=ndjson")
+        body = {"table_id": told["id"], "destination": {"type": "parquet", "url": "t.parquet"}}
+        begun = self.steps.ok(self.call("POST", "/imports", json=body))
+        assert self.steps.wait_for_import(self.server, begun["id"])["status"] == "complete"
+        for status in (401, 403, 404, 418, 500):
+            self.call("GET", f"{self.path}/proxy/broken?status={status}")
+            self.call("POST", "/tables/detect", json={"connection_id": self.id, "path": f"/broken?status={status}"})
+
+    def refresh(self) -> None:
+        for mode in ("good", "web_page", "told_with_200"):
+            self.gossip.mode = mode
+            self.call("POST", self.path + "/refresh")
+        self.call("POST", self.client_path + "/secrets", json={"client_secret": NEW_SECRET})
+        self.gossip.mode = "oauth_error"
+        self.call("POST", self.path + "/refresh")
+
+    def look(self) -> None:
+        for path in ("/oauth-clients", "/connections", "/tables", "/imports", "/tokens", "/me"):
+            self.call("GET", path)
+        self.call("GET", self.path + "/events")
+        self.call("GET", self.client_path)
+        self.heard += pages(self.server, self.gossip)
+        self.heard += command_line(self.server, self.steps)
 
 
 def pages(server, gossip) -> list[str]:
@@ -223,21 +161,23 @@ def spellings(secret: str) -> list[bytes]:
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_no_planted_secret_is_found_anywhere(world, steps, gossip, request, kind):
     database_url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
-    server, heard = story(world, steps, gossip, database_url)
+    story = Story(world, steps, gossip, database_url)
+    for part in (story.register, story.sign_in, story.read, story.refresh, story.look):
+        part()
     canaries = {
         **gossip.secrets,
         "client secret": CLIENT_SECRET,
         "second secret": NEW_SECRET,
-        "given token": "canary-given-token-33",
-        "given password": "canary-given-word-44",
+        "given token": GIVEN_TOKEN,
+        "given password": GIVEN_PASSWORD,
         "password": PASSWORD,
         "API token": steps.token,
     }
     assert {"code", "verifier", "state", "access 1", "refresh 1", "access 2"} <= set(canaries), sorted(canaries)
     assert all(len(value) >= 12 for value in canaries.values()), canaries
-    server.stop()
-    places = [("log", server.log.encode())]
-    places += [(f"answer {number}: {text[:200]}", text.encode()) for number, text in enumerate(heard)]
+    story.server.stop()
+    places = [("log", story.server.log.encode())]
+    places += [(f"answer {number}: {text[:200]}", text.encode()) for number, text in enumerate(story.heard)]
     places += stored(world, database_url)
     leaks = [
         f"{name} in {place}"

@@ -14,7 +14,7 @@ from keyturn.errors import ClientRefused, KeyturnError, Unavailable, UpstreamErr
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.model.messages import say
-from keyturn.oauth.errors import OAuthError, Verdict, classify
+from keyturn.oauth.errors import GARBLED_CODES, OAuthError, Verdict, classify
 from keyturn.oauth.grants import refresh_token_request
 from keyturn.oauth.tokens import TokenSet, process_token_response
 from keyturn.services import events, grants
@@ -34,6 +34,7 @@ _SUSPENDED_SECONDS = 600.0
 _BACKOFF_MOST_SECONDS = 600.0
 _BACKOFF_MOST_WHILE_GOOD_SECONDS = 30.0
 _CONFIG_SECONDS = 60.0
+_SERVER_ERROR = 500
 
 
 async def renew(
@@ -212,6 +213,17 @@ def as_error(error: OAuthError | UpstreamError, system: str) -> KeyturnError:
         return error
     if error.error == "not_json":
         return UpstreamError(say("E-NOTJSON"), message_code="E-NOTJSON")
+    if error.error in GARBLED_CODES:
+        return UpstreamError(
+            f"The Token URL answered without a token. Check that it is the Token URL of {system}.",
+            message_code="E-NOTJSON",
+        )
+    if (error.status or 0) >= _SERVER_ERROR:
+        return UpstreamError(
+            f"{system} is having trouble ({error.status}) and gave no token. Try again in a minute.",
+            message_code="E-UPSTREAM",
+            upstream_error=error.error,
+        )
     if error.error in {"invalid_client", "unauthorized_client"}:
         sentence = say("E-CLIENT", system=system, error=error.error, tried="We sent it as this server asks.")
         return ClientRefused(sentence, message_code="E-CLIENT")

@@ -1,0 +1,82 @@
+"""An end system that tells on us: it repeats what it is told, remembers it, and answers badly when asked to."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from urllib.parse import parse_qsl, unquote_plus, urlencode
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+
+class Gossip:
+    """An end system that repeats all it is told in every error, and remembers it for the search afterwards."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, str] = {}
+        self.mode = "good"
+        self.issued = 0
+        routes = [
+            Route("/authorize", self._authorize),
+            Route("/token", self._token, methods=["POST"]),
+            Route("/api/{rest:path}", self._api, methods=["GET", "POST"]),
+        ]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        app = Starlette(routes=routes)
+        self._server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_config=None, lifespan="off"))
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def __enter__(self) -> Gossip:
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+
+    async def _authorize(self, request: Request) -> RedirectResponse:
+        asked = request.query_params
+        self.secrets |= {"state": asked["state"], "code": "canary-code-5c1d0"}
+        back = {"code": "canary-code-5c1d0", "state": asked["state"]}
+        if self.mode == "denied":
+            back = {"error": "access_denied", "error_description": f"no {dict(asked)}", "state": asked["state"]}
+        return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", 302)
+
+    async def _token(self, request: Request) -> Response:
+        body = (await request.body()).decode()
+        sent = dict(parse_qsl(body))
+        if "code_verifier" in sent:
+            self.secrets["verifier"] = sent["code_verifier"]
+        echo = f"{body} {unquote_plus(body)} {request.headers.get('authorization')}"
+        if self.mode == "oauth_error":
+            return JSONResponse({"error": "invalid_grant", "error_description": echo}, 400)
+        if self.mode == "web_page":
+            return HTMLResponse(f"<h1>Broken</h1><pre>{echo}</pre>", 500)
+        if self.mode == "told_with_200":
+            return JSONResponse({"ok": False, "error": echo})
+        if self.mode == "nothing":
+            return PlainTextResponse("")
+        if self.mode == "ten_megabytes":
+            return JSONResponse({"access_token": "x" * 10_000_000})
+        self.issued += 1
+        access, refresh = f"canary-access-{self.issued}-d41d8", f"canary-refresh-{self.issued}-a8f5f"
+        self.secrets |= {f"access {self.issued}": access, f"refresh {self.issued}": refresh}
+        return JSONResponse(
+            {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600}
+        )
+
+    async def _api(self, request: Request) -> JSONResponse | HTMLResponse:
+        if request.url.path.endswith("/things"):
+            return JSONResponse([{"id": number, "name": f"thing {number}"} for number in range(3)])
+        status = int(request.query_params.get("status", 500))
+        return HTMLResponse(f"<p>{dict(request.headers)}</p>", status)
