@@ -5,9 +5,10 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Request
+from fastapi import Request, Security
+from fastapi.security import HTTPBearer
 from starlette.responses import Response
 
 from keyturn.errors import Forbidden, Unauthenticated
@@ -59,7 +60,11 @@ def runtime(request: Request) -> Runtime:
     return found
 
 
-async def api_context(request: Request) -> Context:
+# For the OpenAPI document; the check itself is ours, since its refusal says how to go on.
+_api_token = HTTPBearer(auto_error=False, scheme_name="API token", description="Authorization: Bearer kt_…")
+
+
+async def api_context(request: Request, _: Annotated[object, Security(_api_token)] = None) -> Context:
     """The context of a program: `Authorization: Bearer kt_…` and nothing else (RFC 6750 §2.1)."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not value.strip():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from keyturn.web import errors, operator, pages
+from keyturn.web import errors, openapi, operator, pages
 from keyturn.web.api import connections, imports, oauth_clients, proxy, tables, tokens
 from keyturn.web.pages import authorizations, home, preferences, sessions, setup, sign_ins
 from keyturn.web.rendering import FOLDER
@@ -47,6 +47,9 @@ def build_routes(app: FastAPI) -> None:
     """Add every route to the app."""
     errors.install(app)
     app.include_router(operator.router)
-    for router in (*API, *PAGES):
+    for router in API:
+        app.include_router(router, responses=openapi.PROBLEMS)
+    for router in PAGES:
         app.include_router(router)
+    openapi.install(app)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"))

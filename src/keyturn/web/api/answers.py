@@ -1,4 +1,4 @@
-"""What API answers have in common: times, pages of a list, and bodies described in OpenAPI by the models themselves."""
+"""What API answers have in common: times, bodies and pages of a list."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.responses import Response
 
 from keyturn.errors import Invalid
@@ -62,10 +61,3 @@ async def json_body(request: Request) -> Any:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Invalid(f"The body is not JSON: {error.msg} at line {error.lineno}.", at="body") from None
-
-
-def described(model: type[BaseModel]) -> dict[str, Any]:
-    """OpenAPI for a body: the model's own schema, so that no field is declared twice."""
-    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    schema.pop("$defs", None)
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

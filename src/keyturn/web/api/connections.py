@@ -12,8 +12,9 @@ from keyturn.model.connections import Connection, ConnectionSettings
 from keyturn.services import access_tokens, authorizations, connection_tests, connections, events
 from keyturn.services.authorizations import Authorization
 from keyturn.services.context import Context
-from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
+from keyturn.web.openapi import described
 
 router = APIRouter(prefix="/api/v1", tags=["Connections"])
 Ctx = Annotated[Context, Depends(api_context)]

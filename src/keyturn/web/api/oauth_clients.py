@@ -10,8 +10,9 @@ from starlette.responses import Response
 from keyturn.model.oauth_clients import NewOAuthClient, NewSecret, OAuthClient, OAuthClientSettings, warnings_of
 from keyturn.services import client_checks, oauth_clients
 from keyturn.services.context import Context
-from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
+from keyturn.web.openapi import described
 
 router = APIRouter(prefix="/api/v1/oauth-clients", tags=["OAuth 2.0 clients"])
 Ctx = Annotated[Context, Depends(api_context)]

@@ -11,8 +11,9 @@ from keyturn.errors import Invalid
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.services import reads, rows_out, tables
 from keyturn.services.context import Context
-from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
+from keyturn.web.openapi import described
 
 router = APIRouter(prefix="/api/v1", tags=["Tables"])
 Ctx = Annotated[Context, Depends(api_context)]

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from keyturn.model.accounts import ApiToken, ApiTokenSettings
 from keyturn.services import api_tokens, workspaces
 from keyturn.services.context import Context
-from keyturn.web.api.answers import described, json_answer, json_body, listed, rfc3339
+from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
+from keyturn.web.openapi import described
 
 router = APIRouter(prefix="/api/v1", tags=["API tokens"])
 Ctx = Annotated[Context, Depends(api_context)]
