@@ -25,6 +25,8 @@ accounts = sa.Table(
     sa.Column("password_hash", sa.Text, nullable=False),
     sa.Column("preferences", sa.JSON, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    # "person", or "service": an account for programs, which nobody can sign in to.
+    sa.Column("kind", sa.Text, nullable=False, server_default="person"),
 )
 members = sa.Table(
     "members",
@@ -45,6 +47,9 @@ sessions = sa.Table(
     sa.Column("seen_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False),
     sa.Column("user_agent", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False, server_default=""),
+    # When the person last proved who they are; dangerous changes want it to be recent.
+    sa.Column("proved_at", sa.Double, nullable=False, server_default="0"),
 )
 api_tokens = sa.Table(
     "api_tokens",

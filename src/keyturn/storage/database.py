@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Tx
@@ -23,10 +23,11 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from keyturn.errors import Unavailable
 
-__all__ = ["Database", "Tx", "db_now", "metadata"]
+__all__ = ["Database", "Tx", "at_end", "db_now", "metadata"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 metadata = sa.MetaData(
     naming_convention={
@@ -37,6 +38,7 @@ metadata = sa.MetaData(
     }
 )
 THREADS = 8
+_AT_END = "keyturn_at_end"
 _CHECKPOINT_EVERY = 500
 _BUSY_TIMEOUT_MS = 15_000
 
@@ -117,10 +119,21 @@ class Database:
         return Path(self.url.database) if self.is_sqlite and self.url.database else None
 
 
+def at_end(tx: Tx, action: Callable[[Tx, list[T]], None], item: T) -> None:
+    """Collect `item`; `action(tx, items)` runs once, last in this transaction, before its commit."""
+    collected: dict[Any, list[Any]] = tx.info.setdefault(_AT_END, {})
+    collected.setdefault(action, []).append(item)
+
+
 def _once(engine: sa.Engine, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
     try:
         with engine.begin() as tx:
-            return fn(tx, *args, **kwargs)
+            # `info` belongs to the database connection: what a failed transaction collected is not ours.
+            tx.info.pop(_AT_END, None)
+            result = fn(tx, *args, **kwargs)
+            for action, items in tx.info.pop(_AT_END, {}).items():
+                action(tx, items)
+            return result
     except OperationalError as error:
         # Lost, refused or locked: nothing was committed, so the caller may come again.
         raise Unavailable("The database is not reachable. We try again by ourselves.") from error
@@ -148,6 +161,7 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, read_only: bool) -> sa.Engine
             "wal_autocheckpoint=0",
             "mmap_size=0",
             "foreign_keys=ON",
+            "secure_delete=ON",
             f"busy_timeout={_BUSY_TIMEOUT_MS}",
             f"query_only={'ON' if read_only else 'OFF'}",
         ):

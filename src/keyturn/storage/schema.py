@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from keyturn.storage import (
     accounts,
+    audit,
     authorizations,
     connections,
     events,
     grants,
     imports,
+    invitations,
     oauth_clients,
+    replicas,
     tables,
 )
 from keyturn.storage.database import metadata
 
 __all__ = [
     "accounts",
+    "audit",
     "authorizations",
     "connections",
     "events",
     "grants",
     "imports",
+    "invitations",
     "metadata",
     "oauth_clients",
+    "replicas",
     "tables",
 ]
