@@ -222,3 +222,55 @@ def test_the_whole_story_by_hand(world, look):
                        ("27-api-tokens", "/api-tokens")):  # fmt: skip
         page.goto(server.url + path)
         look.at(name)
+
+
+def sign_in(look: Look, server) -> None:
+    page = look.page
+    page.goto(server.url)
+    page.get_by_label("Email").fill("ana@example.com")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("alert").wait_for()
+    look.at("30-sign-in-wrong")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="profile menu").wait_for()
+
+
+def test_what_goes_wrong_is_said_where_it_is_looked_for(world, steps, look):
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    table = steps.ok(server.api.post("/tables", json=body))
+    demo, page = world.end_system.demo, look.page
+    sign_in(look, server)
+    page.emulate_media(color_scheme="dark")
+    page.goto(f"{server.url}/nowhere")
+    page.get_by_text("Request ").wait_for()
+    look.at("31-not-found")
+
+    demo.faults.schema_changed = True
+    page.goto(f"{server.url}/tables/{table['id']}/import")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("link", name="Import again").wait_for(timeout=60_000)
+    look.at("32-import-after-a-change")
+    demo.faults.schema_changed = False
+
+    demo.revoke_grants()
+    server.api.get(f"/connections/{connection['id']}/proxy/orders?limit=1")
+    page.goto(f"{server.url}/connections")
+    page.get_by_text("Reconnect needed").first.wait_for()
+    look.at("33-connections-broken")
+    page.goto(f"{server.url}/connections/{connection['id']}")
+    look.at("34-connection-broken")
+    page.goto(f"{server.url}/tables/{table['id']}")
+    page.wait_for_timeout(1000)
+    look.at("35-table-of-a-broken-connection")
+    page.goto(f"{server.url}/tables/{table['id']}/import")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="It stopped").wait_for(timeout=60_000)
+    look.at("36-import-stopped")
+    page.goto(f"{server.url}/admin/oauth-clients/{connection['oauth_client_id']}")
+    page.get_by_role("link", name="Delete").or_(page.get_by_role("button", name="Delete")).first.click()
+    page.wait_for_timeout(500)
+    look.at("37-delete-client-in-use")

@@ -4,10 +4,10 @@ const withYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "shor
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" });
 
-function words(at, kind) {
+function words(at, kind, begins) {
   if (kind === "clock") return clock.format(at);
   const today = new Date();
-  if (at.toDateString() === today.toDateString()) return `Today ${clock.format(at)}`;
+  if (at.toDateString() === today.toDateString()) return `${begins ? "Today" : "today"} ${clock.format(at)}`;
   return at.getFullYear() === today.getFullYear() ? day.format(at).replace(",", "") : withYear.format(at);
 }
 
@@ -15,6 +15,6 @@ export function start(root) {
   for (const element of root.querySelectorAll("time[data-local]")) {
     const at = new Date(element.dateTime);
     element.title = exact.format(at);
-    element.textContent = words(at, element.dataset.local);
+    element.textContent = words(at, element.dataset.local, !element.previousSibling?.textContent.trim());
   }
 }
