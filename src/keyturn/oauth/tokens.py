@@ -147,7 +147,7 @@ def identity_of(
 class _Reader:
     """A body with the settings that say where its fields are."""
 
-    body: dict[str, Any]
+    body: dict[str, Any] = field(repr=False)
     settings: TokenResponse
 
     def get(self, name: TokenField) -> Any:
