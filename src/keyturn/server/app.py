@@ -22,6 +22,7 @@ from keyturn import redaction
 from keyturn.egress import Egress, EgressSettings
 from keyturn.encryption import Keyring, key_mismatch, load_or_make_key_file
 from keyturn.errors import Conflict
+from keyturn.jobs.audit import AuditWriter
 from keyturn.jobs.imports import ImportRunner
 from keyturn.server.config import Config
 from keyturn.services import access_tokens, accounts, imports
@@ -32,6 +33,7 @@ from keyturn.storage.migrate import migrate
 from keyturn.web.auth import Runtime
 from keyturn.web.routes import build_routes
 from keyturn.web.security import SecurityHeaders
+from keyturn.web.usage import Usage
 
 log = structlog.get_logger(__name__)
 _FINGERPRINT = "key_fingerprint"
@@ -107,14 +109,16 @@ def create_app(prepared: Prepared) -> FastAPI:
         scene = prepared.runtime.scene()
         if prepared.lock is not None:
             await asyncio.to_thread(imports.remove_unfinished_files, scene)
-        runner = ImportRunner(scene)
-        task = asyncio.create_task(runner.run())
+        runner, writer = ImportRunner(scene), AuditWriter(scene, prepared.runtime.uses)
+        task, writing = asyncio.create_task(runner.run()), asyncio.create_task(writer.run())
         try:
             yield
         finally:
             await runner.stop()
             await task
             await access_tokens.drain()
+            await writer.stop()
+            await writing
             await prepared.runtime.egress.close()
             await asyncio.to_thread(prepared.runtime.database.close)
             if prepared.lock is not None:
@@ -131,6 +135,7 @@ def create_app(prepared: Prepared) -> FastAPI:
     )
     app.state.keyturn = prepared.runtime
     build_routes(app)
+    app.add_middleware(Usage, uses=prepared.runtime.uses)
     app.add_middleware(SecurityHeaders, public_url=prepared.runtime.deployment.public_url)
     return app
 

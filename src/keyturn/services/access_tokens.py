@@ -20,7 +20,7 @@ from keyturn.errors import Conflict, ReconnectNeeded, Unavailable
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.model.messages import say
-from keyturn.services import connections, grants, oauth_clients, refreshes
+from keyturn.services import audit, connections, grants, oauth_clients, refreshes
 from keyturn.services.context import Context
 from keyturn.services.refreshes import LEASE_SECONDS
 from keyturn.storage import grants as grant_rows
@@ -97,7 +97,14 @@ async def reveal(ctx: Context, connection_id: str) -> AccessToken:
     ctx.require("tokens:reveal")
     connection = await connections.get(ctx, connection_id)
     connections.require_use(ctx, connection)
-    return await fresh(ctx, connection)
+    token = await fresh(ctx, connection)
+
+    def write(tx: Tx) -> None:
+        audit.record(tx, ctx, "connection.token_revealed", connection.id, generation=token.generation)
+
+    # Told before it is handed out: a token that left without an entry would be nobody's.
+    await ctx.database.run(write)
+    return token
 
 
 async def drain() -> None:

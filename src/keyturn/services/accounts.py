@@ -24,9 +24,12 @@ from keyturn.model.accounts import (
     Workspace,
     check_password,
 )
+from keyturn.model.audit import Who
 from keyturn.model.ids import new_id
 from keyturn.model.permissions import PERMISSIONS
 from keyturn.model.validation import parse
+from keyturn.services import audit
+from keyturn.services.context import asked_from
 from keyturn.storage import accounts as rows
 
 if TYPE_CHECKING:
@@ -126,6 +129,7 @@ async def verify_password(database: Database, email: str, password: str, *, now:
     password_hash = found[1] if found else _DUMMY
     good = len(password) <= PASSWORD_MAX and await _verified(password_hash, password)
     if not good or found is None:
+        await database.run(_tell_failure, found[0] if found else None, now)
         raise Unauthenticated("Email or password is wrong.")
     account = found[0]
     await database.run(rows.set_throttle, name, 0, 0.0, 0.0)
@@ -157,8 +161,18 @@ async def change_password(
     def write(tx: Tx) -> None:
         rows.set_password_hash(tx, member.account_id, password_hash)
         rows.delete_sessions_of(tx, member.account_id, except_id_hash=keep_session)
+        who = Who("person", member.account_id, member.name, address=asked_from.get())
+        audit.record_as(tx, member.workspace_id, who, "account.password_changed", member.account_id, at=now)
 
     await database.run(write)
+
+
+def _tell_failure(tx: Tx, account: Account | None, now: float) -> None:
+    """A wrong password, in the chain of the workspace the person lands in; of nobody we know, in the deployment's."""
+    member = None if account is None else rows.first_membership_anywhere(tx, account.id)
+    workspace_id = audit.DEPLOYMENT if member is None else member.workspace_id
+    who = Who("person", account.id if account else "", account.name if account else "", address=asked_from.get())
+    audit.record_as(tx, workspace_id, who, "account.sign_in_failed", who.id, at=now, result="refused")
 
 
 def _insert_first(tx: Tx, name: str, email: str, password_hash: str, now: float) -> Member:
@@ -170,6 +184,8 @@ def _insert_first(tx: Tx, name: str, email: str, password_hash: str, now: float)
     rows.insert_workspace(tx, workspace, now)
     rows.insert_member(tx, workspace.id, account.id, "admin", now)
     rows.set_deployment_value(tx, _SETUP, None)
+    who = Who("person", account.id, name, address=asked_from.get())
+    audit.record_as(tx, workspace.id, who, "workspace.created", workspace.id, at=now)
     return Member(account.id, workspace.id, "admin", name, email)
 
 

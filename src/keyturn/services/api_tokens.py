@@ -13,11 +13,12 @@ from keyturn.model.accounts import ApiToken, ApiTokenSettings
 from keyturn.model.ids import new_id
 from keyturn.model.permissions import grantable_to
 from keyturn.model.validation import parse
+from keyturn.services import audit
 from keyturn.services.context import Actor, Context
 from keyturn.storage import accounts as rows
 
 if TYPE_CHECKING:
-    from keyturn.storage.database import Database
+    from keyturn.storage.database import Database, Tx
 
 _USED_EVERY_SECONDS = 300.0
 
@@ -46,7 +47,12 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ApiToken, str]:
         expires_at,
         None,
     )
-    await ctx.database.run(rows.insert_api_token, token, _hash(value))
+
+    def write(tx: Tx) -> None:
+        rows.insert_api_token(tx, token, _hash(value))
+        audit.record(tx, ctx, "api_token.created", token.id, name=token.name, permissions=list(token.permissions))
+
+    await ctx.database.run(write)
     return token, value
 
 
@@ -60,7 +66,12 @@ async def revoke(ctx: Context, token_id: str) -> None:
     """Revoke one of those `list_` shows. Raises `NotFound`."""
     if token_id not in {token.id for token in await list_(ctx)}:
         raise NotFound("There is no such API token.")
-    await ctx.database.run(rows.delete_api_token, ctx.workspace_id, token_id)
+
+    def write(tx: Tx) -> None:
+        if rows.delete_api_token(tx, ctx.workspace_id, token_id):
+            audit.record(tx, ctx, "api_token.revoked", token_id)
+
+    await ctx.database.run(write)
 
 
 async def actor_of(database: Database, value: str, *, now: float) -> tuple[Actor, str]:

@@ -16,7 +16,7 @@ from keyturn.model.grants import Grant
 from keyturn.model.ids import new_id
 from keyturn.model.oauth_clients import OAuthClient
 from keyturn.model.validation import merged, parse
-from keyturn.services import events, grants
+from keyturn.services import audit, events, grants
 from keyturn.services.context import Context
 from keyturn.storage import connections as rows
 from keyturn.storage import grants as grant_rows
@@ -128,6 +128,9 @@ async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> 
         rows.update(tx, ctx.workspace_id, connection_id, values)
         if paused != connection.paused:
             events.record(tx, ctx, connection_id, "paused" if paused else "resumed")
+        changed = sorted(changes) if isinstance(changes, dict) else []
+        if changed:
+            events.record(tx, ctx, connection_id, "settings_changed", fields=", ".join(changed))
 
     await ctx.database.run(write)
     return await get(ctx, connection_id)
@@ -136,8 +139,14 @@ async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> 
 async def delete(ctx: Context, connection_id: str) -> None:
     """Delete it with its grants and tables. Revoke first (`disconnect`) if the end system should forget us too."""
     ctx.require("connections:write")
-    _require_ownership(ctx, await get(ctx, connection_id))
-    await ctx.database.run(rows.delete, ctx.workspace_id, connection_id)
+    connection = await get(ctx, connection_id)
+    _require_ownership(ctx, connection)
+
+    def write(tx: Tx) -> None:
+        rows.delete(tx, ctx.workspace_id, connection_id)
+        audit.record(tx, ctx, "connection.deleted", connection_id, name=connection.name)
+
+    await ctx.database.run(write)
 
 
 async def credential(ctx: Context, connection: Connection) -> str | None:

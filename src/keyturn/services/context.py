@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from keyturn.storage.database import Database
 
 Clock = Callable[[], float]
+# The address the request came from, for the audit log; '' for what runs by itself.
+asked_from: ContextVar[str] = ContextVar("keyturn_asked_from", default="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
+from keyturn.model.audit import noun_of
 from keyturn.model.ids import new_id
+from keyturn.services import audit
 from keyturn.services.context import Context
 from keyturn.storage import events as rows
 
@@ -33,6 +35,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "secret_cleared": ("Secret cleared", "attention", "A URL changed, so the Client Secret was cleared."),
     "slowed_down": ("Slowed down by API", "retrying", "{sentence}"),
 }
+FAILURES = frozenset({"refresh_failed", "refresh_rejected", "client_refused", "sign_in_failed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,13 @@ class Event:
 
 
 def record(tx: Tx, ctx: Context, subject_id: str, kind: str, **data: object) -> None:
-    """Write an event in the transaction of what it tells; values are cleaned of secrets first."""
+    """Write an event in the transaction of what it tells, and its audit entry; values are cleaned of secrets first."""
     clean = {name: redaction.text(value, limit=300) for name, value in data.items() if value is not None}
     actor = ctx.actor.account_id or None
     values = {"subject_id": subject_id, "kind": kind, "data": clean, "actor_id": actor, "at": ctx.clock()}
     rows.insert(tx, ctx.workspace_id, {"id": new_id("ev"), **values})
+    result = "failed" if kind in FAILURES else "ok"
+    audit.record(tx, ctx, f"{noun_of(subject_id)}.{kind}", subject_id, result=result, **clean)
 
 
 async def of_subject(ctx: Context, subject_id: str, *, limit: int = 100) -> list[Event]:

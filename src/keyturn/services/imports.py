@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -17,11 +17,14 @@ from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
 from keyturn.model.permissions import permissions_of
 from keyturn.model.validation import parse
-from keyturn.services import reads, tables
+from keyturn.services import audit, reads, tables
 from keyturn.services.context import Actor, Context
 from keyturn.services.reads import TableRead
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import imports as rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +55,12 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
         "created_by": ctx.actor.account_id,
         "created_at": ctx.clock(),
     }
-    await ctx.database.run(rows.insert, ctx.workspace_id, values)
+
+    def write(tx: Tx) -> None:
+        rows.insert(tx, ctx.workspace_id, values)
+        audit.record(tx, ctx, "import.created", import_id, table_id=settings.table_id)
+
+    await ctx.database.run(write)
     return await get(ctx, import_id)
 
 
@@ -78,7 +86,12 @@ async def cancel(ctx: Context, import_id: str) -> Import:
     found = await get(ctx, import_id)
     if found.status in FINISHED:
         raise Conflict(f"This import has ended already ({found.label}).")
-    await ctx.database.run(rows.request_cancel, ctx.workspace_id, import_id, ctx.clock())
+
+    def write(tx: Tx) -> None:
+        rows.request_cancel(tx, ctx.workspace_id, import_id, ctx.clock())
+        audit.record(tx, ctx, "import.cancelled", import_id)
+
+    await ctx.database.run(write)
     return await get(ctx, import_id)
 
 
@@ -152,7 +165,16 @@ async def run(scene: Context, claimed: Import, epoch: int) -> None:
         sentence = "Something of ours failed; it is in the log. The previous file is untouched."
         values = {"status": "failed", "error": {"code": "internal", "message_code": None, "message": sentence}}
     values["finished_at"] = ctx.clock()
-    if not await ctx.database.run(rows.finish, ctx.workspace_id, claimed.id, epoch, values):
+
+    def write(tx: Tx) -> bool:
+        if not rows.finish(tx, ctx.workspace_id, claimed.id, epoch, values):
+            return False
+        result = "ok" if values["status"] == "complete" else "failed"
+        told = {"status": values["status"], "rows": values.get("rows")}
+        audit.record(tx, ctx, "import.finished", claimed.id, result=result, **told)
+        return True
+
+    if not await ctx.database.run(write):
         log.warning("import_fenced", import_id=claimed.id, epoch=epoch)
 
 

@@ -15,7 +15,7 @@ from keyturn.model.oauth_clients import NewOAuthClient, NewSecret, OAuthClient, 
 from keyturn.model.validation import merged, parse
 from keyturn.oauth.client_auth import ClientCredentials, Method, methods_to_try
 from keyturn.oauth.server import AuthorizationServer
-from keyturn.services import events
+from keyturn.services import audit, events
 from keyturn.services.context import Context
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import grants as grant_rows
@@ -198,6 +198,7 @@ async def delete(ctx: Context, client_id: str, *, force: bool = False) -> None:
             events.record(tx, ctx, user.id, "disconnected", sentence=f"{client.name} was deleted.")
         connection_rows.detach_from_client(tx, ctx.workspace_id, client_id)
         rows.delete(tx, ctx.workspace_id, client_id)
+        audit.record(tx, ctx, "oauth_client.deleted", client_id, name=client.name, connections=len(users))
 
     await ctx.database.run(write)
 

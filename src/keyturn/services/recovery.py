@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import TYPE_CHECKING
 
 from keyturn import redaction
 from keyturn.encryption import new_recovery_key
 from keyturn.errors import Invalid
+from keyturn.services import audit
 from keyturn.services.context import Context
 from keyturn.storage import accounts as rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
 
 _NAME = "recovery"
 _KEY = re.compile(r"([A-Z2-7]{4}-){7}[A-Z2-7]{4}", re.ASCII)
@@ -34,7 +39,12 @@ async def keep(ctx: Context, recovery_key: str) -> None:
         "fingerprints": list(ctx.keyring.fingerprints),
         "made_at": ctx.clock(),
     }
-    await ctx.database.run(rows.set_deployment_value, _NAME, value)
+
+    def write(tx: Tx) -> None:
+        rows.set_deployment_value(tx, _NAME, value)
+        audit.record(tx, ctx, "deployment.recovery_key_made", fingerprints=list(ctx.keyring.fingerprints))
+
+    await ctx.database.run(write)
 
 
 async def made_at(ctx: Context) -> float | None:

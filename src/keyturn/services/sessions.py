@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 from keyturn import redaction
 from keyturn.model.accounts import Member
+from keyturn.model.audit import Who
+from keyturn.services import audit
+from keyturn.services.context import asked_from
 from keyturn.storage import accounts as rows
 
 if TYPE_CHECKING:
-    from keyturn.storage.database import Database
+    from keyturn.storage.database import Database, Tx
 
 IDLE_SECONDS = 7 * 86400.0
 ABSOLUTE_SECONDS = 30 * 86400.0
@@ -44,8 +47,15 @@ async def start(database: Database, member: Member, *, user_agent: str, now: flo
         "seen_at": now,
         "expires_at": now + ABSOLUTE_SECONDS,
         "user_agent": user_agent[:300],
+        "address": asked_from.get(),
+        "proved_at": now,
     }
-    await database.run(rows.insert_session, values)
+
+    def write(tx: Tx) -> None:
+        rows.insert_session(tx, values)
+        audit.record_as(tx, member.workspace_id, _who(member), "account.signed_in", member.account_id, at=now)
+
+    await database.run(write)
     return cookie, csrf
 
 
@@ -65,12 +75,32 @@ async def find(database: Database, cookie: str, *, now: float) -> Session | None
 
 async def end(database: Database, session: Session) -> None:
     """Sign one browser out."""
-    await database.run(rows.delete_session, session.id_hash)
+    member = session.member
+
+    def write(tx: Tx) -> None:
+        rows.delete_session(tx, session.id_hash)
+        audit.record_as(tx, member.workspace_id, _who(member), "account.signed_out", member.account_id)
+
+    await database.run(write)
 
 
 async def end_all(database: Database, account_id: str) -> int:
     """Sign a person out everywhere; answers how many browsers."""
-    return await database.run(rows.delete_sessions_of, account_id)
+
+    def write(tx: Tx) -> int:
+        ended = rows.delete_sessions_of(tx, account_id)
+        found = rows.first_membership_anywhere(tx, account_id)
+        if found is not None:
+            audit.record_as(
+                tx, found.workspace_id, _who(found), "account.signed_out_everywhere", account_id, browsers=ended
+            )
+        return ended
+
+    return await database.run(write)
+
+
+def _who(member: Member) -> Who:
+    return Who("person", member.account_id, member.name, address=asked_from.get())
 
 
 def _hash(value: str) -> str:

@@ -19,7 +19,7 @@ from keyturn.model.validation import merged, parse
 from keyturn.rest.detect import detect as detect_endpoint
 from keyturn.rest.paginators import Pagination
 from keyturn.rest.reader import Endpoint, Reader
-from keyturn.services import calls, connections
+from keyturn.services import audit, calls, connections
 from keyturn.services.context import Context
 from keyturn.storage import tables as rows
 from keyturn.wire import Headers, Request, Response, with_query
@@ -81,6 +81,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Table:
     def write(tx: Tx) -> None:
         _refuse_taken_name(tx, ctx, connection.id, settings.name)
         rows.insert(tx, ctx.workspace_id, values)
+        audit.record(tx, ctx, "table.created", table_id, name=f"{connection.name}.{settings.name}")
 
     await ctx.database.run(write)
     return await get(ctx, table_id)
@@ -130,6 +131,7 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
     def write(tx: Tx) -> None:
         _refuse_taken_name(tx, ctx, settings.connection_id, settings.name, except_id=table_id)
         rows.update(tx, ctx.workspace_id, table_id, values)
+        audit.record(tx, ctx, "table.changed", table_id, fields=sorted(patch))
 
     await ctx.database.run(write)
     return await get(ctx, table_id)
@@ -138,8 +140,13 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
 async def delete(ctx: Context, table_id: str) -> None:
     """Delete it with the history of its imports; finished files stay."""
     ctx.require("connections:write")
-    await get(ctx, table_id)
-    await ctx.database.run(rows.delete, ctx.workspace_id, table_id)
+    table = await get(ctx, table_id)
+
+    def write(tx: Tx) -> None:
+        rows.delete(tx, ctx.workspace_id, table_id)
+        audit.record(tx, ctx, "table.deleted", table_id, name=table.settings.name)
+
+    await ctx.database.run(write)
 
 
 async def detect(ctx: Context, raw: Mapping[str, Any]) -> Detected:

@@ -121,6 +121,11 @@ def workspace(tx: Tx, workspace_id: str) -> Workspace | None:
     return None if row is None else Workspace(row.id, row.name)
 
 
+def workspace_ids_anywhere(tx: Tx) -> list[str]:
+    """Every workspace of the deployment, the oldest first."""
+    return list(tx.execute(sa.select(workspaces.c.id).order_by(workspaces.c.created_at, workspaces.c.id)).scalars())
+
+
 def insert_member(tx: Tx, workspace_id: str, account_id: str, role: str, now: float) -> None:
     """Give a person a place in a workspace."""
     tx.execute(members.insert().values(workspace_id=workspace_id, account_id=account_id, role=role, joined_at=now))

@@ -12,6 +12,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -79,7 +80,10 @@ class Database:
     async def run(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """`fn(tx, …)` as one committed transaction. Raises `Unavailable` when the database is away."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._write_threads, lambda: self.run_now(fn, *args, **kwargs))
+        context = copy_context()
+        return await loop.run_in_executor(
+            self._write_threads, lambda: context.run(lambda: self.run_now(fn, *args, **kwargs))
+        )
 
     async def read(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """`fn(tx, …)` as a read: on SQLite it cannot write, and does not wait for the writer."""

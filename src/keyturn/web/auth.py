@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Request, Security
@@ -16,6 +16,8 @@ from keyturn.model.messages import say
 from keyturn.model.permissions import permissions_of
 from keyturn.services import api_tokens, sessions, workspaces
 from keyturn.services.context import Actor, Context, Deployment
+from keyturn.services.token_uses import TokenUses
+from keyturn.web.usage import remember_program
 
 if TYPE_CHECKING:
     from keyturn.egress import Egress
@@ -36,6 +38,7 @@ class Runtime:
     keyring: Keyring
     deployment: Deployment
     clock: Callable[[], float]
+    uses: TokenUses = field(default_factory=TokenUses)
 
     def scene(self) -> Context:
         """The surroundings of a verb that nobody in particular asks for."""
@@ -71,6 +74,7 @@ async def api_context(request: Request, _: Annotated[object, Security(_api_token
         raise Unauthenticated("Send an API token: Authorization: Bearer kt_…")
     here = runtime(request)
     actor, workspace_id = await api_tokens.actor_of(here.database, value.strip(), now=here.clock())
+    remember_program(request.state, workspace_id, actor)
     return Context(actor, workspace_id, here.database, here.egress, here.keyring, here.deployment, here.clock)
 
 

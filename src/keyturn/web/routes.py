@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from keyturn.web import errors, openapi, operator, pages
-from keyturn.web.api import connections, imports, oauth_clients, proxy, tables, tokens
+from keyturn.web.api import audit, connections, imports, oauth_clients, proxy, tables, tokens
 from keyturn.web.pages import authorizations, home, preferences, sessions, setup, sign_ins
 from keyturn.web.rendering import FOLDER
 
@@ -17,6 +17,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/tables… /api/v1/reads…                 web/api/tables.py
 #  /api/v1/imports…                               web/api/imports.py
 #  /api/v1/tokens… /api/v1/me                     web/api/tokens.py
+#  /api/v1/audit…                                 web/api/audit.py
 #  /                                              web/pages/home.py
 #  /setup /setup/recovery-key                     web/pages/setup.py
 #  /sign-in /sign-out /sign-out-everywhere        web/pages/sessions.py
@@ -28,7 +29,15 @@ from keyturn.web.rendering import FOLDER
 #  /preferences… /api-tokens…                     web/pages/preferences.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /static/…                                      web/static/
-API = (oauth_clients.router, connections.router, proxy.router, tables.router, imports.router, tokens.router)
+API = (
+    oauth_clients.router,
+    connections.router,
+    proxy.router,
+    tables.router,
+    imports.router,
+    tokens.router,
+    audit.router,
+)
 PAGES = (
     home.router,
     setup.router,
