@@ -121,11 +121,12 @@ def pages(server, gossip) -> list[str]:
 
 
 def command_line(server, steps) -> list[str]:
-    environment = {"PATH": os.environ["PATH"], "KEYTURN_URL": server.url, "KEYTURN_API_TOKEN": steps.token}
+    environment = {"PATH": os.environ["PATH"], "KEYTURN_URL": server.url, "KEYTURN_TOKEN": steps.token}
     said = []
     for words in (["clients", "list"], ["connections", "show", "acme"], ["preview", "acme.t"], ["connections", "list"]):
         command = [sys.executable, "-m", "keyturn.main", *words]
         ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        assert "not signed in" not in ran.stderr, ran.stderr
         said.append(ran.stdout + ran.stderr)
     return said
 

@@ -18,11 +18,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Tx
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from keyturn.errors import Unavailable
+from keyturn.errors import Conflict, Unavailable
 
 __all__ = ["Database", "Tx", "at_end", "db_now", "metadata"]
 
@@ -141,6 +141,9 @@ def _once(engine: sa.Engine, fn: Callable[Concatenate[Tx, P], R], *args: P.args,
     except OperationalError as error:
         # Lost, refused or locked: nothing was committed, so the caller may come again.
         raise Unavailable("The database is not reachable. We try again by ourselves.") from error
+    except IntegrityError as error:
+        # Two came at the same moment and the other was first; the verbs look before they write, so this is rare.
+        raise Conflict("Somebody else just saved what clashes with this. Look again, then repeat it.") from error
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("The database is not reachable. We try again by ourselves.") from error

@@ -1,0 +1,141 @@
+"""Transactions and the rules that keep SQLite safe, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from keyturn.errors import Conflict, Unavailable
+from keyturn.storage import accounts
+from keyturn.storage.database import Database, db_now
+
+
+def put(tx, name: str, value: object) -> None:
+    accounts.set_deployment_value(tx, name, value)
+
+
+async def test_a_transaction_is_whole_or_not_at_all(database):
+    def half(tx) -> None:
+        put(tx, "one", 1)
+        raise ValueError("in the middle")
+
+    with pytest.raises(ValueError, match="in the middle"):
+        await database.run(half)
+    assert await database.read(accounts.deployment_value, "one") is None
+    await database.run(put, "one", 1)
+    assert await database.read(accounts.deployment_value, "one") == 1
+
+
+async def test_many_writers_lose_no_write(database):
+    await database.run(put, "count", 0)
+
+    def add(tx) -> None:
+        if not database.is_sqlite:
+            tx.execute(sa.text("select pg_advisory_xact_lock(1)"))
+        put(tx, "count", accounts.deployment_value(tx, "count") + 1)
+
+    await asyncio.gather(*(database.run(add) for _ in range(200)))
+    assert await database.read(accounts.deployment_value, "count") == 200
+
+
+async def test_threads_are_bounded(database):
+    running, most, lock = 0, 0, threading.Lock()
+
+    def slow(tx) -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        tx.execute(sa.select(db_now()))
+        with lock:
+            running -= 1
+
+    await asyncio.gather(*(database.read(slow) for _ in range(100)))
+    assert most <= 8
+
+
+async def test_the_databases_clock_is_in_epoch_seconds_and_moves(database):
+    def clock(tx) -> float:
+        return tx.execute(sa.select(db_now())).scalar_one()
+
+    first, second = await database.read(clock), await database.read(clock)
+    assert 1.7e9 < first <= second < 4e9
+
+
+async def test_what_is_there_already_is_a_conflict(database, workspaces):
+    with pytest.raises(Conflict):
+        await database.run(accounts.insert_member, workspaces[0], "ac_a", "editor", 2.0)
+
+
+async def test_a_database_that_is_away_is_unavailable_and_says_no_password():
+    away = Database("postgresql://keyturn:canary-password@127.0.0.1:1/none")
+    with pytest.raises(Unavailable) as caught:
+        await away.read(accounts.count_accounts_anywhere)
+    assert "canary-password" not in f"{caught.value!r} {caught.value}"
+    away.close()
+
+
+SQLITE_RULES = {
+    "journal_mode": "wal",
+    "synchronous": 2,
+    "wal_autocheckpoint": 0,
+    "mmap_size": 0,
+    "foreign_keys": 1,
+    "secure_delete": 1,
+}
+
+
+@pytest.mark.parametrize(("rule", "expected"), SQLITE_RULES.items())
+async def test_sqlite_keeps_its_rules_on_every_connection(tmp_path, rule, expected):
+    made = Database(f"sqlite:///{tmp_path / 'rules.db'}")
+
+    def asked(tx) -> object:
+        return tx.exec_driver_sql(f"pragma {rule}").scalar()
+
+    # The rule that a `mmap_size` of 0 is told as nothing where the library was built without it.
+    assert (await made.run(asked) or 0) == expected
+    assert (await made.read(asked) or 0) == expected
+    made.close()
+
+
+async def test_a_read_on_sqlite_cannot_write(tmp_path):
+    made = Database(f"sqlite:///{tmp_path / 'read.db'}")
+    with pytest.raises(Unavailable):
+        await made.read(lambda tx: tx.exec_driver_sql("create table t (x)"))
+    made.close()
+
+
+async def test_closing_folds_the_log_into_the_file(tmp_path):
+    made = Database(f"sqlite:///{tmp_path / 'fold.db'}")
+    await made.run(lambda tx: tx.exec_driver_sql("create table t (x)"))
+    assert (tmp_path / "fold.db-wal").stat().st_size > 0
+    made.close()
+    log = tmp_path / "fold.db-wal"
+    assert not log.exists() or log.stat().st_size == 0
+
+
+def test_a_commit_survives_a_kill(tmp_path):
+    path = tmp_path / "kill.db"
+    program = f"""
+    import os, signal
+    from keyturn.storage.database import Database
+    database = Database("sqlite:///{path}")
+    database.run_now(lambda tx: tx.exec_driver_sql("create table t (x)"))
+    for number in range(50):
+        database.run_now(lambda tx: tx.exec_driver_sql("insert into t values (?)", (number,)))
+    os.kill(os.getpid(), signal.SIGKILL)
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], env=dict(os.environ), check=False, timeout=60
+    )
+    assert ran.returncode == -9
+    again = Database(f"sqlite:///{path}")
+    assert again.run_now(lambda tx: tx.exec_driver_sql("select count(*) from t").scalar()) == 50
+    again.close()

@@ -1,0 +1,62 @@
+"""Migrations reach what the code says, and of many replicas that start at once one migrates."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import subprocess
+import sys
+import textwrap
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from keyturn.storage import schema
+from keyturn.storage.database import Database, metadata
+from keyturn.storage.migrate import config_for, migrate
+
+assert schema
+
+
+def test_the_migrated_schema_is_the_one_in_the_code(database):
+    def differences(tx) -> list:
+        return compare_metadata(MigrationContext.configure(tx, opts={"compare_type": True}), metadata)
+
+    found = [item for item in database.run_now(differences) if "alembic_version" not in str(item)]
+    assert found == []
+
+
+def test_there_is_one_line_of_migrations(database):
+    def heads(tx) -> list[str]:
+        return ScriptDirectory.from_config(config_for(tx)).get_heads()
+
+    assert len(database.run_now(heads)) == 1
+
+
+def test_migrating_again_changes_nothing(database):
+    migrate(database)
+    migrate(database)
+    names = database.run_now(lambda tx: set(sa.inspect(tx).get_table_names()))
+    assert set(metadata.tables) <= names
+
+
+def test_replicas_that_start_at_once_do_not_collide(database_url):
+    program = f"""
+    from keyturn.storage import schema
+    from keyturn.storage.database import Database
+    from keyturn.storage.migrate import migrate
+    database = Database({database_url!r})
+    migrate(database)
+    database.close()
+    """
+
+    def start(_: int) -> int:
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        return subprocess.run(command, check=False, timeout=120, capture_output=True).returncode
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(start, range(3))) == [0, 0, 0]
+    made = Database(database_url)
+    assert set(metadata.tables) <= made.run_now(lambda tx: set(sa.inspect(tx).get_table_names()))
+    made.close()
