@@ -22,6 +22,7 @@ POST /tables/detect | GET /tables/{table_id}/preview | GET /tables/{table_id}/ro
 POST /tables/{table_id}/schema/refresh | GET /reads/{read_id}
 POST /imports | GET /imports/{import_id} | POST /imports/{import_id}/cancel | GET /imports/{import_id}/files
 GET /imports/{import_id}/files/{name} | POST /tokens | GET /tokens | DELETE /tokens/{token_id} | GET /me
+GET /audit | GET /audit/head | GET /audit/export
 """
 BODIES = {
     "/oauth-clients": "name authentication_type client_id client_secret authorization_url token_url scopes "

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from keyturn import __version__, redaction
-from keyturn.cli import api_tokens, connections, exits, imports, oauth_clients, profile, tables
+from keyturn.cli import api_tokens, audit, connections, exits, imports, oauth_clients, profile, tables
 from keyturn.cli.terminal import Terminal, begin, clean
 from keyturn.errors import ClientRefused, IncompleteData, KeyturnError, Problem, ReconnectNeeded, Unauthenticated
 
@@ -27,6 +27,7 @@ app.command("preview")(tables.preview)
 app.command("import")(imports.import_)
 app.add_typer(imports.app, name="imports")
 app.add_typer(api_tokens.app, name="tokens")
+app.add_typer(audit.app, name="audit")
 
 
 def _version(value: bool) -> None:
