@@ -53,7 +53,8 @@ class TokenUses:
         """Write what waits, in one transaction; without a database it goes on waiting. Answers how many entries."""
         if not self._waiting and not self._lost:
             return 0
-        taken, self._waiting = self._waiting, {}
+        taken = self._waiting
+        self._waiting = type(taken)()
         lost, self._lost = self._lost, 0
         try:
             await database.run(_write, taken, lost)
