@@ -21,6 +21,7 @@ class Gossip:
         self.secrets: dict[str, str] = {}
         self.mode = "good"
         self.issued = 0
+        self.scope: str | None = None
         routes = [
             Route("/authorize", self._authorize),
             Route("/token", self._token, methods=["POST"]),
@@ -71,9 +72,9 @@ class Gossip:
         self.issued += 1
         access, refresh = f"canary-access-{self.issued}-d41d8", f"canary-refresh-{self.issued}-a8f5f"
         self.secrets |= {f"access {self.issued}": access, f"refresh {self.issued}": refresh}
-        return JSONResponse(
-            {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600}
-        )
+        granted = {} if self.scope is None else {"scope": self.scope}
+        tokens = {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600}
+        return JSONResponse({**tokens, **granted})
 
     async def _api(self, request: Request) -> JSONResponse | HTMLResponse:
         if request.url.path.endswith("/things"):

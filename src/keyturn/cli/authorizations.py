@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1.0
 
 
-def sign_in(connection: Connection, *, wait: bool) -> dict[str, Any] | None:
+def sign_in(connection: Connection, *, wait: bool, switch_account: bool = False) -> dict[str, Any] | None:
     """Print the link and wait; the connection once it is signed in, None if nobody waits.
+
+    `switch_account`: another account than before is taken; otherwise the connection goes on reading as before.
 
     Raises the error the sign-in failed with.
     """
@@ -38,8 +40,13 @@ def sign_in(connection: Connection, *, wait: bool) -> dict[str, Any] | None:
         out.warn(f"Stopped waiting. The link still works: {begun.start_url}")
         out.say(f"  How it went: keyturn connections show {connection.name}")
         raise typer.Exit(exits.INTERRUPTED) from None
+    if ended.get("undecided"):
+        decided = begun.decide(switch=switch_account)
+        ended = decided if switch_account else ended
     if ended["status"] != "completed":
         raise _failure(connection, ended)
+    for note in ended.get("notes", ()):
+        out.warn(f"{note['message_code']} {note['message']}")
     return connection.settings
 
 

@@ -82,6 +82,7 @@ def connect(
     query: QueryList = None,
     service_account: ServiceAccount = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the link and stop.")] = False,
+    switch_account: Annotated[bool, typer.Option("--switch-account", help="Take another account than before.")] = False,
     json: Json = False,
 ) -> None:
     """Sign in through an OAuth 2.0 client; the connection is made if it is not there. Works over SSH."""
@@ -92,7 +93,7 @@ def connect(
             connection = found.connections.create(settings | {"auth": _oauth2(found, client)})
         else:
             _same(connection, base_url, client)
-        signed_in = sign_in(connection, wait=not no_wait)
+        signed_in = sign_in(connection, wait=not no_wait, switch_account=switch_account)
     if signed_in is not None and json:
         terminal().json(signed_in)
     elif signed_in is not None:

@@ -125,6 +125,10 @@ class SignIn:
         """How it stands: `status` is pending, completed, failed or expired; `error` says why it failed."""
         return dict(self._http.get(f"/authorizations/{self.id}"))
 
+    def decide(self, *, switch: bool) -> dict[str, Any]:
+        """After a sign-in as another account than before: read as it from now on, or keep the old one."""
+        return dict(self._http.post(f"/authorizations/{self.id}/decide", {"switch": switch}))
+
 
 class Connections:
     """The connections the caller may see, found by name."""

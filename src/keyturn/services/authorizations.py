@@ -36,7 +36,11 @@ STATE_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """One attempt as its starter sees it. `start_url` is known at the beginning only; times are epoch seconds."""
+    """One attempt as its starter sees it. `start_url` is known at the beginning only; times are epoch seconds.
+
+    `notes`: what a sign-in that succeeded falls short of. `undecided`: it was another account than before, and
+    somebody has to say which one it shall be.
+    """
 
     id: str
     connection_id: str
@@ -44,6 +48,8 @@ class Authorization:
     expires_at: float
     start_url: str | None = None
     error: dict[str, Any] | None = None
+    notes: tuple[dict[str, str], ...] = ()
+    undecided: bool = False
 
     def __repr__(self) -> str:
         return f"Authorization({self.id}, {self.status})"
@@ -103,7 +109,15 @@ async def get(ctx: Context, authorization_id: str) -> Authorization:
         status = "expired" if ctx.clock() >= row["expires_at"] else "pending"
     outcome = row["outcome"] or {}
     error = None if status in {"pending", "completed"} else outcome.get("error") or expired_problem()
-    return Authorization(row["id"], row["connection_id"], status, row["expires_at"], error=error)
+    return Authorization(
+        row["id"],
+        row["connection_id"],
+        status,
+        row["expires_at"],
+        error=error,
+        notes=tuple(outcome.get("notes") or ()),
+        undecided=row["held_sealed"] is not None and ctx.clock() < row["expires_at"],
+    )
 
 
 async def look(scene: Context, link: str, account_id: str | None) -> Invitation:

@@ -13,8 +13,7 @@ from keyturn.errors import KeyturnError, UpstreamError
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.oauth.errors import OAuthError
-from keyturn.oauth.revocation import process_revocation_response, revocation_request
-from keyturn.services import access_tokens, calls, connections, events, grants, oauth_clients
+from keyturn.services import access_tokens, calls, connections, events, grants, oauth_clients, revocations
 from keyturn.services.context import Context
 from keyturn.storage import grants as grant_rows
 from keyturn.wire import Headers, Request, Response
@@ -135,22 +134,8 @@ async def _revoke(ctx: Context, connection: Connection, grant: Grant) -> Disconn
         if grant.token_origin != registration.token_origin:
             return Disconnected("failed", f"The Token URL of {system} moved, so the old sign-in is not sent there.")
         refresh_token = grants.refresh_token(ctx, grant)
-        token, hint = (
-            (refresh_token, "refresh_token")
-            if refresh_token
-            else (
-                grants.access_token(ctx, grant),
-                "access_token",
-            )
-        )
-        request = revocation_request(
-            registration.server,
-            registration.credentials()[0],
-            token,
-            hint,
-            advanced=registration.client.settings.advanced,
-        )
-        process_revocation_response(await ctx.egress.send(request, timeout_seconds=15.0, max_bytes=1 << 20))
+        access_token = None if refresh_token else grants.access_token(ctx, grant)
+        await revocations.revoke(ctx, registration, refresh_token, access_token)
     except (KeyturnError, OAuthError, UpstreamError) as error:
         log.info("revocation_failed", connection=connection.id, error=type(error).__name__)
         return Disconnected("failed", f"{system} did not answer; the token may still work until it expires.")

@@ -162,13 +162,18 @@ def health_of(grant: Grant | None, *, now: float) -> Health:
 
 
 def missing_scopes(grant: Grant) -> tuple[str, ...]:
-    """Scopes that were asked for and not granted; an answer without scopes means all were (RFC 6749 §5.1)."""
-    if grant.scopes_granted is None:
+    """Scopes that were asked for and not granted."""
+    return scopes_missing(grant.scopes_requested, grant.scopes_granted)
+
+
+def scopes_missing(requested: Sequence[str], granted: Sequence[str] | None) -> tuple[str, ...]:
+    """The difference; an answer without scopes means that all were granted (RFC 6749 §5.1)."""
+    if granted is None:
         return ()
-    granted = {scope.lower() for scope in grant.scopes_granted}
+    found = {scope.lower() for scope in granted}
     # Servers often leave these two out of the list although they did what they ask for.
     silent = {"offline_access", "openid"}
-    return tuple(s for s in grant.scopes_requested if s.lower() not in granted and s.lower() not in silent)
+    return tuple(scope for scope in requested if scope.lower() not in found and scope.lower() not in silent)
 
 
 def _ad(ctx: Context, grant_id: str, column: str, generation: int) -> AssociatedData:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,7 +18,7 @@ from keyturn.oauth.authorization import CallbackAnswer, check_iss, parse_callbac
 from keyturn.oauth.errors import OAuthError
 from keyturn.oauth.grants import authorization_code_request
 from keyturn.oauth.tokens import TokenSet, identity_of, process_token_response
-from keyturn.services import authorizations, events, grants, oauth_clients, refreshes
+from keyturn.services import account_switches, authorizations, events, grants, oauth_clients, refreshes
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import authorizations as rows
@@ -41,6 +42,8 @@ class Outcome:
     connection_id: str | None
     connection_name: str | None
     technical: str | None = None
+    notes: tuple[dict[str, str], ...] = ()
+    undecided: bool = False
 
 
 async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str, str]], *, browser: str | None) -> str:
@@ -68,11 +71,9 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
     try:
         registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
         answer = parse_callback(params, registration.client.settings.advanced)
-        account = await _exchange_and_store(ctx, row, connection, registration, answer)
+        await _exchange_and_store(ctx, row, connection, registration, answer)
     except (KeyturnError, OAuthError) as error:
         await _fail(ctx, row, connection, error)
-    else:
-        await _succeed(ctx, row, account)
     return done
 
 
@@ -87,16 +88,27 @@ async def outcome(scene: Context, done: str) -> Outcome:
     if row["status"] == "completed":
         account = found.get("account")
         sentence = f"Connected as {account}." if account else "Connected."
-        return Outcome(True, sentence, None, account, row["connection_id"], name)
+        notes = tuple(found.get("notes") or ())
+        return Outcome(True, sentence, None, account, row["connection_id"], name, notes=notes)
     error = found["error"]
+    undecided = row["held_sealed"] is not None and scene.clock() < row["expires_at"]
+    technical = None if error.get("technical") == error["message"] else error.get("technical")
     return Outcome(
-        False, error["message"], error.get("message_code"), None, row["connection_id"], name, error.get("technical")
+        False,
+        error["message"],
+        error.get("message_code"),
+        None,
+        row["connection_id"],
+        name,
+        technical,
+        undecided=undecided,
     )
 
 
 async def _exchange_and_store(
     ctx: Context, row: dict[str, Any], connection: Connection, registration: Registration, answer: CallbackAnswer
-) -> str | None:
+) -> None:
+    """Tokens for the code, stored with how it ended in one transaction."""
     if registration.client.version != row["client_version"]:
         raise Invalid(f"{registration.client.name} was changed while you signed in. Start again.")
     check_iss(answer, registration.server)
@@ -107,26 +119,18 @@ async def _exchange_and_store(
     requested_at = ctx.clock()
     tokens = await _tokens_for(ctx, row, registration, answer.code)
     account = _account(ctx, row, registration, tokens)
-    holder = row["account_id"] if connection.settings.access == "own_account" else None
+    holder = account_switches.holder_of(row, connection)
+    before = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
+    was = None if before is None else before.account
+    if was is not None and account is not None and account_switches.is_another(was, account):
+        raise await account_switches.hold(ctx, row, tokens, before=was, now=account, requested_at=requested_at)
+    notes = _notes(row, registration, tokens, requested_at)
 
     def write(tx: Tx) -> None:
-        before = grant_rows.of_connection(tx, ctx.workspace_id, connection.id, holder)
-        grants.store_new(
-            tx,
-            ctx,
-            registration,
-            tokens,
-            connection_id=connection.id,
-            account_id=holder,
-            requested_at=requested_at,
-            scopes_requested=row["scopes"],
-            account=account,
-        )
-        connection_rows.update(tx, ctx.workspace_id, connection.id, {"detail": None})
-        events.record(tx, ctx, connection.id, "connected" if before is None else "reconnected", account=account)
+        account_switches.store(tx, ctx, row, connection, registration, tokens, account, requested_at)
+        rows.finish(tx, ctx.workspace_id, row["id"], "completed", {"account": account, "notes": notes})
 
     await ctx.database.run(write)
-    return account
 
 
 async def _tokens_for(ctx: Context, row: dict[str, Any], registration: Registration, code: str) -> TokenSet:
@@ -180,8 +184,21 @@ async def _exchange(
     raise UpstreamError("No way of client authentication is left to try.")
 
 
-async def _succeed(ctx: Context, row: dict[str, Any], account: str | None) -> None:
-    await ctx.database.run(rows.finish, ctx.workspace_id, row["id"], "completed", {"account": account})
+def _notes(
+    row: dict[str, Any], registration: Registration, tokens: TokenSet, requested_at: float
+) -> list[dict[str, str]]:
+    """What a sign-in that succeeded falls short of, said at once: scopes that were not granted, no refresh token."""
+    notes = []
+    system = registration.client.name
+    missing = grants.scopes_missing(row["scopes"], tokens.scopes)
+    if missing:
+        granted = " ".join(tokens.scopes or ()) or "none"
+        notes.append(("E-SCOPE", say("E-SCOPE", missing=" ".join(missing), system=system, granted=granted)))
+    if tokens.refresh_token is None:
+        life = tokens.expires_in_seconds or registration.client.settings.access_token_expires_in / 1000
+        ends = f"{datetime.fromtimestamp(requested_at + life, UTC):%H:%M} UTC"
+        notes.append(("E-NOREFRESH", say("E-NOREFRESH", system=system, stops_at=ends)))
+    return [{"message_code": code, "message": sentence} for code, sentence in notes]
 
 
 async def _fail(ctx: Context, row: dict[str, Any], connection: Connection, error: KeyturnError | OAuthError) -> None:

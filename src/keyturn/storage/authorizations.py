@@ -25,6 +25,8 @@ authorizations = sa.Table(
     sa.Column("scopes", sa.JSON, nullable=False),
     sa.Column("verifier_sealed", sa.LargeBinary),
     sa.Column("nonce_sealed", sa.LargeBinary),
+    # The token set of another account than before, until somebody says which one it shall be.
+    sa.Column("held_sealed", sa.LargeBinary),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("outcome", sa.JSON),
     sa.Column("created_at", sa.Double, nullable=False),
@@ -87,6 +89,27 @@ def peek_anywhere(tx: Tx, state_hash: str) -> dict[str, Any] | None:
     )
     row = tx.execute(found).one_or_none()
     return None if row is None else row._asdict()
+
+
+def hold(tx: Tx, workspace_id: str, authorization_id: str, held_sealed: bytes) -> None:
+    """Keep a token set until somebody decides."""
+    found = authorizations.update().where(
+        authorizations.c.workspace_id == workspace_id, authorizations.c.id == authorization_id
+    )
+    tx.execute(found.values(held_sealed=held_sealed))
+
+
+def take_held(tx: Tx, workspace_id: str, authorization_id: str) -> dict[str, Any] | None:
+    """The attempt with the token set it held; only the first who decides gets it."""
+    mine = sa.and_(
+        authorizations.c.workspace_id == workspace_id,
+        authorizations.c.id == authorization_id,
+        authorizations.c.held_sealed.is_not(None),
+    )
+    row = tx.execute(sa.select(authorizations).where(mine).with_for_update()).one_or_none()
+    if row is None or tx.execute(authorizations.update().where(mine).values(held_sealed=None)).rowcount != 1:
+        return None
+    return row._asdict()
 
 
 def finish(tx: Tx, workspace_id: str, authorization_id: str, status: str, outcome: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from keyturn.errors import Invalid
 from keyturn.model.connections import Connection, ConnectionSettings
-from keyturn.services import access_tokens, authorizations, connection_tests, connections, events
+from keyturn.services import access_tokens, account_switches, authorizations, connection_tests, connections, events
 from keyturn.services.authorizations import Authorization
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
@@ -59,6 +59,8 @@ def shown_authorization(authorization: Authorization) -> dict[str, Any]:
         "status": authorization.status,
         "expires_at": rfc3339(authorization.expires_at),
         "error": authorization.error,
+        "notes": list(authorization.notes),
+        "undecided": authorization.undecided,
     }
     if authorization.start_url is not None:
         found["start_url"] = authorization.start_url
@@ -176,6 +178,17 @@ async def disconnect(ctx: Ctx, connection_id: str, request: Request) -> Response
 async def begin(ctx: Ctx, connection_id: str) -> Response:
     """Begin a sign-in; a person opens `start_url` in a browser."""
     return json_answer(shown_authorization(await authorizations.begin(ctx, connection_id)), 201)
+
+
+@router.post("/authorizations/{authorization_id}/decide")
+async def decide(request: Request, ctx: Ctx, authorization_id: str) -> Response:
+    """A sign-in as another account than before: `{"switch": true}` reads as it from now on, false keeps the old."""
+    body = await json_body(request)
+    switch = body.get("switch") if isinstance(body, dict) and set(body) == {"switch"} else None
+    if not isinstance(switch, bool):
+        raise Invalid("Send whether to switch: true or false.", at="switch")
+    await account_switches.decide(ctx, authorization_id, switch=switch)
+    return json_answer(shown_authorization(await authorizations.get(ctx, authorization_id)))
 
 
 @router.get("/authorizations/{authorization_id}")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
 from keyturn.errors import KeyturnError
-from keyturn.services import authorizations, sign_ins
+from keyturn.services import account_switches, authorizations, sign_ins
 from keyturn.web import rendering
 from keyturn.web.auth import require_same_origin, runtime, session_of
 
@@ -49,7 +49,18 @@ async def done(request: Request, id: str = "", slug: str | None = None) -> Respo
     outcome = await sign_ins.outcome(runtime(request).scene(), id)
     member = await session_of(request) is not None
     status = 200 if outcome.ok else 400
-    return rendering.page("signed_in.html", request=request, outcome=outcome, member=member, status=status)
+    return rendering.page("signed_in.html", request=request, outcome=outcome, member=member, done=id, status=status)
+
+
+@router.post("/oauth2/callback/done/account")
+async def decide(request: Request) -> Response:
+    """Another account than before: this window says whose data the connection reads."""
+    require_same_origin(request)
+    form = await request.form()
+    done_id, browser = str(form.get("id", "")), request.cookies.get(_cookie_name(request))
+    scene = runtime(request).scene()
+    await account_switches.decide_here(scene, done_id, browser=browser, switch=form.get("switch") == "yes")
+    return RedirectResponse(f"/oauth2/callback/done?id={quote(done_id)}", 303)
 
 
 @router.get("/oauth2/callback/{slug}")

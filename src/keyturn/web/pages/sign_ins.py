@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from keyturn.errors import Conflict, Forbidden
 from keyturn.model.connections import ACCESS_LABELS, Connection
 from keyturn.model.oauth_clients import OAuthClient
-from keyturn.services import authorizations, connections, oauth_clients
+from keyturn.services import account_switches, authorizations, connections, oauth_clients
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
 
@@ -77,6 +77,14 @@ async def state(visit: Here, connection_id: str, authorization_id: str) -> Respo
     if attempt.status == "completed":
         answer.headers["Keyturn-Location"] = f"/connections/{connection_id}?done=connected"
     return answer
+
+
+@router.post("/authorizations/{authorization_id}/account")
+async def decide(request: Request, visit: Here, connection_id: str, authorization_id: str) -> Response:
+    """Another account than before: whose data the connection reads."""
+    switch = (await request.form()).get("switch") == "yes"
+    await account_switches.decide(visit.ctx, authorization_id, switch=switch)
+    return RedirectResponse(f"/connections/{connection_id}", 303)
 
 
 @router.post("/pasted")
