@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
+import secrets
 import stat
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn import encryption
+from keyturn import encryption, errors
 from keyturn.encryption import AssociatedData, CannotOpen, Keyring
 from keyturn.errors import Invalid
 
@@ -111,7 +113,7 @@ def test_a_key_file_that_others_can_read_is_refused_with_its_fix(tmp_path):
 
 def test_a_recovery_key_brings_the_keyring_back_however_it_is_typed():
     recovery = encryption.new_recovery_key()
-    blob = Keyring([KEY, OTHER]).wrapped_by(recovery)
+    blob = encryption.wrap_keyring(Keyring([KEY, OTHER]), encryption.recovery_public_key(recovery))
     back = encryption.unwrap_keyring(blob, recovery.lower().replace("-", " "))
     assert back.fingerprints == Keyring([KEY, OTHER]).fingerprints
     with pytest.raises(CannotOpen):
@@ -124,3 +126,75 @@ def test_a_mismatch_says_both_fingerprints_and_where_the_key_belongs():
     assert "3f…a1" in error.message
     assert "9c…04" in error.message
     assert "/data/key" in error.message
+
+
+def test_a_keyring_looks_at_its_source_again_when_a_value_needs_a_key_it_has_not(tmp_path):
+    source = encryption.FileKeys(tmp_path / "key")
+    encryption.load_or_make_key_file(source.path, may_make=True)
+    replica, other = Keyring.of(source), Keyring.of(source)
+    old = source.read()
+    source.write([KEY, *old])
+    assert other.look_again()
+    assert other.fingerprint == encryption.fingerprint_of(KEY)
+    assert replica.fingerprint == encryption.fingerprint_of(old[0])
+    assert replica.open(other.seal("x", ad=HERE), ad=HERE) == "x"
+    assert replica.fingerprint == other.fingerprint
+    assert stat.S_IMODE(source.path.stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_keys_come_from_a_command_without_a_shell():
+    text = f"{encryption.encode_key(KEY)},{encryption.encode_key(OTHER)}"
+    assert encryption.CommandKeys(f"printf %s {text}").read() == (KEY, OTHER)
+    for broken in ("false", "/nonexistent/program", "echo not-a-key", "echo 'unclosed"):
+        with pytest.raises(Invalid) as caught:
+            encryption.CommandKeys(broken).read()
+        assert broken not in caught.value.message
+
+
+def test_a_source_we_may_not_write_says_so():
+    for source in (encryption.FixedKeys(encryption.encode_key(KEY)), encryption.CommandKeys("echo")):
+        assert not source.writable
+        with pytest.raises(errors.Conflict):
+            source.write([KEY])
+
+
+@given(st.binary(max_size=700_000), st.integers(1, 300_000))
+def test_a_sealed_stream_opens_in_pieces_of_any_size(body, size):
+    sealed = sealed_stream(body)
+    reader = encryption.SealedReader(io.BytesIO(sealed), KEY)
+    pieces = []
+    while piece := reader.read(size):
+        pieces.append(piece)
+    assert b"".join(pieces) == body
+
+
+@pytest.mark.parametrize("harm", ["cut", "cut_chunk", "changed", "continued", "swapped", "key"])
+def test_a_sealed_stream_that_is_not_whole_does_not_open(harm):
+    body = secrets.token_bytes(600_000)
+    sealed = bytearray(sealed_stream(body))
+    chunk = 256 * 1024 + 16
+    if harm == "cut":
+        del sealed[-5:]
+    elif harm == "cut_chunk":
+        del sealed[7 + 2 * chunk :]
+    elif harm == "changed":
+        sealed[300_000] ^= 1
+    elif harm == "continued":
+        sealed += sealed[7:]
+    elif harm == "swapped":
+        sealed[7 : 7 + chunk], sealed[7 + chunk : 7 + 2 * chunk] = (
+            sealed[7 + chunk : 7 + 2 * chunk],
+            sealed[7 : 7 + chunk],
+        )
+    with pytest.raises(CannotOpen):
+        encryption.SealedReader(io.BytesIO(bytes(sealed)), OTHER if harm == "key" else KEY).read()
+
+
+def sealed_stream(body: bytes) -> bytes:
+    sink = io.BytesIO()
+    writer = encryption.SealedWriter(sink, KEY)
+    for start in range(0, len(body), 100_000):
+        writer.write(body[start : start + 100_000])
+    writer.close()
+    return sink.getvalue()

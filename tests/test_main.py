@@ -39,6 +39,7 @@ def test_operator_verbs_are_those_the_server_knows():
     from keyturn.server.commands import app
 
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
     assert set(OPERATOR_VERBS) == known
 
 

@@ -9,6 +9,7 @@ import typer
 OPERATOR_VERBS: dict[str, str] = {
     "demo": "Keyturn and the demo end system side by side: the main job, performed before your eyes.",
     "serve": "Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…).",
+    "keys": "Encryption keys: list, rotate, remove, recover.",
     "migrate": "Bring the database to this version's schema and stop.",
 }
 

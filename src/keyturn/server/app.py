@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import secrets
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import structlog
@@ -20,14 +15,14 @@ from fastapi import FastAPI
 import keyturn
 from keyturn import redaction
 from keyturn.egress import Egress, EgressSettings
-from keyturn.encryption import Keyring, key_mismatch, load_or_make_key_file
-from keyturn.errors import Conflict
+from keyturn.encryption import CommandKeys, KeySource
 from keyturn.jobs.audit import AuditWriter
 from keyturn.jobs.imports import ImportRunner
+from keyturn.jobs.replicas import Presence
 from keyturn.server.config import Config
+from keyturn.server.control import listen
+from keyturn.server.ground import Ground, deployment_of, load_keyring, lock_data_dir
 from keyturn.services import access_tokens, accounts, imports
-from keyturn.services.context import Deployment
-from keyturn.storage import accounts as deployment_rows
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from keyturn.web.auth import Runtime
@@ -36,7 +31,8 @@ from keyturn.web.security import SecurityHeaders
 from keyturn.web.usage import Usage
 
 log = structlog.get_logger(__name__)
-_FINGERPRINT = "key_fingerprint"
+# A command that prints keys costs more than a look at a file.
+_COMMAND_LOOK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +42,7 @@ class Prepared:
     runtime: Runtime
     setup_url: str | None
     lock: IO[str] | None
-
-
-def lock_data_dir(config: Config) -> IO[str] | None:
-    """SQLite has exactly one server process. Raises `Conflict` when another one holds the folder."""
-    config.data_dir.mkdir(parents=True, exist_ok=True)
-    if not config.is_sqlite:
-        return None
-    file = (config.data_dir / "lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise Conflict(
-            f"Another Keyturn process uses {config.data_dir}. SQLite serves one process: stop the other one, "
-            "or use PostgreSQL."
-        ) from None
-    return file
+    ground: Ground
 
 
 async def prepare(config: Config) -> Prepared:
@@ -71,7 +51,7 @@ async def prepare(config: Config) -> Prepared:
     database = Database(config.database_url)
     try:
         await asyncio.to_thread(migrate, database)
-        keyring = await _keyring(config, database)
+        keyring, source = await load_keyring(config, database)
         redaction.remember(config.encryption_key, config.bootstrap_password, config.bootstrap_api_token)
         made = await accounts.bootstrap(
             database,
@@ -87,18 +67,13 @@ async def prepare(config: Config) -> Prepared:
         raise
     if config.bootstrap_email and not made:
         log.info("bootstrap_ignored", reason="an account exists")
-    deployment = Deployment(
-        public_url=config.public_url,
-        data_dir=config.data_dir,
-        owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
-        export_dirs=config.export_dirs,
-        version=keyturn.__version__,
-    )
+    deployment = deployment_of(config)
     egress = Egress(EgressSettings(allowed=config.allowed, user_agent=f"Keyturn/{keyturn.__version__}"))
     setup_url = None
     if await accounts.setup_needed(database):
         setup_url = f"{config.public_url}/setup?code={await accounts.new_setup_code(database)}"
-    return Prepared(Runtime(database, egress, keyring, deployment, time.time), setup_url, lock)
+    runtime = Runtime(database, egress, keyring, deployment, time.time)
+    return Prepared(runtime, setup_url, lock, Ground(runtime.scene(), source, config))
 
 
 def create_app(prepared: Prepared) -> FastAPI:
@@ -110,15 +85,21 @@ def create_app(prepared: Prepared) -> FastAPI:
         if prepared.lock is not None:
             await asyncio.to_thread(imports.remove_unfinished_files, scene)
         runner, writer = ImportRunner(scene), AuditWriter(scene, prepared.runtime.uses)
+        presence = Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
         task, writing = asyncio.create_task(runner.run()), asyncio.create_task(writer.run())
+        present = asyncio.create_task(presence.run())
+        control = await listen(prepared.ground) if prepared.lock is not None else None
         try:
             yield
         finally:
             await runner.stop()
             await task
             await access_tokens.drain()
+            if control is not None:
+                control.close()
             await writer.stop()
-            await writing
+            await presence.stop()
+            await asyncio.gather(writing, present)
             await prepared.runtime.egress.close()
             await asyncio.to_thread(prepared.runtime.database.close)
             if prepared.lock is not None:
@@ -140,25 +121,5 @@ def create_app(prepared: Prepared) -> FastAPI:
     return app
 
 
-async def _keyring(config: Config, database: Database) -> Keyring:
-    """The keyring, checked against what the database was sealed with. A key is made only while it is empty."""
-    stored = await database.read(deployment_rows.deployment_value, _FINGERPRINT)
-    place = config.data_dir / "key"
-    if config.encryption_key:
-        keyring: Keyring | None = Keyring.parse(config.encryption_key)
-    else:
-        keyring = await asyncio.to_thread(load_or_make_key_file, place, may_make=stored is None)
-    if keyring is None:
-        raise key_mismatch(stored=stored, given="none", place=str(place))
-    if stored is None:
-        await database.run(deployment_rows.set_deployment_value, _FINGERPRINT, keyring.fingerprint)
-    elif stored not in keyring.fingerprints:
-        raise key_mismatch(stored=stored, given=keyring.fingerprint, place=_place(config, place))
-    elif stored != keyring.fingerprint:
-        # The old key is still there beside a new first one: both open, the new one seals from now on.
-        log.info("key_added", fingerprint=keyring.fingerprint)
-    return keyring
-
-
-def _place(config: Config, file: Path) -> str:
-    return "KEYTURN_ENCRYPTION_KEY" if config.encryption_key else str(file)
+def _look_seconds(source: KeySource) -> float:
+    return _COMMAND_LOOK_SECONDS if isinstance(source, CommandKeys) else 1.0

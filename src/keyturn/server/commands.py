@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import structlog
 import typer
 import uvicorn
 
 from keyturn.errors import KeyturnError
-from keyturn.server import logs
-from keyturn.server.app import create_app, lock_data_dir, prepare
-from keyturn.server.config import Config, read_config
+from keyturn.server import key_commands
+from keyturn.server.app import create_app, prepare
+from keyturn.server.config import Config
+from keyturn.server.ground import lock_data_dir
+from keyturn.server.speech import configured, stop
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate as run_migrations
 
 log = structlog.get_logger(__name__)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(key_commands.app, name="keys")
 
 
 @app.command()
 def serve() -> None:
     """Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…)."""
-    config = _config()
+    config = configured()
     try:
         asyncio.run(_serve(config))
     except KeyturnError as error:
-        _stop(error)
+        stop(error)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database to this version's schema and stop."""
-    config = _config()
+    config = configured()
     try:
         lock = lock_data_dir(config)
         database = Database(config.database_url)
@@ -45,7 +46,7 @@ def migrate() -> None:
         if lock is not None:
             lock.close()
     except KeyturnError as error:
-        _stop(error)
+        stop(error)
     typer.echo("The database has this version's schema.")
 
 
@@ -68,7 +69,7 @@ def demo(
             )
         )
     except KeyturnError as error:
-        _stop(error)
+        stop(error)
     except KeyboardInterrupt:
         typer.echo("Stopped.")
 
@@ -96,18 +97,3 @@ def server_config(asgi: object, host: str, port: int) -> uvicorn.Config:
         timeout_graceful_shutdown=20,
         lifespan="on",
     )
-
-
-def _config() -> Config:
-    try:
-        config = read_config(os.environ)
-    except KeyturnError as error:
-        _stop(error)
-    logs.configure(log_format=config.log_format, level=config.log_level)
-    return config
-
-
-def _stop(error: KeyturnError) -> NoReturn:
-    code = f"{error.message_code}: " if error.message_code else ""
-    print(f"Keyturn cannot go on. {code}{error.message}", file=sys.stderr, flush=True)  # noqa: T201
-    raise SystemExit(1)

@@ -16,6 +16,7 @@ SETTINGS: dict[str, str] = {
     "KEYTURN_BIND": "Address and port to listen on. Default 127.0.0.1:8080",
     "KEYTURN_PUBLIC_URL": "What browsers type. Default http://localhost:<port of KEYTURN_BIND>",
     "KEYTURN_ENCRYPTION_KEY": "base64 of 32 bytes; several, comma-separated: the first encrypts, all decrypt",
+    "KEYTURN_ENCRYPTION_KEY_COMMAND": "A command that prints the keys in the same form, run without a shell",
     "KEYTURN_ALLOWED_PRIVATE_HOSTS": "Hosts, host:port or CIDRs that may be private or plain http. Default none",
     "KEYTURN_BOOTSTRAP_EMAIL": "On an empty database only: the first Workspace Admin",
     "KEYTURN_BOOTSTRAP_PASSWORD": "Their password, at least 12 characters",
@@ -36,6 +37,8 @@ class Config:
     port: int
     public_url: str
     encryption_key: str | None
+    encryption_key_file: Path | None
+    encryption_key_command: str | None
     allowed: AllowList
     bootstrap_email: str | None
     bootstrap_password: str | None
@@ -75,6 +78,8 @@ def read_config(environment: Mapping[str, str]) -> Config:
         port=port,
         public_url=_public_url(values["KEYTURN_PUBLIC_URL"] or f"http://localhost:{port}"),
         encryption_key=values["KEYTURN_ENCRYPTION_KEY"],
+        encryption_key_file=_key_file(environment, values),
+        encryption_key_command=values["KEYTURN_ENCRYPTION_KEY_COMMAND"],
         allowed=AllowList.parse(values["KEYTURN_ALLOWED_PRIVATE_HOSTS"] or ""),
         bootstrap_email=values["KEYTURN_BOOTSTRAP_EMAIL"],
         bootstrap_password=values["KEYTURN_BOOTSTRAP_PASSWORD"],
@@ -95,6 +100,16 @@ def _value(environment: Mapping[str, str], name: str) -> str | None:
         except OSError as error:
             raise Invalid(f"{name}_FILE cannot be read ({error.strerror}): {file}", at=name) from None
     return (direct or "").strip() or None
+
+
+def _key_file(environment: Mapping[str, str], values: Mapping[str, str | None]) -> Path | None:
+    if values["KEYTURN_ENCRYPTION_KEY"] and values["KEYTURN_ENCRYPTION_KEY_COMMAND"]:
+        raise Invalid(
+            "KEYTURN_ENCRYPTION_KEY and KEYTURN_ENCRYPTION_KEY_COMMAND are both set. Keep one.",
+            at="KEYTURN_ENCRYPTION_KEY_COMMAND",
+        )
+    file = environment.get("KEYTURN_ENCRYPTION_KEY_FILE")
+    return Path(file).absolute() if file else None
 
 
 def _bind(value: str) -> tuple[str, int]:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import os
 import secrets
+import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.messages import say
@@ -29,6 +28,8 @@ _VERSION = 1
 _ID_BYTES = 4
 _NONCE_BYTES = 12
 _WRAPPED_BYTES = KEY_BYTES + 16
+# An unknown key makes a keyring look at its source again, at most so often.
+_LOOK_AGAIN_SECONDS = 1.0
 _HEADER_BYTES = 1 + _ID_BYTES + _NONCE_BYTES + _WRAPPED_BYTES + _NONCE_BYTES
 
 
@@ -56,29 +57,69 @@ class AssociatedData:
         return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in parts))
 
 
-class Keyring:
-    """One or more key-encryption keys of 32 bytes: the first seals, all open. `repr` shows fingerprints only."""
+class Keys(Protocol):
+    """Where a keyring's keys come from, so that it can look again."""
 
-    def __init__(self, keys: Sequence[bytes]) -> None:
-        if not keys or any(len(key) != KEY_BYTES for key in keys):
-            raise Invalid("An encryption key is 32 bytes, written as base64.", at="KEYTURN_ENCRYPTION_KEY")
-        self._keys = {_key_id(key): key for key in reversed(keys)}
-        self._first = _key_id(keys[0])
-        self.fingerprints = tuple(_key_id(key).hex() for key in keys)
+    def read(self) -> tuple[bytes, ...]:
+        """The keys now, the first one seals. Raises `Invalid`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """One look at the keys: what is held is swapped whole, so that threads never see half of it."""
+
+    keys: tuple[bytes, ...]
+    by_id: dict[bytes, bytes] = field(repr=False)
+    first: bytes
+
+    def __repr__(self) -> str:
+        return f"_Held({len(self.keys)})"
+
+
+class Keyring:
+    """One or more key-encryption keys of 32 bytes: the first seals, all open. `repr` shows fingerprints only.
+
+    With a `source`, a value whose key is unknown makes it look there once more before it gives up: another
+    replica may have begun to seal with a new key.
+    """
+
+    def __init__(self, keys: Sequence[bytes], *, source: Keys | None = None) -> None:
+        self._source = source
+        self._held = _hold(keys)
+        self._looked_at = 0.0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, source: Keys) -> Keyring:
+        """The keyring of a source. Raises `Invalid`."""
+        return cls(source.read(), source=source)
 
     @classmethod
     def parse(cls, text: str) -> Keyring:
         """From `base64[,base64…]`. Raises `Invalid`, which never quotes the value."""
-        keys = []
-        for part in text.split(","):
-            try:
-                keys.append(base64.b64decode(part.strip(), validate=True))
-            except (binascii.Error, ValueError):
-                raise Invalid(
-                    "KEYTURN_ENCRYPTION_KEY is not base64. Make one with: openssl rand -base64 32",
-                    at="KEYTURN_ENCRYPTION_KEY",
-                ) from None
-        return cls(keys)
+        return cls(parse_keys(text))
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Every key it holds, the one that seals first."""
+        return tuple(_key_id(key).hex() for key in self._held.keys)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The keys themselves. For wrapping and writing, never for showing."""
+        return self._held.keys
+
+    def look_again(self) -> bool:
+        """Read the source again; answers whether the keys are others now. Raises `Invalid`."""
+        if self._source is None:
+            return False
+        with self._lock:
+            held = _hold(self._source.read())
+            changed = held.keys != self._held.keys
+            self._held = held
+            self._looked_at = time.monotonic()
+            return changed
 
     @property
     def fingerprint(self) -> str:
@@ -104,24 +145,30 @@ class Keyring:
         """The same value with its data key wrapped by the first key; what it says is not touched."""
         return self._wrap(self._unwrap(sealed)) + sealed[_HEADER_BYTES - _NONCE_BYTES :]
 
-    def wrapped_by(self, recovery_key: str) -> bytes:
-        """The whole keyring under a recovery key, for storing; opens with `unwrap_keyring` only."""
-        ordered = sorted(self._keys.items(), key=lambda item: self.fingerprints.index(item[0].hex()))
-        return wrap_keyring(",".join(encode_key(key) for _, key in ordered), recovery_key)
-
     def __repr__(self) -> str:
         return f"Keyring({', '.join(self.fingerprints)})"
 
     def _wrap(self, data_key: bytes) -> bytes:
-        head = bytes([_VERSION]) + self._first
+        held = self._held
+        head = bytes([_VERSION]) + held.first
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return head + nonce + AESGCM(self._keys[self._first]).encrypt(nonce, data_key, head)
+        return head + nonce + AESGCM(held.by_id[held.first]).encrypt(nonce, data_key, head)
+
+    def _key(self, key_id: bytes) -> bytes | None:
+        key = self._held.by_id.get(key_id)
+        if key is None and self._source is not None and time.monotonic() - self._looked_at > _LOOK_AGAIN_SECONDS:
+            try:
+                self.look_again()
+            except KeyturnError:
+                return None
+            key = self._held.by_id.get(key_id)
+        return key
 
     def _unwrap(self, sealed: bytes) -> bytes:
         if len(sealed) < _HEADER_BYTES or sealed[0] != _VERSION:
             raise _damaged()
         head, rest = sealed[: 1 + _ID_BYTES], sealed[1 + _ID_BYTES :]
-        key = self._keys.get(head[1:])
+        key = self._key(head[1:])
         if key is None:
             raise CannotOpen(
                 f"This secret was sealed with key {head[1:].hex()}, which the server was not given.", unknown_key=True
@@ -152,19 +199,18 @@ def encode_key(key: bytes) -> str:
     return base64.b64encode(key).decode()
 
 
-def load_or_make_key_file(path: Path, *, may_make: bool) -> Keyring | None:
-    """The keyring of a key file; a missing one is made (mode 600, fsync) only if `may_make`. None if there is none."""
-    if not path.exists():
-        if not may_make:
-            return None
-        _write_key_file(path, encode_key(new_key()))
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise Invalid(
-            f"The key file {path} can be read by others (mode {mode:o}). Fix: chmod 600 {path}",
-            at="KEYTURN_ENCRYPTION_KEY",
-        )
-    return Keyring.parse(path.read_text("ascii").strip())
+def parse_keys(text: str) -> tuple[bytes, ...]:
+    """Keys from `base64[,base64…]`. Raises `Invalid`, which never quotes the value."""
+    keys = []
+    for part in text.split(","):
+        try:
+            keys.append(base64.b64decode(part.strip(), validate=True))
+        except (binascii.Error, ValueError):
+            raise Invalid(
+                "KEYTURN_ENCRYPTION_KEY is not base64. Make one with: openssl rand -base64 32",
+                at="KEYTURN_ENCRYPTION_KEY",
+            ) from None
+    return _hold(keys).keys
 
 
 def key_mismatch(*, stored: str, given: str, place: str) -> KeyturnError:
@@ -173,32 +219,10 @@ def key_mismatch(*, stored: str, given: str, place: str) -> KeyturnError:
     return KeyturnError(sentence, message_code="E-KEY")
 
 
-def new_recovery_key() -> str:
-    """A random key people can store: 160 bits in groups of base32."""
-    text = base64.b32encode(secrets.token_bytes(20)).decode()
-    return "-".join(text[i : i + 4] for i in range(0, len(text), 4))
-
-
-def wrap_keyring(keys_text: str, recovery_key: str) -> bytes:
-    """The keyring's text under a recovery key, for storing; opens with `unwrap_keyring` only."""
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    return nonce + AESGCM(_recovery(recovery_key)).encrypt(nonce, keys_text.encode(), b"keyturn recovery 1")
-
-
-def unwrap_keyring(blob: bytes, recovery_key: str) -> Keyring:
-    """The keyring again. Raises `CannotOpen` for another recovery key."""
-    try:
-        opened = AESGCM(_recovery(recovery_key)).decrypt(
-            blob[:_NONCE_BYTES], blob[_NONCE_BYTES:], b"keyturn recovery 1"
-        )
-    except InvalidTag:
-        raise CannotOpen("This is not the recovery key of this deployment.", unknown_key=False) from None
-    return Keyring.parse(opened.decode())
-
-
-def _recovery(recovery_key: str) -> bytes:
-    raw = recovery_key.replace("-", "").replace(" ", "").upper().encode()
-    return HKDF(SHA256(), KEY_BYTES, None, b"keyturn recovery key").derive(raw)
+def _hold(keys: Sequence[bytes]) -> _Held:
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise Invalid("An encryption key is 32 bytes, written as base64.", at="KEYTURN_ENCRYPTION_KEY")
+    return _Held(tuple(dict.fromkeys(keys)), {_key_id(key): key for key in keys}, _key_id(keys[0]))
 
 
 def _key_id(key: bytes) -> bytes:
@@ -214,18 +238,3 @@ def _damaged() -> CannotOpen:
         "A stored secret does not open: it was changed or moved. Restore it from a backup, or enter it again.",
         unknown_key=False,
     )
-
-
-def _write_key_file(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, text.encode() + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

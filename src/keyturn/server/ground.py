@@ -1,0 +1,124 @@
+"""What operator commands and the server stand on alike: the data folder's lock, the keyring, a scene to act in."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import IO
+
+import keyturn
+from keyturn import redaction
+from keyturn.egress import Egress, EgressSettings
+from keyturn.encryption import (
+    CommandKeys,
+    FileKeys,
+    FixedKeys,
+    Keyring,
+    KeySource,
+    key_mismatch,
+    load_or_make_key_file,
+)
+from keyturn.errors import Conflict
+from keyturn.server.config import Config
+from keyturn.services import keys
+from keyturn.services.context import Context, Deployment
+from keyturn.storage import accounts as deployment_rows
+from keyturn.storage.database import Database
+from keyturn.storage.migrate import migrate
+from keyturn.web.auth import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A scene nobody in particular acts in, where its keys come from, and the configuration."""
+
+    scene: Context
+    source: KeySource
+    config: Config
+
+    def __repr__(self) -> str:
+        return f"Ground({self.config.public_url})"
+
+
+def lock_data_dir(config: Config) -> IO[str] | None:
+    """SQLite has exactly one server process. Raises `Conflict` when another one holds the folder."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    if not config.is_sqlite:
+        return None
+    file = (config.data_dir / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise Conflict(
+            f"Another Keyturn process uses {config.data_dir}. SQLite serves one process: stop the other one, "
+            "or use PostgreSQL."
+        ) from None
+    return file
+
+
+@asynccontextmanager
+async def stand(config: Config) -> AsyncIterator[Ground]:
+    """Ground for one operator command, without serving: lock, migrations, keys. Raises what keeps us from it."""
+    lock = await asyncio.to_thread(lock_data_dir, config)
+    try:
+        database = Database(config.database_url)
+        try:
+            await asyncio.to_thread(migrate, database)
+            keyring, source = await load_keyring(config, database)
+            egress = Egress(EgressSettings(allowed=config.allowed, user_agent=f"Keyturn/{keyturn.__version__}"))
+            try:
+                runtime = Runtime(database, egress, keyring, deployment_of(config), time.time)
+                yield Ground(runtime.scene(), source, config)
+            finally:
+                await egress.close()
+        finally:
+            await asyncio.to_thread(database.close)
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def deployment_of(config: Config) -> Deployment:
+    """What verbs need to know of the configuration."""
+    return Deployment(
+        public_url=config.public_url,
+        data_dir=config.data_dir,
+        owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+        export_dirs=config.export_dirs,
+        version=keyturn.__version__,
+    )
+
+
+def key_source(config: Config) -> KeySource:
+    """Where this process's keys come from: a file of the operator's, the environment, a command, or our own file."""
+    if config.encryption_key_file is not None:
+        return FileKeys(config.encryption_key_file)
+    if config.encryption_key:
+        redaction.remember(*config.encryption_key.split(","))
+        return FixedKeys(config.encryption_key)
+    if config.encryption_key_command:
+        return CommandKeys(config.encryption_key_command)
+    return FileKeys(config.data_dir / "key", ours=True)
+
+
+async def load_keyring(config: Config, database: Database) -> tuple[Keyring, KeySource]:
+    """The keyring, checked against what stored values need. A key is made only while the database is empty."""
+    source = key_source(config)
+    if isinstance(source, FileKeys) and source.ours:
+        stored = await database.read(deployment_rows.deployment_value, keys.FINGERPRINT)
+        made = await asyncio.to_thread(load_or_make_key_file, source.path, may_make=stored is None)
+        if made is None:
+            raise key_mismatch(stored=str(stored), given="none", place=source.place)
+        keyring = made
+    else:
+        keyring = await asyncio.to_thread(Keyring.of, source)
+    await keys.check_at_start(database, keyring, place=source.place)
+    return keyring, source
