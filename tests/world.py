@@ -267,7 +267,7 @@ def terminal(tmp_path) -> Terminal:
     return Terminal(home)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def steps() -> Any:
     """The steps above, for test modules (which do not import a conftest)."""
     from types import SimpleNamespace

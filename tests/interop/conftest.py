@@ -17,6 +17,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from world import EndSystem, World, free_port
+
 HERE = Path(__file__).parent
 INSTALLED = HERE.parents[1] / ".interop"
 
@@ -66,16 +68,16 @@ def _started(process: subprocess.Popen, url: str, path: str) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def oidc_provider(free_ports) -> Iterator[Any]:
+def _oidc_providers() -> Iterator[Any]:
     """Starts node oidc-provider for a redirect URI: `start(callback, access_token_seconds, client)`."""
     running: list[subprocess.Popen] = []
 
     def start(callback: str, *, access_token_seconds: int = 3600, client: str = "basic") -> Installed:
-        url = f"http://127.0.0.1:{free_ports[0]}"
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
         environment = {
             "PATH": os.environ["PATH"],
-            "PORT": str(free_ports[0]),
+            "PORT": str(port),
             "CALLBACK": callback,
             "AT_TTL": str(access_token_seconds),
         }
@@ -108,13 +110,26 @@ def oidc_provider(free_ports) -> Iterator[Any]:
         process.wait(10)
 
 
+# One for each test, or one for all tests of a module.
+oidc_provider = pytest.fixture(_oidc_providers)
+shared_oidc_provider = pytest.fixture(_oidc_providers, scope="module")
+
+
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("shared"), EndSystem())
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def django_oauth_toolkit(free_ports, tmp_path) -> Iterator[Any]:
+def django_oauth_toolkit(tmp_path) -> Iterator[Any]:
     """Starts django-oauth-toolkit with its own database for a redirect URI."""
     running: list[subprocess.Popen] = []
 
     def start(callback: str, *, access_token_seconds: int = 3600) -> Installed:
-        url = f"http://127.0.0.1:{free_ports[1]}"
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
         environment = {
             "PATH": os.environ["PATH"],
             "DB": str(tmp_path / "django.db"),
@@ -126,7 +141,7 @@ def django_oauth_toolkit(free_ports, tmp_path) -> Iterator[Any]:
         }
         subprocess.run([sys.executable, "-m", "es_site"], env=environment, check=True, timeout=60)
         process = subprocess.Popen(
-            [sys.executable, "-m", "django", "runserver", "--noreload", f"127.0.0.1:{free_ports[1]}"],
+            [sys.executable, "-m", "django", "runserver", "--noreload", f"127.0.0.1:{port}"],
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -172,7 +187,7 @@ class _Forms(HTMLParser):
                 self.forms[-1]["fields"][found["name"]] = found.get("value") or ""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def person() -> Any:
     """Signs in as a person would: `person(start_url, answers)` follows redirects and fills every form."""
 

@@ -35,6 +35,7 @@ _BACKOFF_MOST_SECONDS = 600.0
 _BACKOFF_MOST_WHILE_GOOD_SECONDS = 30.0
 _CONFIG_SECONDS = 60.0
 _SERVER_ERROR = 500
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 async def renew(
@@ -217,6 +218,12 @@ def as_error(error: OAuthError | UpstreamError, system: str) -> KeyturnError:
         return UpstreamError(
             f"The Token URL answered without a token. Check that it is the Token URL of {system}.",
             message_code="E-NOTJSON",
+        )
+    if error.status in _REDIRECTS:
+        return UpstreamError(
+            f"The Token URL redirects elsewhere ({error.status}), and secrets are never sent after a redirect. "
+            "Enter the address it leads to.",
+            message_code="E-TOKEN",
         )
     if (error.status or 0) >= _SERVER_ERROR:
         return UpstreamError(
