@@ -142,6 +142,8 @@ def _once(engine: sa.Engine, fn: Callable[Concatenate[Tx, P], R], *args: P.args,
         # Lost, refused or locked: nothing was committed, so the caller may come again.
         raise Unavailable("The database is not reachable. We try again by ourselves.") from error
     except IntegrityError as error:
+        if getattr(error.orig, "sqlite_errorname", "") == "SQLITE_CONSTRAINT_TRIGGER":
+            raise
         # Two came at the same moment and the other was first; the verbs look before they write, so this is rare.
         raise Conflict("Somebody else just saved what clashes with this. Look again, then repeat it.") from error
     except DBAPIError as error:
