@@ -7,7 +7,9 @@ import sys
 import typer
 
 OPERATOR_VERBS: dict[str, str] = {
+    "backup": "Write everything into one sealed file, while everything runs.",
     "demo": "Keyturn and the demo end system side by side: the main job, performed before your eyes.",
+    "restore": "Fill a fresh deployment with a backup.",
     "serve": "Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…).",
     "keys": "Encryption keys: list, rotate, remove, recover.",
     "migrate": "Bring the database to this version's schema and stop.",

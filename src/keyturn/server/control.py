@@ -111,7 +111,7 @@ async def _answer(ground: Ground, reader: asyncio.StreamReader, writer: asyncio.
 
 
 def _error_of(told: Mapping[str, Any]) -> KeyturnError:
-    kind = errors.by_code().get(told["code"], KeyturnError)
+    kind = errors.by_code().get(told["code"], KeyturnError) if told["code"] != KeyturnError.code else KeyturnError
     message, code = str(told["message"]), told.get("message_code")
     if issubclass(kind, errors.LimitReached | errors.Unavailable):
         return kind(message, retry_after_seconds=1.0, message_code=code)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from keyturn.server.ground import Ground
-from keyturn.services import keys
+from keyturn.services import backups, keys
 
 Say = Callable[[str], None]
 Operation = Callable[[Ground, Mapping[str, Any], Say], Awaitable[dict[str, Any]]]
@@ -35,7 +36,13 @@ async def remove_key(ground: Ground, arguments: Mapping[str, Any], say: Say) -> 
     return {"removed": arguments["fingerprint"]}
 
 
+async def make_backup(ground: Ground, arguments: Mapping[str, Any], say: Say) -> dict[str, Any]:  # noqa: ARG001
+    """A sealed backup into a file."""
+    return asdict(await backups.make(ground.scene, Path(arguments["path"])))
+
+
 VERBS: dict[str, Operation] = {
+    "backup": make_backup,
     "keys.list": list_keys,
     "keys.rotate": rotate_keys,
     "keys.remove": remove_key,

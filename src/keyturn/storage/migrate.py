@@ -15,10 +15,11 @@ _LOCK = 7_306_215_044_311
 
 def migrate(database: Database, revision: str = "head") -> None:
     """Bring the schema to `revision`, in one transaction. Raises `Unavailable` when the database is away."""
-    database.run_now(_upgrade, revision)
+    database.run_now(upgrade, revision)
 
 
-def _upgrade(tx: Tx, revision: str) -> None:
+def upgrade(tx: Tx, revision: str = "head") -> None:
+    """The same in an open transaction."""
     if tx.dialect.name == "postgresql":
         tx.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     command.upgrade(config_for(tx), revision)

@@ -10,7 +10,7 @@ depends_on = None
 
 POSTGRESQL = (
     """
-    create function keyturn_audit_append_only() returns trigger language plpgsql as $$
+    create or replace function keyturn_audit_append_only() returns trigger language plpgsql as $$
     begin
         if tg_op = 'DELETE' then
             if old.at < extract(epoch from clock_timestamp()) - 31536000 then
