@@ -44,7 +44,7 @@ test: setup chromium
 	@$(RUN)/pytest -n 2 --dist worksteal -m "not slow_interop"
 
 interop: setup
-	@$(RUN)/pytest -m "interop or slow_interop"
+	@$(RUN)/pytest -n 2 --dist loadfile -m slow_interop
 
 soak: setup
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns --timeout 3600

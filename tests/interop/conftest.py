@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -183,8 +184,8 @@ class _Forms(HTMLParser):
             elif kind == "submit":
                 # The last submit button is the one that allows, where there are several.
                 self.forms[-1]["button"] = (found["name"], found.get("value") or "")
-            else:
-                self.forms[-1]["fields"][found["name"]] = found.get("value") or ""
+            elif kind not in {"checkbox", "radio"} or "checked" in found:
+                self.forms[-1]["fields"].setdefault(found["name"], []).append(found.get("value") or "")
 
 
 @pytest.fixture(scope="session")
@@ -209,3 +210,115 @@ def person() -> Any:
             return page
 
     return sign_in
+
+
+def _environment_of(name: str, *packages: str) -> Path:
+    """A virtual environment of its own below `.interop`, made once."""
+    folder = INSTALLED / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with (INSTALLED / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "ready").exists():
+            base = getattr(sys, "_base_executable", sys.executable)
+            subprocess.run([base, "-m", "venv", "--clear", folder / "venv"], check=True, timeout=120)
+            install = [folder / "venv/bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+            subprocess.run([*install, *packages], check=True, timeout=600)
+            (folder / "ready").touch()
+    return folder
+
+
+@pytest.fixture
+def jupyterhub(tmp_path) -> Iterator[Any]:
+    """Starts JupyterHub 6 for a redirect URI: no refresh token, body authentication only, its own paging type."""
+    running: list[subprocess.Popen] = []
+
+    def start(callback: str, *, access_token_seconds: int = 3600) -> Installed:
+        folder = _environment_of("jupyterhub", "jupyterhub==6.1.1")
+        if not (folder / "node_modules" / "configurable-http-proxy").is_dir():
+            npm = ["npm", "install", "--no-audit", "--no-fund", "--silent", "configurable-http-proxy@5.3.0"]
+            subprocess.run(npm, cwd=folder, check=True, timeout=300)
+        ports = [free_port() for _ in range(3)]
+        url = f"http://127.0.0.1:{ports[0]}"
+        path = f"{folder / 'node_modules/.bin'}:{folder / 'venv/bin'}:{os.environ['PATH']}"
+        environment = {
+            "PATH": path,
+            "HOME": str(tmp_path),
+            "PORTS": ",".join(map(str, ports)),
+            "CALLBACK": callback,
+            "AT_TTL": str(access_token_seconds),
+            "CONFIGPROXY_AUTH_TOKEN": "for-tests-only",
+        }
+        command = [folder / "venv/bin/jupyterhub", "-f", HERE / "jupyterhub" / "jupyterhub_config.py"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **quiet)
+        running.append(process)
+        _started(process, url, "/hub/api/")
+        return Installed(
+            url,
+            process,
+            "service-es",
+            "jupyter-secret-0123456789",
+            f"{url}/hub/api/oauth2/authorize",
+            f"{url}/hub/api/oauth2/token",
+            "",
+            "list:users read:users",
+            {},
+            {"username": "ada", "password": "ada-password-1"},
+        )
+
+    yield start
+    for process in running:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def _reviewboard_site(tools: Path, site: Path, environment: dict[str, str]) -> None:
+    """A seeded site beside a WSGI module that loads it."""
+    install = f"""--noinput --no-color --domain-name=127.0.0.1 --allowed-host=127.0.0.1 --db-type=sqlite3
+        --db-name={site.parent}/rb.db --cache-type=file --cache-info={site.parent}/cache --admin-user=ada
+        --admin-password=ada-password-1 --admin-email=ada@example.test --opt-out-support-data""".split()
+    run = {"env": environment, "cwd": site.parent, "check": True, "timeout": 180, "capture_output": True}
+    subprocess.run([tools / "rb-site", "install", site, *install], **run)
+    seed = (HERE / "reviewboard" / "seed.py").read_bytes()
+    subprocess.run([tools / "rb-site", "manage", site, "shell"], input=seed, **run)
+    # Its WSGI file insists on a virtual environment of another tool's making.
+    shutil.rmtree(site / "venv", ignore_errors=True)
+    if (site / "venv").is_symlink():
+        (site / "venv").unlink()
+    shutil.copy(site / "htdocs" / "reviewboard.wsgi", site.parent / "es_wsgi.py")
+
+
+@pytest.fixture
+def reviewboard(tmp_path) -> Iterator[Any]:
+    """Starts Review Board 8 for a redirect URI: hypermedia paging, vendor JSON types, 250 users."""
+    running: list[subprocess.Popen] = []
+
+    def start(callback: str) -> Installed:
+        folder = _environment_of("reviewboard", "ReviewBoard==8.1", "gunicorn==27.0.1")
+        tools, site, port = folder / "venv/bin", tmp_path / "site", free_port()
+        environment = {"PATH": f"{tools}:{os.environ['PATH']}", "HOME": str(tmp_path), "CALLBACK": callback}
+        _reviewboard_site(tools, site, environment)
+        command = [tools / "gunicorn", "-b", f"127.0.0.1:{port}", "-w", "2"]
+        command += ["--pythonpath", f"{site / 'conf'},{tmp_path}", "es_wsgi:application"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, start_new_session=True, **quiet)
+        running.append(process)
+        url = f"http://127.0.0.1:{port}"
+        _started(process, url, "/api/")
+        return Installed(
+            url,
+            process,
+            "rb-client",
+            "rb-secret",
+            f"{url}/oauth2/authorize/",
+            f"{url}/oauth2/token/",
+            "",
+            "root:read user:read session:read",
+            {},
+            {"username": "ada", "password": "ada-password-1"},
+        )
+
+    yield start
+    for process in running:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)

@@ -13,7 +13,7 @@ import pytest
 from quirk_proxy import ALL, QuirkProxy
 from world import free_port
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.slow_interop, pytest.mark.timeout(240)]
 
 CAMEL = {"access_token": "accessToken", "refresh_token": "refreshToken", "expires_in": "expiresIn",
          "token_type": "tokenType", "id_token": "idToken"}  # fmt: skip
