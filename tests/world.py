@@ -142,9 +142,10 @@ class Terminal:
     """A person at a shell: their own HOME, and nothing but the command."""
 
     home: Path
+    environment: dict[str, str] = field(default_factory=dict)
 
     def _environment(self) -> dict[str, str]:
-        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "NO_COLOR": "1"}
+        return {"PATH": os.environ["PATH"], "HOME": str(self.home), "NO_COLOR": "1", **self.environment}
 
     def run(self, *words: str, typed: str = "", code: int = 0) -> str:
         """What it says on stdout; its exit code is the expected one."""

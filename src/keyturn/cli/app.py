@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from keyturn import __version__, redaction
-from keyturn.cli import api_tokens, audit, connections, exits, imports, oauth_clients, profile, tables
+from keyturn.cli import api_tokens, audit, config, connections, exits, imports, oauth_clients, profile, tables
 from keyturn.cli.terminal import Terminal, begin, clean
 from keyturn.errors import ClientRefused, IncompleteData, KeyturnError, Problem, ReconnectNeeded, Unauthenticated
 
@@ -28,6 +28,7 @@ app.command("import")(imports.import_)
 app.add_typer(imports.app, name="imports")
 app.add_typer(api_tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
+app.add_typer(config.app, name="config")
 
 
 def _version(value: bool) -> None:

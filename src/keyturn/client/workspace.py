@@ -8,6 +8,7 @@ from typing import Any
 from keyturn.client import profile as profiles
 from keyturn.client.api_tokens import ApiTokens
 from keyturn.client.audit import Audit
+from keyturn.client.config import Config
 from keyturn.client.connections import Connections
 from keyturn.client.imports import ImportRun, Imports
 from keyturn.client.oauth_clients import OAuthClients
@@ -29,6 +30,7 @@ class Workspace:
         self.imports = Imports(transport)
         self.tokens = ApiTokens(transport)
         self.audit = Audit(transport)
+        self.config = Config(transport)
 
     def __repr__(self) -> str:
         return f"Workspace({self.url!r})"

@@ -1,0 +1,212 @@
+"""A workspace's clients, connections and tables as a TOML file without secrets: export, plan, apply (`ws.config`).
+
+Things are known by their names. What a file does not name stays as it is, unless it is pruned.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keyturn import redaction
+from keyturn.client import toml
+from keyturn.client.transport import Transport
+from keyturn.errors import Invalid, Problem
+
+NOUNS = ("clients", "connections", "tables")
+FIELDS: dict[str, tuple[str, ...]] = {
+    "clients": (
+        "authentication_type", "client_id", "authorization_url", "token_url", "scopes", "access_token_expires_in",
+        "refresh_token_expires_in", "advanced",
+    ),
+    "connections": ("base_url", "auth", "access", "headers", "query", "service_account"),
+    "tables": (
+        "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
+        "infer_types", "total_path", "timeout_seconds",
+    ),
+}  # fmt: skip
+# Settings of which a change clears the client secret, so that the new one is asked for with it.
+_URLS = ("authorization_url", "token_url")
+_SECRET_OF = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
+_ROUTES = {"clients": "/oauth-clients", "connections": "/connections", "tables": "/tables"}
+_VERSION = 1
+SecretOf = Callable[["Change"], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step of a plan: `create`, `change` or `delete` of a thing. `fields`: (before, after) by name."""
+
+    kind: str
+    noun: str
+    name: str
+    fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    id: str | None = None
+    needs_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What there is, by name and in the file's own words; `ids` by noun and name."""
+
+    things: dict[str, dict[str, dict[str, Any]]]
+    ids: dict[str, dict[str, str]]
+
+
+class Config:
+    """The workspace as a file."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+
+    def __repr__(self) -> str:
+        return f"Config({self._http.url})"
+
+    def export(self) -> str:
+        """The TOML file; no secret is in it."""
+        return toml.dumps({"version": _VERSION, **self._state().things})
+
+    def plan(self, text: str, *, prune: bool = False) -> list[Change]:
+        """What `apply` would do, in its order. Raises `Invalid` for a file that cannot be right."""
+        return plan_of(parse(text), self._state(), prune=prune)
+
+    def apply(self, changes: list[Change], wanted: Mapping[str, Any], secret_of: SecretOf) -> None:
+        """Do a plan. Each secret is asked for before anything is changed. Raises what the server refuses."""
+        secrets = {(c.noun, c.name): secret_of(c) for c in changes if c.needs_secret}
+        for change in changes:
+            self._do(change, wanted, secrets.get((change.noun, change.name)))
+
+    def _state(self) -> _State:
+        things: dict[str, dict[str, dict[str, Any]]] = {noun: {} for noun in NOUNS}
+        ids: dict[str, dict[str, str]] = {noun: {} for noun in NOUNS}
+        for noun in NOUNS:
+            for item in self._http.pages(_ROUTES[noun]):
+                name = item["full_name"] if noun == "tables" else item["name"]
+                ids[noun][name] = item["id"]
+                things[noun][name] = shown(noun, item, ids["clients"])
+        return _State(things, ids)
+
+    def _do(self, change: Change, wanted: Mapping[str, Any], secret: str | None) -> None:
+        route = _ROUTES[change.noun]
+        if change.kind == "delete":
+            self._http.delete(f"{route}/{change.id}")
+            return
+        fields: Mapping[str, Any] = wanted[change.noun][change.name]
+        body = {name: value for name, value in fields.items() if name in change.fields}
+        body = self._resolved(change, body, secret)
+        if change.kind == "create":
+            self._http.post(route, body)
+        else:
+            self._http.patch(f"{route}/{change.id}", body)
+
+    def _resolved(self, change: Change, body: dict[str, Any], secret: str | None) -> dict[str, Any]:
+        """Names become ids, and the secret goes where it belongs."""
+        body = dict(body)
+        if change.noun == "clients" and secret is not None:
+            body["client_secret"] = secret
+        if "auth" in body and change.noun == "connections":
+            auth = dict(body["auth"])
+            if auth.get("type") == "oauth2":
+                auth = {"type": "oauth2", "oauth_client_id": self._id("clients", auth.get("client"))}
+            elif secret is not None:
+                auth[_SECRET_OF[auth["type"]]] = secret
+            body["auth"] = auth
+        if change.kind == "create":
+            connection, _, name = change.name.partition(".")
+            named = {"name": name, "connection_id": self._id("connections", connection)}
+            body |= named if change.noun == "tables" else {"name": change.name}
+        return body
+
+    def _id(self, noun: str, name: str | None) -> str | None:
+        return next((str(item["id"]) for item in self._http.pages(_ROUTES[noun]) if item["name"] == name), None)
+
+
+def parse(text: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """A file as things by noun and name. Raises `Invalid` naming what is not known."""
+    try:
+        document = toml.plain(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValueError) as error:
+        raise Invalid(f"The file is not TOML: {error}.", at="FILE") from None
+    if document.pop("version", None) != _VERSION:
+        raise Invalid(f"The file does not begin with version = {_VERSION}. Make one with: keyturn config export",
+                      at="version")  # fmt: skip
+    problems = [Problem(name, "We do not know this section. Remove it.") for name in document if name not in NOUNS]
+    for noun in NOUNS:
+        section = document.setdefault(noun, {})
+        if not isinstance(section, Mapping):
+            problems.append(Problem(noun, "This is made of sections: [noun.name]."))
+            continue
+        for name, fields in section.items():
+            if not isinstance(fields, Mapping):
+                problems.append(Problem(f"{noun}.{name}", "This is a section of its own: [noun.name]."))
+                continue
+            problems += [
+                Problem(f"{noun}.{name}.{unknown}", "We do not know this field. Remove it.")
+                for unknown in fields
+                if unknown not in FIELDS[noun]
+            ]
+    if problems:
+        raise Invalid(problems=tuple(problems))
+    found: dict[str, dict[str, dict[str, Any]]] = document
+    return found
+
+
+def plan_of(wanted: Mapping[str, Mapping[str, Mapping[str, Any]]], state: _State, *, prune: bool) -> list[Change]:
+    """The steps from what there is to what is wanted: clients before connections before tables. Pure."""
+    steps = []
+    for noun in NOUNS:
+        for name, fields in wanted[noun].items():
+            now = state.things[noun].get(name)
+            if now is None:
+                changed = {key: (None, value) for key, value in fields.items()}
+                steps.append(Change("create", noun, name, changed, needs_secret=_needs_secret(noun, fields)))
+                continue
+            changed = {key: (now.get(key), value) for key, value in fields.items() if not _covers(now.get(key), value)}
+            if changed:
+                needs = _needs_secret(noun, fields) and _loses_secret(noun, changed)
+                steps.append(Change("change", noun, name, changed, state.ids[noun][name], needs))
+    for noun in reversed(NOUNS) if prune else ():
+        gone = [name for name in state.things[noun] if name not in wanted[noun]]
+        steps += [Change("delete", noun, name, id=state.ids[noun][name]) for name in gone]
+    return steps
+
+
+def shown(noun: str, item: Mapping[str, Any], client_ids: Mapping[str, str]) -> dict[str, Any]:
+    """A thing in the file's own words: no nulls, no secrets, names for ids."""
+    found = {name: item[name] for name in FIELDS[noun] if item.get(name) is not None}
+    if "auth" in found and found["auth"].get("type") == "oauth2":
+        owner = next((name for name, key in client_ids.items() if key == found["auth"].get("oauth_client_id")), None)
+        found["auth"] = {"type": "oauth2"} | ({"client": owner} if owner is not None else {})
+    return {name: _without_secrets(value, name) for name, value in found.items()}
+
+
+def _without_secrets(value: Any, inside: str) -> Any:
+    """Headers and parameters whose names say that they are secret are left out."""
+    if not isinstance(value, Mapping):
+        return value
+    free = inside in {"headers", "query", "params"}
+    return {
+        name: _without_secrets(item, name)
+        for name, item in value.items()
+        if item is not None and not (free and redaction.is_secret_name(name))
+    }
+
+
+def _covers(now: Any, wanted: Any) -> bool:
+    """Whether everything that is wanted is there already."""
+    if isinstance(now, Mapping) and isinstance(wanted, Mapping):
+        return all(_covers(now.get(name), value) for name, value in wanted.items())
+    return bool(now == wanted)
+
+
+def _needs_secret(noun: str, fields: Mapping[str, Any]) -> bool:
+    if noun == "clients":
+        return bool(fields.get("advanced", {}).get("token", {}).get("auth") != "none")
+    return noun == "connections" and fields.get("auth", {}).get("type") in _SECRET_OF
+
+
+def _loses_secret(noun: str, changed: Mapping[str, Any]) -> bool:
+    lost = _URLS if noun == "clients" else ("auth", "base_url")
+    return any(name in changed for name in lost)

@@ -1,0 +1,64 @@
+"""A workspace as a file: exported, applied to a fresh deployment, and nothing left to do after it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def exported(world, steps, terminal) -> str:
+    """The file of a workspace with a client, two connections and a table; the terminal is signed in to it."""
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    by_hand = {"name": "hand", "base_url": connection["base_url"], "access": "only_me"}
+    auth = {"type": "bearer", "token": "a-token-by-hand-12345"}
+    body = by_hand | {"auth": auth, "headers": {"X-Api-Key": "a-header-secret"}}
+    steps.ok(server.api.post("/connections", json=body))
+    steps.ok(server.api.post("/tables", json={"connection_id": connection["id"], "name": "orders", "path": "/orders"}))
+    terminal.run("login", server.url, "--token-stdin", typed=steps.token + "\n")
+    text = terminal.run("config", "export")
+    for secret in ("a-token-by-hand-12345", "a-header-secret", "secret_"):
+        assert secret not in text
+    assert '[tables."acme.orders"]' in text
+    (terminal.home / "keyturn.toml").write_text(text)
+    return text
+
+
+def test_what_was_just_exported_needs_no_change_and_edits_are_told_first(exported, terminal):
+    assert terminal.run("config", "plan", "keyturn.toml") == "✓ The workspace is as the file says\n"
+    changed = exported.replace('path = "/orders"', 'path = "/customers"').replace(
+        "[connections.hand]", "[connections.gone]"
+    )
+    (terminal.home / "keyturn.toml").write_text(changed)
+    assert terminal.run("config", "plan", "keyturn.toml", "--prune").splitlines() == [
+        "+ connections gone, asks for KEYTURN_SECRET_GONE",
+        "~ tables acme.orders (path)",
+        "- connections hand",
+    ]
+    assert "Add --yes" in terminal.run("config", "apply", "keyturn.toml", code=2)
+    assert "- connections hand" in terminal.run("config", "plan", "keyturn.toml", "--prune")
+
+
+def test_it_moves_to_a_fresh_deployment_that_asks_for_the_secrets(world, steps, terminal, exported):
+    assert exported
+    other = world.serve(data="other")
+    terminal.run("login", other.url, "--token-stdin", typed=steps.token + "\n")
+    refused = terminal.run("config", "apply", "keyturn.toml", "--yes", code=2)
+    assert "Nothing was changed" in refused
+    assert "KEYTURN_SECRET_DEMO_CRM" in refused
+    assert steps.ok(other.api.get("/oauth-clients"))["data"] == []
+    said = terminal.run("config", "apply", "keyturn.toml", "--dry-run")
+    assert said.splitlines()[0] == "+ clients Demo CRM, asks for KEYTURN_SECRET_DEMO_CRM"
+    terminal.environment |= {"KEYTURN_SECRET_DEMO_CRM": "a-new-client-secret", "KEYTURN_SECRET_HAND": "a-new-token-123"}
+    done = json.loads(terminal.run("config", "apply", "keyturn.toml", "--yes", "--json"))["data"]
+    assert {(change["kind"], change["name"]) for change in done} == {
+        ("create", name) for name in ("Demo CRM", "acme", "hand", "acme.orders")
+    }
+    assert terminal.run("config", "plan", "keyturn.toml", "--prune") == "✓ The workspace is as the file says\n"
+    (made,) = steps.ok(other.api.get("/oauth-clients"))["data"]
+    assert made["has_secret"]
+    connections = {item["name"]: item for item in steps.ok(other.api.get("/connections"))["data"]}
+    assert connections["acme"]["oauth_client_id"] == made["id"]
+    steps.ok(other.api.get(f"/connections/{connections['hand']['id']}/proxy/"))
