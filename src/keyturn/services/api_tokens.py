@@ -63,7 +63,9 @@ async def list_(ctx: Context) -> list[ApiToken]:
 
 
 async def revoke(ctx: Context, token_id: str) -> None:
-    """Revoke one of those `list_` shows. Raises `NotFound`."""
+    """Revoke one of those `list_` shows; a program without `workspace:admin` none but its own. Raises `NotFound`."""
+    if ctx.actor.kind == "api_token" and ctx.actor.via != token_id:
+        ctx.require("workspace:admin")
     if token_id not in {token.id for token in await list_(ctx)}:
         raise NotFound("There is no such API token.")
 

@@ -73,7 +73,7 @@ class Invitation:
 
 async def begin(ctx: Context, connection_id: str) -> Authorization:
     """Start a sign-in. Raises `Invalid` where an unlisted host needs a Workspace Admin, `Conflict` without a client."""
-    ctx.require("connections:use")
+    ctx.require_verb("connections.begin")
     connection = await connections.get(ctx, connection_id)
     await _check_may_begin(ctx, connection)
     if connection.settings.auth.type != "oauth2" or connection.oauth_client_id is None:

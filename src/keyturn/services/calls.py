@@ -114,6 +114,7 @@ async def proxy(
     """
     if method not in _METHODS:
         raise Invalid(f"{method} cannot be sent through a connection.", at="method")
+    ctx.require("connections:use")
     connection = await connections.get(ctx, connection_id)
     connections.require_use(ctx, connection)
     if method not in {"GET", "HEAD"} and "calls:write" not in ctx.actor.permissions:

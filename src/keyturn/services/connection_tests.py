@@ -45,6 +45,7 @@ class Disconnected:
 
 async def run(ctx: Context, connection_id: str, *, path: str | None = None) -> list[Step]:
     """Token, then a `GET` of `path` (or the base URL, where 404 is no failure), by the same code as an import."""
+    ctx.require("connections:use")
     connection = await connections.get(ctx, connection_id)
     connections.require_use(ctx, connection)
     steps: list[Step] = []

@@ -166,7 +166,6 @@ def may_see(ctx: Context, connection: Connection) -> bool:
 
 def require_use(ctx: Context, connection: Connection) -> None:
     """Raise unless the actor may read through it: nobody uses a sign-in that was not shared with them."""
-    ctx.require("connections:use")
     if connection.settings.access == "only_me" and connection.owner_id != ctx.actor.account_id:
         raise Forbidden(f"{connection.name} is for {connection.owner_name} alone. Ask them to share it.")
     if connection.paused:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from keyturn.errors import Forbidden, Invalid
 from keyturn.model.messages import say
-from keyturn.model.permissions import ADMIN_ONLY, PERMISSIONS
+from keyturn.model.permissions import ADMIN_ONLY, PERMISSIONS, VERBS, may
 
 if TYPE_CHECKING:
     from keyturn.egress import Egress
@@ -75,6 +75,17 @@ class Context:
         if permission in ADMIN_ONLY and not self.actor.is_admin:
             raise Forbidden(say("E-ROLE", admins="see Members & roles"), message_code="E-ROLE", permission=permission)
         raise Forbidden(f"This needs the permission {permission} ({PERMISSIONS[permission].lower()}).")
+
+    def may(self, verb: str) -> bool:
+        """Whether the actor's permissions allow a verb of the permission table: what pages offer."""
+        return may(self.actor.permissions, verb)
+
+    def require_verb(self, verb: str) -> None:
+        """Raise `Forbidden` unless the permission table lets the actor use `verb`; what is not in it, nobody may."""
+        if verb not in VERBS:
+            raise Forbidden(f"There is no rule who may do {verb} yet.")
+        if not self.may(verb):
+            self.require(VERBS[verb][0])
 
     def as_actor(self, actor: Actor) -> Context:
         """The same surroundings for somebody else."""

@@ -151,7 +151,7 @@ async def delete(ctx: Context, table_id: str) -> None:
 
 async def detect(ctx: Context, raw: Mapping[str, Any]) -> Detected:
     """Ask the endpoint of a draft (only `connection_id` and `path` are needed) and say what was found, with proof."""
-    ctx.require("tables:read")
+    ctx.require_verb("tables.detect")
     settings = _parsed({"name": "draft", **raw})
     return await _detect(ctx, await connections.get(ctx, settings.connection_id), settings)
 
@@ -165,7 +165,7 @@ async def preview(ctx: Context, table_id: str, *, limit: int = 100) -> Preview:
 
 async def preview_draft(ctx: Context, raw: Mapping[str, Any], *, limit: int = 100) -> Preview:
     """The first page of a draft."""
-    ctx.require("tables:read")
+    ctx.require_verb("tables.detect")
     return await _preview(ctx, _parsed({"name": "draft", **raw}), limit)
 
 

@@ -75,7 +75,14 @@ async def api_context(request: Request, _: Annotated[object, Security(_api_token
     here = runtime(request)
     actor, workspace_id = await api_tokens.actor_of(here.database, value.strip(), now=here.clock())
     remember_program(request.state, workspace_id, actor)
-    return Context(actor, workspace_id, here.database, here.egress, here.keyring, here.deployment, here.clock)
+    ctx = Context(actor, workspace_id, here.database, here.egress, here.keyring, here.deployment, here.clock)
+    ctx.require_verb(verb_of(request.scope["endpoint"]))
+    return ctx
+
+
+def verb_of(endpoint: Callable[..., object]) -> str:
+    """The verb of a route in the permission table: `<file>.<function>`."""
+    return f"{endpoint.__module__.rpartition('.')[2]}.{endpoint.__name__.strip('_')}"
 
 
 async def visit(request: Request) -> Visit:
