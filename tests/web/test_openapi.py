@@ -22,7 +22,10 @@ POST /tables/detect | GET /tables/{table_id}/preview | GET /tables/{table_id}/ro
 POST /tables/{table_id}/schema/refresh | GET /reads/{read_id}
 POST /imports | GET /imports/{import_id} | POST /imports/{import_id}/cancel | GET /imports/{import_id}/files
 GET /imports/{import_id}/files/{name} | POST /tokens | GET /tokens | DELETE /tokens/{token_id} | GET /me
-GET /audit | GET /audit/head | GET /audit/export
+GET /audit | GET /audit/head | GET /audit/export | GET /members | PATCH /members/{account_id}
+GET /members/{account_id}/dependents | POST /members/{account_id}/removal | POST /members/{account_id}/password-link
+POST /service-accounts | GET /invitations | POST /invitations | DELETE /invitations/{invitation_id}
+GET /workspaces | POST /workspaces | PATCH /workspaces/{workspace_id} | DELETE /workspaces/{workspace_id}
 """
 BODIES = {
     "/oauth-clients": "name authentication_type client_id client_secret authorization_url token_url scopes "

@@ -39,13 +39,21 @@ def create(
         list[str] | None, typer.Option("--permission", "-p", help="For example tables:read; once for each.")
     ] = None,
     expires_in_days: Annotated[int, typer.Option(min=1, help="Until when it works.")] = 90,
+    service_account: Annotated[str | None, typer.Option("--for", help="A service account's name.")] = None,
+    in_workspace: Annotated[str | None, typer.Option("--workspace", help="Another workspace you are in.")] = None,
     never_expires: Annotated[bool, typer.Option("--never-expires", help="It works until it is revoked.")] = False,
     json: Json = False,
 ) -> None:
     """Make an API token. The token itself is the only line on stdout, this once."""
     out = terminal()
     with workspace() as found:
-        made = found.tokens.create(name, permission or (), expires_in_days=None if never_expires else expires_in_days)
+        made = found.tokens.create(
+            name,
+            permission or (),
+            expires_in_days=None if never_expires else expires_in_days,
+            account_id=found.members[service_account]["id"] if service_account else None,
+            workspace_id=found.workspaces[in_workspace]["id"] if in_workspace else None,
+        )
     if json:
         out.json(dict(made))
         return

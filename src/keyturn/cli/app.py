@@ -9,7 +9,19 @@ from typing import Any
 import typer
 
 from keyturn import __version__, redaction
-from keyturn.cli import api_tokens, audit, config, connections, exits, imports, oauth_clients, profile, tables
+from keyturn.cli import (
+    api_tokens,
+    audit,
+    config,
+    connections,
+    exits,
+    imports,
+    members,
+    oauth_clients,
+    profile,
+    tables,
+    workspaces,
+)
 from keyturn.cli.terminal import Terminal, begin, clean
 from keyturn.errors import ClientRefused, IncompleteData, KeyturnError, Problem, ReconnectNeeded, Unauthenticated
 
@@ -29,6 +41,8 @@ app.add_typer(imports.app, name="imports")
 app.add_typer(api_tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
+app.add_typer(members.app, name="members")
+app.add_typer(workspaces.app, name="workspaces")
 
 
 def _version(value: bool) -> None:

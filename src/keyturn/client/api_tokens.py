@@ -37,11 +37,24 @@ class ApiTokens:
         """The one of that name or id. Raises `NotFound` with a suggestion."""
         return pick(self, name, what="API token")
 
-    def create(self, name: str, permissions: Sequence[str] = (), *, expires_in_days: int | None = 90) -> NewApiToken:
-        """Make one; without `permissions` it gets the server's usual three. Raises `Invalid`, `Forbidden`."""
+    def create(
+        self,
+        name: str,
+        permissions: Sequence[str] = (),
+        *,
+        expires_in_days: int | None = 90,
+        account_id: str | None = None,
+        workspace_id: str | None = None,
+    ) -> NewApiToken:
+        """Make one; without `permissions` it gets the server's usual three. Raises `Invalid`, `Forbidden`.
+
+        `account_id`: a service account's, to make it for that; `workspace_id`: another workspace of the caller's.
+        """
         body: dict[str, Any] = {"name": name, "expires_in_days": expires_in_days}
         if permissions:
             body["permissions"] = list(permissions)
+        body |= {"account_id": account_id} if account_id else {}
+        body |= {"workspace_id": workspace_id} if workspace_id else {}
         made = NewApiToken(self._http.post(_ROUTE, body))
         redaction.remember(made.get("token"))
         return made

@@ -11,6 +11,7 @@ from keyturn.client.audit import Audit
 from keyturn.client.config import Config
 from keyturn.client.connections import Connections
 from keyturn.client.imports import ImportRun, Imports
+from keyturn.client.members import Invitations, Members, Workspaces
 from keyturn.client.oauth_clients import OAuthClients
 from keyturn.client.profile import Profile
 from keyturn.client.tables import Table, Tables
@@ -31,6 +32,9 @@ class Workspace:
         self.tokens = ApiTokens(transport)
         self.audit = Audit(transport)
         self.config = Config(transport)
+        self.members = Members(transport)
+        self.invitations = Invitations(transport)
+        self.workspaces = Workspaces(transport)
 
     def __repr__(self) -> str:
         return f"Workspace({self.url!r})"

@@ -37,6 +37,10 @@ def _person(value: str) -> str:
     return value
 
 
+Email = Annotated[CleanText, AfterValidator(_email)]
+PersonName = Annotated[CleanText, AfterValidator(_person)]
+
+
 def _permissions(values: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [value for value in values if value not in PERMISSIONS]
     if unknown:
@@ -49,8 +53,8 @@ def _permissions(values: tuple[str, ...]) -> tuple[str, ...]:
 class FirstAccount(Settings):
     """The first-run page: three fields."""
 
-    name: Annotated[CleanText, AfterValidator(_person)] = Field(title="Your name")
-    email: Annotated[CleanText, AfterValidator(_email)] = Field(title="Email")
+    name: PersonName = Field(title="Your name")
+    email: Email = Field(title="Email")
     password: Annotated[SecretText, AfterValidator(check_password)] = Field(
         title="Password", description="At least 12 characters. Paste is fine.", repr=False
     )
@@ -64,6 +68,8 @@ class ApiTokenSettings(Settings):
         default=("tables:read", "imports:run", "connections:use"), title="Can"
     )
     expires_in_days: Annotated[int, Field(ge=1, le=3650)] | None = Field(default=90, title="Expires")
+    account_id: str | None = Field(default=None, title="For", description="A service account; you without it.")
+    workspace_id: str | None = Field(default=None, title="Workspace", description="Another one you are in.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,9 @@ class Member:
     role: Role
     name: str
     email: str
+    # "person", or "service": an account for programs.
+    kind: str = "person"
+    joined_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

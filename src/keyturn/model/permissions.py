@@ -64,6 +64,15 @@ VERBS: dict[str, tuple[str, ...]] = {
     "imports.files": ("tables:read",),
     "imports.get": ("tables:read",),
     "imports.list": ("tables:read",),
+    "invitations.create": _ADMINS,
+    "invitations.list": _ADMINS,
+    "invitations.revoke": _ADMINS,
+    "members.change_role": _ADMINS,
+    "members.create_service_account": _ADMINS,
+    "members.dependents": _ADMINS,
+    "members.list": _READERS,
+    "members.remove": _ADMINS,
+    "members.reset_password": _ADMINS,
     "oauth_clients.check": ("clients:write",),
     "oauth_clients.create": ("clients:write",),
     "oauth_clients.delete": ("clients:write",),
@@ -88,6 +97,10 @@ VERBS: dict[str, tuple[str, ...]] = {
     "tokens.list": _ANYBODY,
     "tokens.me": _ANYBODY,
     "tokens.revoke": _ANYBODY,
+    "workspaces.create": _ADMINS,
+    "workspaces.delete": _ADMINS,
+    "workspaces.list": _ANYBODY,
+    "workspaces.update": _ADMINS,
 }
 
 

@@ -276,6 +276,13 @@ class Advanced(Part):
             raise ValueError("A client without a secret needs PKCE. Switch PKCE on, or send a Client Secret.")
         return self
 
+    @model_validator(mode="after")
+    def _shared_addresses_need_iss(self) -> Advanced:
+        # RFC 9700 §4.4: one address for several servers needs another defence against mix-up.
+        if self.callback.shared and self.issuer is None:
+            raise ValueError("A shared Redirect URI needs the Issuer, which every answer is then compared with.")
+        return self
+
 
 STANDARD = Advanced()
 """No deviation at all."""

@@ -72,7 +72,7 @@ async def create_first(database: Database, raw: Mapping[str, Any], setup_code: s
     """The first Workspace Admin with a workspace. Raises `Invalid`, `Forbidden`, `Conflict`."""
     await check_setup_code(database, setup_code)
     first = parse(FirstAccount, raw)
-    password_hash = await _hashed(first.password)
+    password_hash = await hashed(first.password)
     return await database.run(_insert_first, first.name, first.email, password_hash, now)
 
 
@@ -102,7 +102,7 @@ async def bootstrap(
     redaction.remember(password, api_token)
     if not await setup_needed(database):
         return False
-    password_hash = await _hashed(first.password)
+    password_hash = await hashed(first.password)
 
     def write(tx: Tx) -> None:
         member = _insert_first(tx, first.name, first.email, password_hash, now)
@@ -134,7 +134,7 @@ async def verify_password(database: Database, email: str, password: str, *, now:
     account = found[0]
     await database.run(rows.set_throttle, name, 0, 0.0, 0.0)
     if _hasher.check_needs_rehash(password_hash):
-        await database.run(rows.set_password_hash, account.id, await _hashed(password))
+        await database.run(rows.set_password_hash, account.id, await hashed(password))
     member = await database.read(rows.first_membership_anywhere, account.id)
     if member is None:
         raise Unauthenticated("You are in no workspace any more. Ask a Workspace Admin to invite you.")
@@ -156,7 +156,7 @@ async def change_password(
         await verify_password(database, member.email, current, now=now)
     except Unauthenticated:
         raise Invalid("This is not your password now.", at="password") from None
-    password_hash = await _hashed(new)
+    password_hash = await hashed(new)
 
     def write(tx: Tx) -> None:
         rows.set_password_hash(tx, member.account_id, password_hash)
@@ -189,7 +189,8 @@ def _insert_first(tx: Tx, name: str, email: str, password_hash: str, now: float)
     return Member(account.id, workspace.id, "admin", name, email)
 
 
-async def _hashed(password: str) -> str:
+async def hashed(password: str) -> str:
+    """A password's stored form: argon2id, a few at a time."""
     async with _slots:
         return await asyncio.to_thread(_hasher.hash, password)
 

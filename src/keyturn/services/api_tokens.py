@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
-from keyturn.errors import Forbidden, NotFound, Unauthenticated
-from keyturn.model.accounts import ApiToken, ApiTokenSettings
+from keyturn.errors import Forbidden, Invalid, NotFound, Unauthenticated
+from keyturn.model.accounts import ApiToken, ApiTokenSettings, Member
 from keyturn.model.ids import new_id
 from keyturn.model.permissions import grantable_to
 from keyturn.model.validation import parse
@@ -26,7 +26,8 @@ _USED_EVERY_SECONDS = 300.0
 async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ApiToken, str]:
     """A new API token and its value. Raises `Forbidden` for permissions the actor may not give."""
     settings = parse(ApiTokenSettings, raw)
-    allowed = grantable_to(ctx.actor.role)
+    owner = await _owner(ctx, settings)
+    allowed = grantable_to(owner.role)
     if ctx.actor.kind == "api_token":
         ctx.require("workspace:admin")
         allowed &= ctx.actor.permissions
@@ -39,8 +40,8 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ApiToken, str]:
     expires_at = None if settings.expires_in_days is None else now + settings.expires_in_days * 86400.0
     token = ApiToken(
         new_id("at"),
-        ctx.actor.account_id,
-        ctx.workspace_id,
+        owner.account_id,
+        owner.workspace_id,
         settings.name,
         settings.permissions,
         now,
@@ -50,7 +51,8 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ApiToken, str]:
 
     def write(tx: Tx) -> None:
         rows.insert_api_token(tx, token, _hash(value))
-        audit.record(tx, ctx, "api_token.created", token.id, name=token.name, permissions=list(token.permissions))
+        told = {"name": token.name, "permissions": list(token.permissions), "owner": owner.name}
+        audit.record_as(tx, token.workspace_id, audit.who_of(ctx), "api_token.created", token.id, at=now, **told)
 
     await ctx.database.run(write)
     return token, value
@@ -94,6 +96,22 @@ async def actor_of(database: Database, value: str, *, now: float) -> tuple[Actor
         member.account_id, member.name, member.email, member.role, permissions, kind="api_token", via=token.id
     )
     return actor, token.workspace_id
+
+
+async def _owner(ctx: Context, settings: ApiTokenSettings) -> Member:
+    """Whose token it will be: the actor's, here or in another workspace of theirs, or a service account's."""
+    workspace_id = settings.workspace_id or ctx.workspace_id
+    account_id = settings.account_id or ctx.actor.account_id
+    if account_id != ctx.actor.account_id:
+        ctx.require("workspace:admin")
+        if workspace_id != ctx.workspace_id:
+            raise Invalid("There is no such member in this workspace.", at="account_id")
+    found = await ctx.database.read(rows.member, workspace_id, account_id)
+    if found is None and workspace_id != ctx.workspace_id:
+        raise Invalid("You are in no workspace of that id.", at="workspace_id")
+    if found is None or (found.kind == "person" and account_id != ctx.actor.account_id):
+        raise Invalid("Make tokens for yourself or for a service account of this workspace.", at="account_id")
+    return found
 
 
 def _hash(value: str) -> str:

@@ -20,8 +20,10 @@ from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
 from keyturn.oauth.authorization import authorization_url, challenge, new_nonce, new_state, new_verifier
+from keyturn.oauth.errors import OAuthError
 from keyturn.services import connections, oauth_clients
 from keyturn.services.context import Context
+from keyturn.services.oauth_clients import Registration
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import authorizations as rows
 from keyturn.storage import connections as connection_rows
@@ -160,16 +162,19 @@ async def proceed(scene: Context, link: str, *, browser: str, account_id: str | 
     nonce = new_nonce() if advanced.authorize.nonce or "openid" in row["scopes"] else None
     redaction.remember(state, verifier, nonce)
     redirect_uri = registration.client.redirect_uri
-    url = authorization_url(
-        registration.server,
-        client_id=registration.client.settings.client_id,
-        redirect_uri=redirect_uri,
-        scopes=row["scopes"],
-        state=state,
-        code_challenge=challenge(verifier) if advanced.authorize.pkce == "S256" else None,
-        nonce=nonce,
-        advanced=advanced,
-    )
+    try:
+        url = authorization_url(
+            registration.server,
+            client_id=registration.client.settings.client_id,
+            redirect_uri=redirect_uri,
+            scopes=row["scopes"],
+            state=state,
+            code_challenge=challenge(verifier) if advanced.authorize.pkce == "S256" else None,
+            nonce=nonce,
+            advanced=advanced,
+        )
+    except OAuthError as error:
+        raise _cannot_lead_on(registration, error) from None
     values = {
         "state_hash": hash_of(state),
         "browser_hash": hash_of(browser),
@@ -224,6 +229,14 @@ async def _check_may_begin(ctx: Context, connection: Connection) -> None:
     raise Invalid(
         f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it.", at="base_url"
     )
+
+
+
+def _cannot_lead_on(registration: Registration, error: OAuthError) -> Invalid:
+    """Why there is no address to go to, for the person who pressed Continue; a Workspace Admin repairs it."""
+    at = "advanced.authorize.pkce" if error.error.startswith("pkce") else "authorization_url"
+    reason = error.description or error.error
+    return Invalid(f"{reason} A Workspace Admin changes it at {registration.client.name}.", at=at)
 
 
 async def _open_row(scene: Context, link: str) -> dict[str, Any]:

@@ -72,6 +72,11 @@ async def disconnect(ctx: Context, connection_id: str, *, revoke: bool = True) -
     grant = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
     if grant is None:
         return Disconnected("none", "It was not connected.")
+    return await end_grant(ctx, connection, grant, revoke=revoke)
+
+
+async def end_grant(ctx: Context, connection: Connection, grant: Grant, *, revoke: bool = True) -> Disconnected:
+    """Destroy one grant here, and revoke it at the end system if asked and possible. Who may is asked before."""
     result = await _revoke(ctx, connection, grant) if revoke else Disconnected("none", "Disconnected here only.")
 
     def write(tx: Tx) -> None:

@@ -27,6 +27,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "sign_in_failed": ("Sign-in failed", "attention", "{sentence}"),
     "disconnected": ("Disconnected", "unconnected", "{sentence}"),
     "base_url_changed": ("Base URL changed", "reconnect", "Its host changed, so the sign-in was destroyed."),
+    "transferred": ("Transferred", "attention", "It is {name}’s now; data still comes through the old account."),
     "paused": ("Paused", "paused", "Nothing is read until it is resumed."),
     "resumed": ("Resumed", "healthy", "Reading goes on."),
     "tested": ("Tested", "healthy", "{sentence}"),

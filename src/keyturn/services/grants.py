@@ -57,7 +57,8 @@ def sealed_values(
     refresh_token = tokens.refresh_token or before_refresh_token
     redaction.remember(tokens.access_token, refresh_token)
     refresh_expires_at = before.refresh_expires_at if before is not None else None
-    if tokens.refresh_token:
+    # `idle`: using the refresh token prolongs it, also where the server does not repeat it.
+    if tokens.refresh_token or (refresh_token and settings.advanced.refresh.expires == "idle"):
         refresh_life = tokens.refresh_token_expires_in_seconds
         if refresh_life is None and settings.refresh_token_expires_in:
             refresh_life = settings.refresh_token_expires_in / 1000

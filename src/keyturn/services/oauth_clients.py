@@ -240,6 +240,8 @@ def server_of(settings: OAuthClientSettings) -> AuthorizationServer:
         token_url=settings.token_url,
         revocation_url=settings.advanced.revocation_url,
         issuer=settings.advanced.issuer,
+        # At an address that several clients share, only iss tells whose answer it is (RFC 9207, RFC 9700 §4.4).
+        iss_required=settings.advanced.callback.shared,
     )
 
 

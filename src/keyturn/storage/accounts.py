@@ -132,13 +132,14 @@ def insert_member(tx: Tx, workspace_id: str, account_id: str, role: str, now: fl
 
 
 def _members() -> sa.Select[*tuple[Any, ...]]:
-    return sa.select(members.c.workspace_id, members.c.role, accounts.c.id, accounts.c.name, accounts.c.email).join(
-        accounts, accounts.c.id == members.c.account_id
+    a, m = accounts.c, members.c
+    return sa.select(m.workspace_id, m.role, m.joined_at, a.id, a.name, a.email, a.kind).join(
+        accounts, a.id == m.account_id
     )
 
 
 def _member(row: Any) -> Member:
-    return Member(row.id, row.workspace_id, row.role, row.name, row.email)
+    return Member(row.id, row.workspace_id, row.role, row.name, row.email, row.kind, row.joined_at)
 
 
 def members_of(tx: Tx, workspace_id: str) -> list[Member]:

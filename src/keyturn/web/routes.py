@@ -6,7 +6,18 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from keyturn.web import errors, openapi, operator, pages
-from keyturn.web.api import audit, connections, imports, oauth_clients, proxy, tables, tokens
+from keyturn.web.api import (
+    audit,
+    connections,
+    imports,
+    invitations,
+    members,
+    oauth_clients,
+    proxy,
+    tables,
+    tokens,
+    workspaces,
+)
 from keyturn.web.pages import authorizations, home, preferences, sessions, setup, sign_ins
 from keyturn.web.rendering import FOLDER
 
@@ -18,6 +29,9 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/imports…                               web/api/imports.py
 #  /api/v1/tokens… /api/v1/me                     web/api/tokens.py
 #  /api/v1/audit…                                 web/api/audit.py
+#  /api/v1/members… /api/v1/service-accounts      web/api/members.py
+#  /api/v1/invitations…                           web/api/invitations.py
+#  /api/v1/workspaces…                            web/api/workspaces.py
 #  /                                              web/pages/home.py
 #  /setup /setup/recovery-key                     web/pages/setup.py
 #  /sign-in /sign-out /sign-out-everywhere        web/pages/sessions.py
@@ -37,6 +51,9 @@ API = (
     imports.router,
     tokens.router,
     audit.router,
+    members.router,
+    invitations.router,
+    workspaces.router,
 )
 PAGES = (
     home.router,

@@ -1,0 +1,63 @@
+"""`keyturn workspaces`: several to a deployment, with nothing shared between them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from keyturn.cli.arguments import Json, Yes, confirm_by_name, workspace
+from keyturn.cli.terminal import terminal
+
+if TYPE_CHECKING:
+    from keyturn.client.workspace import Workspace
+
+app = typer.Typer(help="Workspaces of this deployment.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_(*, json: Json = False) -> None:
+    """The workspaces you are in; the API token is for the marked one."""
+    out = terminal()
+    with workspace() as found:
+        items = list(found.workspaces)
+    if json:
+        out.json({"data": items, "next_cursor": None})
+        return
+    out.table(("", "NAME", "ROLE", "ID"), [("*" if i["current"] else "", i["name"], i["role"], i["id"]) for i in items])
+
+
+@app.command()
+def create(name: str, *, json: Json = False) -> None:
+    """Another workspace, which you administer. For a token there: keyturn tokens create NAME --workspace NAME"""
+    with workspace() as found:
+        made = found.workspaces.create(name)
+    if json:
+        terminal().json(made)
+    else:
+        terminal().good(f"Made {made['name']} ({made['id']})")
+
+
+@app.command()
+def rename(name: Annotated[str, typer.Argument(help="The new name.")], *, json: Json = False) -> None:
+    """Another name for the API token's workspace."""
+    with workspace() as found:
+        changed = found.workspaces.rename(_current(found), name)
+    if json:
+        terminal().json(changed)
+    else:
+        terminal().good(f"It is called {changed['name']} now")
+
+
+@app.command()
+def delete(name: Annotated[str, typer.Argument(help="The API token's workspace.")], *, yes: Yes = False) -> None:
+    """Delete the API token's workspace with everything in it, imported files too. Its audit log stays."""
+    with workspace() as found:
+        item = found.workspaces[name]
+        confirm_by_name(f"Everything in {item['name']} is deleted.", item["name"], yes=yes)
+        found.workspaces.delete(item["id"])
+    terminal().good(f"Deleted {item['name']}")
+
+
+def _current(found: Workspace) -> str:
+    return next(str(item["id"]) for item in found.workspaces if item["current"])

@@ -1,0 +1,213 @@
+"""Every route of the API × every role × a thing of one's own workspace or a foreign one, against running servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2
+import pytest
+
+from keyturn.model.permissions import ROLES, VERBS, grantable_to, may
+from keyturn.web.auth import verb_of
+from keyturn.web.routes import API
+
+ROUTES = sorted(
+    (method, route.path, verb_of(route.endpoint))
+    for router in API
+    for route in router.routes
+    for method in route.methods - {"HEAD", "OPTIONS"}
+    # One method of the proxy stands for all: the route is the same.
+    if "/proxy/" not in route.path or method in {"GET", "POST"}
+)
+
+
+# Bodies that are right, where an empty one would be refused before the thing is looked for.
+BODIES = {
+    "members.change_role": {"role": "viewer"},
+    "connections.decide": {"switch": False},
+    "oauth_clients.replace_secret": {"client_secret": "a-new-client-secret"},
+}
+
+
+@dataclass
+class Tenant:
+    """A workspace with one of each thing, and a program of each role in it."""
+
+    things: dict[str, str]
+    programs: dict[str, httpx2.Client]
+
+
+@pytest.fixture
+def tenants(world, steps) -> Iterator[SimpleNamespace]:
+    server = world.serve()
+    ours = SimpleNamespace(url=server.url, api=server.api)
+    made = steps.ok(server.api.post("/workspaces", json={"name": "Theirs"}))
+    body = {"name": "boss", "permissions": sorted(grantable_to("admin")), "workspace_id": made["id"]}
+    token = steps.ok(server.api.post("/tokens", json=body))["token"]
+    theirs = SimpleNamespace(url=server.url, api=program(server.url, token))
+    found = SimpleNamespace(
+        own=tenant(world, steps, ours, "Own CRM"), foreign=tenant(world, steps, theirs, "Foreign CRM")
+    )
+    yield found
+    for side in (found.own, found.foreign):
+        for client in side.programs.values():
+            client.close()
+    theirs.api.close()
+
+
+def program(url: str, token: str) -> httpx2.Client:
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx2.Client(base_url=url, headers=headers, timeout=60)
+
+
+def tenant(world, steps, server, name: str) -> Tenant:
+    api: httpx2.Client = server.api
+    prefix = "" if str(api.base_url).rstrip("/").endswith("/api/v1") else "/api/v1"
+
+    def post(path: str, body: Any = None) -> Any:
+        return steps.ok(api.post(prefix + path, json=body or {}))
+
+    api_v1 = SimpleNamespace(
+        api=SimpleNamespace(
+            get=lambda path, **kw: api.get(prefix + path, **kw), post=lambda path, **kw: api.post(prefix + path, **kw)
+        )
+    )
+    client = steps.register(world, api_v1, name=name)
+    connection = steps.connect(world, api_v1, client, access="shared_account")
+    table = post("/tables", {"connection_id": connection["id"], "name": "orders", "path": "/orders"})
+    imported = post("/imports", {"table_id": table["id"], "destination": {"type": "parquet", "url": "o.parquet"}})
+    begun = post(f"/connections/{connection['id']}/authorizations")
+    rows = api.get(f"{prefix}/tables/{table['id']}/rows?limit=1&format=ndjson")
+    programs = {}
+    for role in ROLES:
+        account = post("/service-accounts", {"name": role, "role": role})
+        body = {"name": role, "account_id": account["id"], "permissions": sorted(grantable_to(role))}
+        programs[role] = program(server.url, post("/tokens", body)["token"])
+    spare = post("/tokens", {"name": "spare", "permissions": ["tables:read"]})
+    invitation = post("/invitations", {"email": "li@example.com", "role": "viewer"})
+    things = {
+        "client_id": client["id"],
+        "connection_id": connection["id"],
+        "authorization_id": begun["id"],
+        "table_id": table["id"],
+        "import_id": imported["id"],
+        "read_id": rows.headers["Keyturn-Read-Id"],
+        "token_id": spare["id"],
+        "account_id": post("/service-accounts", {"name": "leaver", "role": "viewer"})["id"],
+        "invitation_id": invitation["id"],
+        "workspace_id": steps.ok(api.get(f"{prefix}/me"))["workspace"]["id"],
+        "name": "o.parquet",
+        "path": "orders",
+    }
+    return Tenant(things, programs)
+
+
+def filled(path: str, things: dict[str, str]) -> str:
+    return re.sub(r"{(\w+)(?::\w+)?}", lambda match: things[match[1]], path)
+
+
+def asked(client: httpx2.Client, method: str, path: str, verb: str = "") -> httpx2.Response:
+    body = BODIES.get(verb, {}) if method in {"POST", "PATCH"} else None
+    return client.request(method, path, json=body)
+
+
+def same(answer: httpx2.Response) -> dict[str, Any]:
+    """A problem but for what names the request."""
+    return {name: value for name, value in answer.json().items() if name != "request_id"}
+
+
+@pytest.mark.timeout(300)
+def test_every_route_by_every_role_on_own_and_foreign_things(tenants):
+    wrong: list[str] = []
+    check: Callable[..., None] = lambda good, *told: None if good else wrong.append(" ".join(map(str, told)))  # noqa: E731
+    # What takes things away comes last, so that the rest finds them there.
+    order = sorted(ROUTES, key=lambda r: (r[0] == "DELETE", r[2] in {"members.remove", "connections.disconnect"}))
+    for method, path, verb in order:
+        for role in reversed(ROLES):
+            allowed = may(ROLES[role], verb)
+            client = tenants.own.programs[role]
+            foreign = asked(client, method, filled(path, tenants.foreign.things), verb)
+            check(foreign.status_code < 500, method, path, role, "foreign", foreign.status_code, foreign.text)
+            if not allowed:
+                check(foreign.status_code == 403, method, path, role, "foreign, refused", foreign.status_code)
+                own = asked(client, method, filled(path, tenants.own.things), verb)
+                check(own.status_code == 403, method, path, role, "own, refused", own.status_code)
+                continue
+            if "_id}" in path:
+                absent = asked(client, method, filled(path, nothing(tenants.foreign.things)), verb)
+                hidden = foreign.status_code == 404 or (verb == "tokens.revoke" and role != "admin")
+                check(hidden, method, path, role, "foreign", foreign.status_code, foreign.text)
+                check(same(foreign) == same(absent), method, path, role, "foreign unlike absent", foreign.text)
+            own = asked(client, method, filled(path, tenants.own.things), verb)
+            check(own.status_code < 500, method, path, role, "own", own.status_code, own.text)
+            check(own.status_code not in {401, 403} or excused(verb, role), method, path, role, "own", own.text)
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def nothing(things: dict[str, str]) -> dict[str, str]:
+    return {
+        name: f"{value[:3]}00000000000000000000" if name.endswith("_id") else value for name, value in things.items()
+    }
+
+
+def excused(verb: str, role: str) -> bool:
+    """What depends on the thing besides: it is an admin's connection, and token values are asked for by name."""
+    owner = {"connections.update", "connections.delete", "connections.begin", "connections.decide"}
+    return role != "admin" and verb in owner | {"connections.authorization", "tokens.revoke"}
+
+
+@pytest.mark.parametrize("permission", sorted(ROLES["admin"]))
+def test_a_token_with_one_permission_can_do_nothing_else(tenants, permission):
+    admin = tenants.own.programs["admin"]
+    me = admin.get("/api/v1/me").json()["account"]["id"]
+    assert me
+    made = admin.post("/api/v1/tokens", json={"name": permission, "permissions": [permission]})
+    assert made.status_code == 201, made.text
+    narrow = program(str(admin.base_url), made.json()["token"])
+    for method, path, verb in ROUTES:
+        if not may(frozenset({permission}), verb):
+            answer = asked(narrow, method, filled(path, tenants.own.things))
+            assert answer.status_code == 403, (method, path, verb, answer.text)
+    narrow.close()
+
+
+def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
+    admin, mine, theirs = tenants.own.programs["admin"], tenants.own.things, tenants.foreign.things
+    absent = nothing(theirs)
+
+    def bodies(ids: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
+        auth = {"type": "oauth2", "oauth_client_id": ids["client_id"]}
+        base = {"base_url": "https://api.example.com", "access": "only_me"}
+        heir = {"otherwise": {"action": "transfer", "to": ids["account_id"]}}
+        return [
+            ("POST", "/connections", {"name": "x", **base, "auth": auth}),
+            ("PATCH", f"/connections/{mine['connection_id']}", {"auth": auth}),
+            ("POST", "/tables", {"connection_id": ids["connection_id"], "name": "x", "path": "/x"}),
+            ("POST", "/tables/detect", {"connection_id": ids["connection_id"], "path": "/x"}),
+            ("POST", "/imports", {"table_id": ids["table_id"], "destination": {"type": "parquet", "url": "x.parquet"}}),
+            ("POST", "/tokens", {"name": "x", "account_id": ids["account_id"]}),
+            ("POST", "/tokens", {"name": "x", "workspace_id": ids["workspace_id"]}),
+            ("POST", f"/members/{mine['account_id']}/removal", heir),
+        ]
+
+    for (method, path, foreign), (_, _, missing) in zip(bodies(theirs), bodies(absent), strict=True):
+        answers = [admin.request(method, "/api/v1" + path, json=body) for body in (foreign, missing)]
+        if path.endswith("/removal"):
+            assert [answer.status_code for answer in answers] == [200, 404]  # it owns nothing, so nobody inherits
+            continue
+        assert answers[0].status_code in {404, 422}, (path, answers[0].text)
+        assert same(answers[0]) == same(answers[1]), path
+
+
+def test_without_a_token_every_route_answers_401(tenants):
+    with httpx2.Client(base_url=str(tenants.own.programs["admin"].base_url)) as nobody:
+        for method, path, verb in ROUTES:
+            assert asked(nobody, method, filled(path, tenants.own.things)).status_code == 401, (method, path, verb)
+
+
+def test_the_matrix_is_whole():
+    assert {verb for _, _, verb in ROUTES} == set(VERBS)
