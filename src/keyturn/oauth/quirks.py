@@ -281,6 +281,8 @@ class Advanced(Part):
         # RFC 9700 §4.4: one address for several servers needs another defence against mix-up.
         if self.callback.shared and self.issuer is None:
             raise ValueError("A shared Redirect URI needs the Issuer, which every answer is then compared with.")
+        if self.callback.shared and self.callback.state != "state":
+            raise ValueError("At a shared Redirect URI the state must keep its name.")
         return self
 
 

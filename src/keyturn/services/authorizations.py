@@ -231,7 +231,6 @@ async def _check_may_begin(ctx: Context, connection: Connection) -> None:
     )
 
 
-
 def _cannot_lead_on(registration: Registration, error: OAuthError) -> Invalid:
     """Why there is no address to go to, for the person who pressed Continue; a Workspace Admin repairs it."""
     at = "advanced.authorize.pkce" if error.error.startswith("pkce") else "authorization_url"

@@ -24,6 +24,7 @@ from keyturn.services.oauth_clients import Registration
 from keyturn.storage import authorizations as rows
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import grants as grant_rows
+from keyturn.storage import oauth_clients as client_rows
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
@@ -52,7 +53,8 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
     Raises `Invalid` (E-STATE) without a state of ours, in another browser, at another client's address, or late:
     then no token request leaves and a waiting attempt is not spoilt (RFC 6749 §10.12, RFC 9700 §4.4, §4.7).
     """
-    state = next((value for name, value in params if name == "state"), None)
+    wanted = await _state_name(scene, slug)
+    state = next((value for name, value in params if name == wanted), None)
     row = None if not state else await scene.database.read(rows.peek_anywhere, authorizations.hash_of(state))
     if row is None or browser is None or row["browser_hash"] != authorizations.hash_of(browser):
         raise _state_error()
@@ -75,6 +77,17 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
     except (KeyturnError, OAuthError) as error:
         await _fail(ctx, row, connection, error)
     return done
+
+
+async def _state_name(scene: Context, slug: str | None) -> str:
+    """Under which name the client at that address gets its state back; `state` unless its settings say otherwise."""
+
+    def fetch(tx: Tx) -> str:
+        found = None if slug is None else client_rows.by_slug_anywhere(tx, slug)
+        client = None if found is None else client_rows.get(tx, *found)
+        return "state" if client is None else client.settings.advanced.callback.state
+
+    return await scene.database.read(fetch)
 
 
 async def outcome(scene: Context, done: str) -> Outcome:
