@@ -274,3 +274,36 @@ def test_what_goes_wrong_is_said_where_it_is_looked_for(world, steps, look):
     page.get_by_role("link", name="Delete").or_(page.get_by_role("button", name="Delete")).first.click()
     page.wait_for_timeout(500)
     look.at("37-delete-client-in-use")
+
+
+def test_a_known_end_system_fills_the_form(world, look):
+    server = world.serve()
+    sign_in(look, server)
+    page = look.page
+    page.goto(server.url + "/admin/oauth-clients/new")
+    look.at("40-register")
+    page.get_by_label("Token URL").fill("https://slack.com/api/oauth.v2.access")
+    page.get_by_label("Authorization URL").fill("https://github.com/login/oauth/authorize")
+    page.get_by_text("This is GitHub. We know its settings.").wait_for()
+    page.get_by_role("button", name="Use its settings").click()
+    page.get_by_text("People sign in at github.com").wait_for()
+    assert page.get_by_label("Token URL").input_value() == "https://github.com/login/oauth/access_token"
+    look.at("41-github")
+    page.get_by_label("End system", exact=True).select_option("zendesk")
+    page.get_by_role("button", name="Fill in").click()
+    page.get_by_label("Subdomain").wait_for()
+    look.at("42-zendesk-asks")
+    page.get_by_label("Subdomain").fill("acme")
+    page.get_by_role("button", name="Fill in").click()
+    page.get_by_text("acme.zendesk.com").first.wait_for()
+    page.locator("summary", has_text="Advanced").click()
+    assert '"body": "json"' in page.get_by_label("More settings (JSON)").input_value()
+    look.at("43-zendesk")
+    page.get_by_label("Client ID").fill("an-id")
+    page.get_by_label("Client Secret").fill("a-secret")
+    page.get_by_role("button", name="Create", exact=True).click()
+    page.get_by_role("heading", name="Next: create a connection").wait_for()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved").first.wait_for()
+    settings = server.api.get("/oauth-clients").json()["data"][0]
+    assert settings["advanced"]["token"]["body"] == "json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
@@ -15,10 +15,15 @@ from keyturn.cli.arguments import (
     given,
     json_of,
     number_or_text,
+    pairs_of,
     secret,
     workspace,
 )
 from keyturn.cli.terminal import terminal
+from keyturn.errors import Invalid
+
+if TYPE_CHECKING:
+    from keyturn.client.workspace import Workspace
 
 app = typer.Typer(help="OAuth 2.0 clients: who we are at an end system.", no_args_is_help=True)
 
@@ -60,12 +65,29 @@ def show(name: Name, *, json: Json = False) -> None:
         _shown(found.clients[name], json=json)
 
 
+@app.command("presets")
+def presets_(*, json: Json = False) -> None:
+    """Well-known end systems, whose settings need not be typed."""
+    out = terminal()
+    with workspace() as found:
+        items = list(found.clients.presets())
+    if json:
+        out.json({"data": items, "next_cursor": None})
+        return
+    heads = ("PRESET", "NAME", "TOKEN HOST", "ASKS FOR")
+    out.table(heads, [_preset_row(item) for item in items])
+
+
 @app.command()
 def register(
     name: Annotated[str, typer.Option(help="What people see when they pick it, for example “Acme CRM”.")],
     client_id: Annotated[str, typer.Option(help="From the end system's developer console.")],
-    token_url: Annotated[str, typer.Option(help="Where tokens are exchanged and refreshed.")],
     *,
+    token_url: TokenUrl = None,
+    preset: Annotated[str | None, typer.Option(help="Settings of a well-known end system: clients presets.")] = None,
+    variable: Annotated[list[str] | None, typer.Option(help="name=value, what the preset asks for.")] = None,
+    issuer: Annotated[str | None, typer.Option(help="Settings from its published metadata.")] = None,
+    openapi: Annotated[str | None, typer.Option(help="Settings from the OpenAPI 3 document at this address.")] = None,
     authorization_url: AuthorizationUrl = None,
     scopes: Scopes = None,
     authentication_type: Type = None,
@@ -93,6 +115,7 @@ def register(
             refresh_token_expires_in=number_or_text(refresh_token_expires_in),
             advanced=json_of(advanced, "--advanced"),
         )
+        settings = _on_top(_known(found, preset, variable, issuer, openapi), settings)
         if public:
             settings["advanced"] = _public(settings.get("advanced") or {})
         else:
@@ -108,6 +131,31 @@ def register(
     if verdict is not None and not accepted:
         out.warn(verdict["message"])
     _warn(client)
+
+
+def _known(
+    found: Workspace, preset: str | None, variable: list[str] | None, issuer: str | None, openapi: str | None
+) -> dict[str, Any]:
+    """The settings to start from. Raises `NotFound` and `Invalid` as the server words them."""
+    if preset:
+        item = found.clients.preset(preset, **pairs_of(variable or [], "--variable"))
+        if "settings" not in item:
+            asks = ", ".join(f"--variable {name}={what['example']}" for name, what in item["variables"].items())
+            raise Invalid(f"{item['name']} needs {asks}.", at="variable")
+        return dict(item["settings"])
+    if issuer:
+        return dict(found.clients.discover(issuer=issuer)["settings"])
+    return dict(found.clients.discover(openapi_url=openapi)["settings"]) if openapi else {}
+
+
+def _on_top(known: dict[str, Any], given_: dict[str, Any]) -> dict[str, Any]:
+    """What was typed wins over what is known, also inside `advanced`."""
+    advanced = {**known.get("advanced", {}), **(given_.get("advanced") or {})}
+    return {**known, **given_} | ({"advanced": advanced} if advanced else {})
+
+
+def _preset_row(item: dict[str, Any]) -> tuple[str, ...]:
+    return item["id"], item["name"], urlsplit(item["token_url"]).netloc, ", ".join(item["variables"])
 
 
 @app.command()

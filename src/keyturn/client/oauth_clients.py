@@ -34,6 +34,18 @@ class OAuthClients:
                 return str(client["redirect_uri"])
         return str(self._http.get(f"{_ROUTE}/redirect-uri", name=name)["redirect_uri"])
 
+    def presets(self) -> Iterator[dict[str, Any]]:
+        """Well-known end systems by name."""
+        return self._http.pages("/presets")
+
+    def preset(self, preset_id: str, **variables: str) -> dict[str, Any]:
+        """One of them; with its variables also `settings` and `base_url`. Raises `NotFound`, `Invalid`."""
+        return dict(self._http.get(f"/presets/{preset_id}", **variables))
+
+    def discover(self, **source: str) -> dict[str, Any]:
+        """Settings from `issuer=` or `openapi_url=`, with their evidence. Raises `Invalid` when nothing is usable."""
+        return dict(self._http.post(f"{_ROUTE}/discover", source))
+
     def register(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Register one. Raises `Invalid` naming the fields, `Conflict` when name or redirect URI is taken."""
         return dict(self._http.post(_ROUTE, settings))

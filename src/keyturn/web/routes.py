@@ -13,6 +13,7 @@ from keyturn.web.api import (
     invitations,
     members,
     oauth_clients,
+    presets,
     proxy,
     tables,
     tokens,
@@ -23,6 +24,7 @@ from keyturn.web.rendering import FOLDER
 
 #  /healthz /readyz /metrics                      web/operator.py
 #  /api/v1/oauth-clients…                         web/api/oauth_clients.py
+#  /api/v1/presets…                               web/api/presets.py
 #  /api/v1/connections… /api/v1/authorizations…   web/api/connections.py
 #  /api/v1/connections/{id}/proxy/{path}          web/api/proxy.py
 #  /api/v1/tables… /api/v1/reads…                 web/api/tables.py
@@ -45,6 +47,7 @@ from keyturn.web.rendering import FOLDER
 #  /static/…                                      web/static/
 API = (
     oauth_clients.router,
+    presets.router,
     connections.router,
     proxy.router,
     tables.router,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from keyturn.model.oauth_clients import NewOAuthClient, NewSecret, OAuthClient, OAuthClientSettings, warnings_of
-from keyturn.services import client_checks, oauth_clients
+from keyturn.services import client_checks, discovery, oauth_clients
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -52,6 +52,13 @@ async def create(ctx: Ctx, request: Request) -> Response:
 async def list_(ctx: Ctx, limit: int | None = None, cursor: str | None = None) -> Response:
     """The workspace's OAuth 2.0 clients by name."""
     return listed([shown(client) for client in await oauth_clients.list_(ctx)], limit=limit, cursor=cursor)
+
+
+@router.post("/discover")
+async def discover(ctx: Ctx, request: Request) -> Response:
+    """Fields of a client from an issuer's metadata (`issuer`) or an OpenAPI 3 document (`openapi`, `openapi_url`)."""
+    found = await discovery.discover(ctx, await json_body(request))
+    return json_answer({"settings": found.settings, "base_url": found.base_url, "evidence": list(found.evidence)})
 
 
 @router.get("/redirect-uri")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from keyturn.errors import Invalid
 from keyturn.model.oauth_clients import OAuthClientSettings
+from keyturn.oauth.quirks import STANDARD
 from keyturn.web.forms import lines_of, merged_pairs, pairs, put
 
 PLAIN = (
@@ -33,7 +35,13 @@ OPTIONAL = ("advanced.revocation_url", "advanced.issuer")
 PAIRS = ("advanced.authorize.params", "advanced.token.params", "advanced.refresh.params", "advanced.api.headers")
 HOSTS = "advanced.allowed_hosts"
 STATUSES = "advanced.api.expired_when.status"
-FIELDS = (*PLAIN, "client_secret", "redirect_uri", *CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES)
+# What has no field of its own, as JSON.
+MORE = "advanced.more"
+FIELDS = (*PLAIN, "client_secret", "redirect_uri", *CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES, MORE)
+_SHOWN = (*CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES)
+
+
+_STANDARD = STANDARD.model_dump(mode="json", by_alias=True)
 
 
 def raw(sent: Mapping[str, str]) -> dict[str, Any]:
@@ -45,6 +53,9 @@ def raw(sent: Mapping[str, str]) -> dict[str, Any]:
     for name, value in _advanced(sent).items():
         if value not in (None, "", {}, []):
             put(found, name, value)
+    more = _parsed(sent.get(MORE, ""))
+    if more:
+        found["advanced"] = _merged(more, found.get("advanced", {}))
     return found
 
 
@@ -57,6 +68,8 @@ def patch(sent: Mapping[str, str], current: OAuthClientSettings) -> dict[str, An
     for name, value in _advanced(sent).items():
         old = _at(before, name)
         put(found, name, merged_pairs(value, old) if isinstance(value, dict) and isinstance(old, dict) else value)
+    if MORE in sent:
+        _put_more(found, _parsed(sent[MORE]), more_of(current))
     return found
 
 
@@ -75,6 +88,76 @@ def values_of(settings: OAuthClientSettings | None) -> dict[str, str]:
     found |= {name: lines_of(_at(dump, name)) for name in PAIRS}
     found[HOSTS] = "\n".join(_at(dump, HOSTS))
     found[STATUSES] = " ".join(str(status) for status in _at(dump, STATUSES))
+    more = more_of(shown)
+    found[MORE] = json.dumps(more, indent=2) if more else ""
+    return found
+
+
+def filled(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Field values of what a preset or a discovery found; the ID is left to be typed."""
+    made = OAuthClientSettings.model_validate({"name": "x", "client_id": "x", "authorization_url": "https://x.example/",
+                                               "scopes": "", **settings})  # fmt: skip
+    return {**values_of(made), "client_id": "", "name": str(settings.get("name", ""))}
+
+
+def more_of(settings: OAuthClientSettings) -> dict[str, Any]:
+    """The part of `advanced` that differs from the standard and has no field of its own."""
+    found = _differences(settings.advanced.model_dump(mode="json", by_alias=True), _STANDARD)
+    for name in _SHOWN:
+        _drop(found, name.split(".")[1:])
+    return found
+
+
+def _differences(value: dict[str, Any], standard: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, item in value.items():
+        usual = standard.get(name)
+        if isinstance(item, dict) and isinstance(usual, dict) and usual:
+            if inner := _differences(item, usual):
+                found[name] = inner
+        elif item != usual:
+            found[name] = item
+    return found
+
+
+def _drop(target: dict[str, Any], path: list[str]) -> None:
+    inner = target.get(path[0])
+    if len(path) > 1 and isinstance(inner, dict):
+        _drop(inner, path[1:])
+        if not inner:
+            del target[path[0]]
+    elif len(path) == 1:
+        target.pop(path[0], None)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise Invalid(f"This is not JSON: {error}.", at=MORE) from None
+    if not isinstance(found, dict):
+        raise Invalid('Write an object, for example {"token": {"body": "json"}}.', at=MORE)
+    return found
+
+
+def _merged(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    return one | {
+        name: _merged(one[name], item) if isinstance(item, dict) and isinstance(one.get(name), dict) else item
+        for name, item in two.items()
+    }
+
+
+def _put_more(found: dict[str, Any], new: dict[str, Any], old: dict[str, Any]) -> None:
+    """As a merge patch: what stood there before and does not now goes back to the standard."""
+    advanced = found.setdefault("advanced", {})
+    found["advanced"] = _merged(_patched(new, old), advanced)
+
+
+def _patched(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    found = dict.fromkeys(set(old) - set(new))
+    for name, item in new.items():
+        before = old.get(name)
+        found[name] = _patched(item, before) if isinstance(item, dict) and isinstance(before, dict) else item
     return found
 
 

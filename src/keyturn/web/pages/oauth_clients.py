@@ -12,11 +12,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from keyturn.errors import KeyturnError
 from keyturn.model.lifetimes import in_words, parse_ms, units_warning
 from keyturn.model.oauth_clients import AUTHENTICATION_TYPES, NewOAuthClient, OAuthClient, OAuthClientSettings
+from keyturn.model.presets import presets, recognised
 from keyturn.services import client_checks, connections, events, oauth_clients
 from keyturn.services.client_checks import CheckResult
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit
-from keyturn.web.pages import client_form
+from keyturn.web.pages import client_form, client_sources
 
 router = APIRouter(prefix="/admin/oauth-clients", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
@@ -56,6 +57,25 @@ async def create(request: Request, visit: Admin) -> Response:
         return await _new(visit, forms.failed(error, client_form.kept(sent), client_form.FIELDS), status=status)
 
     return await forms.attempt(do, again)
+
+
+@router.post("/fill")
+async def fill(request: Request, visit: Admin) -> Response:
+    """The form filled from a preset, an issuer's metadata or an OpenAPI document; what was typed in it is replaced."""
+    sent = forms.typed(await request.form())
+    try:
+        source, settings = await client_sources.found(visit.ctx, sent)
+    except forms.MENDABLE as error:
+        problem = client_sources.problem_of(error)
+        return await _new(visit, forms.Form(client_form.values_of(None)), picked=sent, problem=problem, status=422)
+    return await _new(visit, forms.Form(client_form.filled(settings)), picked=sent, source=source)
+
+
+@router.get("/recognised")
+async def recognised_(visit: Admin, url: str = "") -> Response:  # noqa: ARG001 - the visit guards
+    """The preset that a URL belongs to, offered while one types."""
+    found = recognised(url)
+    return JSONResponse({"id": found.id, "name": found.name} if found else {})
 
 
 @router.post("/check")
@@ -184,7 +204,16 @@ def lifetime_echo(value: str, *, refresh: bool) -> dict[str, Any]:
     return {"ms": ms, "words": words, "warning": warning, "meant": ms * 1000 if warning else None}
 
 
-async def _new(visit: Visit, form: forms.Form, *, check: CheckResult | None = None, status: int = 200) -> Response:
+async def _new(
+    visit: Visit,
+    form: forms.Form,
+    *,
+    check: CheckResult | None = None,
+    status: int = 200,
+    picked: Mapping[str, str] | None = None,
+    source: client_sources.Source | None = None,
+    problem: str | None = None,
+) -> Response:
     name = str(form.value("name"))
     return await rendering.shell(
         visit,
@@ -193,6 +222,10 @@ async def _new(visit: Visit, form: forms.Form, *, check: CheckResult | None = No
         status=status,
         redirect_uri=await oauth_clients.redirect_uri(visit.ctx, name),
         check=check,
+        presets=presets(),
+        picked=picked or {},
+        source=source,
+        problem=problem,
         **_drawn(form),
     )
 

@@ -149,12 +149,31 @@ function fixes(form) {
   }
 }
 
+// A host that we know offers its settings; choosing an end system asks for what its addresses need.
+function recognise(form) {
+  const hint = form.querySelector("[data-recognised]");
+  const picker = document.querySelector("[data-picker]");
+  if (!hint || !picker) return;
+  const look = async (input) => {
+    const found = await ask("/admin/oauth-clients/recognised", { url: input.value });
+    hint.hidden = !found?.id || picker.elements.preset.value === found.id;
+    if (hint.hidden) return;
+    hint.querySelector("span").textContent = `This is ${found.name}. We know its settings.`;
+    hint.querySelector("button").onclick = () => { picker.elements.preset.value = found.id; picker.requestSubmit(); };
+  };
+  for (const name of ["authorization_url", "token_url"]) {
+    const input = form.elements.namedItem(name);
+    input.addEventListener("input", later(() => look(input)));
+  }
+}
+
 export function start(root) {
   for (const form of root.querySelectorAll("[data-client-form]")) {
     redirectUri(form);
     for (const input of form.querySelectorAll("[data-lifetime]")) lifetime(input);
     for (const input of form.querySelectorAll("[data-chips]")) chips(input);
     hints(form);
+    recognise(form);
     fixes(form);
   }
 }
