@@ -1,4 +1,4 @@
-"""What the audit log needs done by itself: uses of API tokens written every second, entries over a year removed."""
+"""What has to be written and tidied by itself: uses of API tokens every second; what is over, a few times a day."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 import structlog
 
 from keyturn.errors import Unavailable
-from keyturn.services import audit
+from keyturn.services import audit, sessions
 from keyturn.services.context import Context
 from keyturn.services.token_uses import TokenUses
 
@@ -47,5 +47,6 @@ class AuditWriter:
     async def _prune(self) -> None:
         try:
             await audit.prune(self._scene)
+            await sessions.tidy(self._scene)
         except Unavailable:
             log.warning("audit_waits_for_database")

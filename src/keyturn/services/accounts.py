@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
@@ -35,6 +36,8 @@ from keyturn.storage import accounts as rows
 if TYPE_CHECKING:
     from keyturn.storage.database import Database, Tx
 
+P = ParamSpec("P")
+R = TypeVar("R")
 WORKSPACE_NAME = "My workspace"
 TRIES = 5
 WAIT_SECONDS = 60.0
@@ -42,7 +45,9 @@ _FORGET_SECONDS = 900.0
 _SETUP = "setup_code_hash"
 _hasher = PasswordHasher()
 # 64 MiB each: more than two at once would let a handful of sign-ins fill the memory.
-_slots = asyncio.Semaphore(2)
+_threads = ThreadPoolExecutor(2, thread_name_prefix="password")
+QUEUE_MOST = 50
+_queue: list[object] = []
 _DUMMY = _hasher.hash("a password nobody has")
 
 
@@ -190,17 +195,27 @@ def _insert_first(tx: Tx, name: str, email: str, password_hash: str, now: float)
 
 
 async def hashed(password: str) -> str:
-    """A password's stored form: argon2id, a few at a time."""
-    async with _slots:
-        return await asyncio.to_thread(_hasher.hash, password)
+    """A password's stored form: argon2id, a few at a time. Raises `LimitReached` when too many wait."""
+    return await _in_turn(_hasher.hash, password)
 
 
 async def _verified(password_hash: str, password: str) -> bool:
-    async with _slots:
-        try:
-            return await asyncio.to_thread(_hasher.verify, password_hash, password)
-        except (Argon2Error, InvalidHashError):
-            return False
+    try:
+        return await _in_turn(_hasher.verify, password_hash, password)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+async def _in_turn(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """One of the few threads; a queue that grows is refused, so that a flood of sign-ins cannot hold everybody up."""
+    if len(_queue) >= QUEUE_MOST:
+        raise LimitReached("Too many people sign in just now. Try again in a moment.", retry_after_seconds=2.0)
+    place = object()
+    _queue.append(place)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(_threads, lambda: work(*args, **kwargs))
+    finally:
+        _queue.remove(place)
 
 
 def _hash(value: str) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyturn import redaction
+from keyturn.errors import Invalid, NotFound, Unauthenticated
 from keyturn.model.accounts import Member
 from keyturn.model.audit import Who
-from keyturn.services import audit
-from keyturn.services.context import asked_from
+from keyturn.services import accounts, audit
+from keyturn.services.context import Context, asked_from
 from keyturn.storage import accounts as rows
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 IDLE_SECONDS = 7 * 86400.0
 ABSOLUTE_SECONDS = 30 * 86400.0
+# So many browsers at once; the one not used for longest is signed out for the next.
+SESSIONS_MOST = 20
+# A dangerous change wants a password that was typed this lately.
+PROVED_SECONDS = 15 * 60.0
 _SEEN_EVERY_SECONDS = 300.0
+_ID_CHARACTERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +35,25 @@ class Session:
     id_hash: str
     member: Member
     csrf: str
+    proved_at: float = 0.0
 
     def __repr__(self) -> str:
         return f"Session({self.member.account_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """A signed-in browser as its person sees it. Times are epoch seconds; `id` names it and opens nothing."""
+
+    id: str
+    user_agent: str
+    address: str
+    created_at: float
+    seen_at: float
+    id_hash: str
+
+    def __repr__(self) -> str:
+        return f"Browser({self.id})"
 
 
 async def start(database: Database, member: Member, *, user_agent: str, now: float) -> tuple[str, str]:
@@ -52,6 +74,7 @@ async def start(database: Database, member: Member, *, user_agent: str, now: flo
     }
 
     def write(tx: Tx) -> None:
+        rows.trim_sessions(tx, member.account_id, now=now, idle_seconds=IDLE_SECONDS, keep=SESSIONS_MOST - 1)
         rows.insert_session(tx, values)
         audit.record_as(tx, member.workspace_id, _who(member), "account.signed_in", member.account_id, at=now)
 
@@ -70,7 +93,7 @@ async def find(database: Database, cookie: str, *, now: float) -> Session | None
         return None
     if now - found["seen_at"] >= _SEEN_EVERY_SECONDS:
         await database.run(rows.touch_session, id_hash, now)
-    return Session(id_hash, member, found["csrf"])
+    return Session(id_hash, member, found["csrf"], found["proved_at"])
 
 
 async def end(database: Database, session: Session) -> None:
@@ -82,6 +105,64 @@ async def end(database: Database, session: Session) -> None:
         audit.record_as(tx, member.workspace_id, _who(member), "account.signed_out", member.account_id)
 
     await database.run(write)
+
+
+async def list_(database: Database, account_id: str, *, now: float) -> list[Browser]:
+    """The browsers a person is signed in with, the one used last first."""
+    found = await database.read(rows.sessions_of, account_id)
+    return [
+        Browser(
+            r["id_hash"][:_ID_CHARACTERS], r["user_agent"], r["address"], r["created_at"], r["seen_at"], r["id_hash"]
+        )
+        for r in found
+        if now < r["expires_at"] and now - r["seen_at"] < IDLE_SECONDS
+    ]
+
+
+async def end_one(database: Database, member: Member, browser_id: str, *, now: float) -> None:
+    """Sign one of a person's browsers out. Raises `NotFound`."""
+    found = [one for one in await list_(database, member.account_id, now=now) if one.id == browser_id]
+    if not found:
+        raise NotFound("That browser is not signed in any more.")
+
+    def write(tx: Tx) -> None:
+        rows.delete_session(tx, found[0].id_hash)
+        audit.record_as(tx, member.workspace_id, _who(member), "account.signed_out", member.account_id, at=now)
+
+    await database.run(write)
+
+
+def is_proved(session: Session, *, now: float) -> bool:
+    """Whether the person typed their password lately enough for a dangerous change (ASVS 7.5.3)."""
+    return now - session.proved_at < PROVED_SECONDS
+
+
+async def prove(database: Database, session: Session, password: str, *, now: float) -> None:
+    """The password again, before a dangerous change. Raises `Invalid` at `password`; wrong ones count as tries."""
+    try:
+        await accounts.verify_password(database, session.member.email, password, now=now)
+    except Unauthenticated:
+        raise Invalid("This is not your password.", at="password") from None
+    await database.run(rows.set_session, session.id_hash, {"proved_at": now})
+
+
+async def switch(database: Database, session: Session, workspace_id: str) -> Member:
+    """Work in another workspace of theirs. Raises `NotFound`."""
+    member = await database.read(rows.member, workspace_id, session.member.account_id)
+    if member is None:
+        raise NotFound("There is no such workspace.")
+
+    def write(tx: Tx) -> None:
+        rows.set_session(tx, session.id_hash, {"workspace_id": workspace_id})
+        audit.record_as(tx, workspace_id, _who(member), "account.entered", member.account_id)
+
+    await database.run(write)
+    return member
+
+
+async def tidy(scene: Context) -> int:
+    """Remove sessions, throttles and links that ended; answers how many rows."""
+    return await scene.database.run(rows.tidy_anywhere, scene.clock(), idle_seconds=IDLE_SECONDS)
 
 
 async def end_all(database: Database, account_id: str) -> int:

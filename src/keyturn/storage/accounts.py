@@ -178,6 +178,32 @@ def touch_session(tx: Tx, id_hash: str, seen_at: float) -> None:
     tx.execute(sessions.update().where(sessions.c.id_hash == id_hash).values(seen_at=seen_at))
 
 
+def set_session(tx: Tx, id_hash: str, values: dict[str, Any]) -> None:
+    """Set columns of a session."""
+    tx.execute(sessions.update().where(sessions.c.id_hash == id_hash).values(**values))
+
+
+def sessions_of(tx: Tx, account_id: str) -> list[dict[str, Any]]:
+    """A person's sessions, the one used last first."""
+    found = sa.select(sessions).where(sessions.c.account_id == account_id).order_by(sessions.c.seen_at.desc())
+    return [row._asdict() for row in tx.execute(found)]
+
+
+def trim_sessions(tx: Tx, account_id: str, *, now: float, idle_seconds: float, keep: int) -> None:
+    """Remove a person's sessions that ended, and of the others all but the `keep` used last."""
+    for number, row in enumerate(sessions_of(tx, account_id)):
+        if number >= keep or now >= row["expires_at"] or now - row["seen_at"] >= idle_seconds:
+            delete_session(tx, row["id_hash"])
+
+
+def tidy_anywhere(tx: Tx, now: float, *, idle_seconds: float) -> int:
+    """Remove sessions that ended and throttles nobody ran into for a day."""
+    s = sessions.c
+    ended = sessions.delete().where(sa.or_(s.expires_at <= now, s.seen_at <= now - idle_seconds))
+    calm = throttles.delete().where(throttles.c.failed_at < now - 86400.0, throttles.c.until < now)
+    return tx.execute(ended).rowcount + tx.execute(calm).rowcount
+
+
 def delete_session(tx: Tx, id_hash: str) -> None:
     """Sign one browser out."""
     tx.execute(sessions.delete().where(sessions.c.id_hash == id_hash))

@@ -100,6 +100,17 @@ async def visit(request: Request) -> Visit:
     return Visit(request, session, context_of(request, session))
 
 
+async def fresh_visit(request: Request) -> Visit:
+    """A request that changes something dangerous: the person typed their password in the last fifteen minutes.
+
+    Raises `Forbidden` with `reauthenticate` in its details otherwise; the page asks for the password and goes on.
+    """
+    found = await visit(request)
+    if not sessions.is_proved(found.session, now=found.ctx.clock()):
+        raise Forbidden("Type your password again to go on: this change cannot be undone.", reauthenticate=True)
+    return found
+
+
 async def admin_visit(request: Request) -> Visit:
     """A Workspace Admin's request. Raises `Forbidden` (E-ROLE, naming those who can) for everybody else."""
     found = await visit(request)
