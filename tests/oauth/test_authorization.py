@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keyturn.oauth.authorization import (
+    authorization_parameters,
     authorization_url,
     challenge,
     check_iss,
@@ -42,7 +43,8 @@ def url_of(url: str = SERVER.authorization_url, advanced: Advanced | None = None
         **changes,
     }
     server = dataclasses.replace(SERVER, authorization_url=url, code_challenge_methods=values.pop("methods", None))
-    return authorization_url(server, advanced=advanced or Advanced(), **values)
+    advanced = advanced or Advanced()
+    return authorization_url(server, authorization_parameters(server, advanced=advanced, **values), advanced=advanced)
 
 
 def query_of(url: str) -> dict[str, str]:

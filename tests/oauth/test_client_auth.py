@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -11,8 +12,10 @@ from authlib.oauth2.auth import encode_client_secret_basic
 from hypothesis import given
 from hypothesis import strategies as st
 
+from keyturn.oauth import jose
 from keyturn.oauth.client_auth import ClientCredentials, authenticate, methods_to_try
 from keyturn.wire import Headers
+from oauth_answers import verified
 
 texts = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=40)
 
@@ -106,5 +109,65 @@ def test_detect_follows_metadata_then_memory_then_post_and_basic(configured, met
 
 
 def test_a_method_that_is_not_offered_is_refused():
-    with pytest.raises(ValueError, match="private_key_jwt"):
-        methods_to_try("private_key_jwt", None, None)
+    with pytest.raises(ValueError, match="mtls"):
+        methods_to_try("mtls", None, None)
+
+
+KEY = jose.new_key("ES256")
+ISSUER = "https://server.example.com"
+
+
+def assertion_of(credentials: ClientCredentials) -> tuple[dict, dict, dict]:
+    form, headers = authenticate(
+        {"grant_type": "x", "client_secret": "no"}, Headers.of({"Authorization": "no"}), credentials
+    )
+    assert headers.get("Authorization") is None
+    assert "client_secret" not in form
+    assert form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    header, claims = (json.loads(base64.urlsafe_b64decode(p + "==")) for p in form["client_assertion"].split(".")[:2])
+    return form, header, claims
+
+
+@pytest.mark.parametrize(
+    ("method", "secret", "header"),
+    [
+        ("private_key_jwt", KEY, {"alg": "ES256", "kid": jose.key_id(KEY), "typ": "JWT"}),
+        ("client_secret_jwt", "s" * 32, {"alg": "HS256"}),
+    ],
+)
+def test_an_assertion_is_short_lived_for_the_issuer_alone_and_never_the_same(method, secret, header):
+    credentials = ClientCredentials("me", secret, method, audience=ISSUER, issued_at=1000.9)
+    form, found, claims = assertion_of(credentials)
+    assert found == header
+    assert claims.pop("jti") != assertion_of(credentials)[2]["jti"]
+    assert claims == {"iss": "me", "sub": "me", "aud": ISSUER, "iat": 1000, "exp": 1060}
+    assert form["client_id"] == "me"
+    assert secret not in repr(credentials) + str(form)
+
+
+@pytest.mark.parametrize("method", ["private_key_jwt", "client_secret_jwt"])
+def test_authlib_reads_the_assertion(method):
+    secret = KEY if method == "private_key_jwt" else "s" * 32
+    form, _, claims = assertion_of(ClientCredentials("me", secret, method, audience=ISSUER))
+    key = jose.public_key(KEY, algorithm="ES256") if method == "private_key_jwt" else secret
+    found = verified(form["client_assertion"], key)
+    assert found.pop("jti")
+    assert found == {name: value for name, value in claims.items() if name != "jti"}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"client_secret": KEY, "audience": None}, "audience"),
+        ({"client_secret": KEY, "audience": ISSUER, "algorithm": "RS256"}, "does not fit"),
+        ({"client_secret": None, "audience": ISSUER}, "needs a client secret"),
+    ],
+)
+def test_what_cannot_sign_is_refused_when_it_is_made(values, words):
+    with pytest.raises(ValueError, match=words):
+        ClientCredentials(client_id="me", method="private_key_jwt", **values)
+
+
+def test_a_signature_is_never_probed():
+    assert methods_to_try("private_key_jwt", None, "basic") == ("private_key_jwt",)
+    assert methods_to_try("detect", None, "private_key_jwt") == ("post", "basic")

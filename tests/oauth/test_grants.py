@@ -20,6 +20,7 @@ from keyturn.oauth.grants import (
 from keyturn.oauth.quirks import Advanced
 from keyturn.oauth.server import AuthorizationServer
 from keyturn.wire import Request
+from oauth_answers import lists_of
 
 SERVER = AuthorizationServer("https://server.example.com/authorize", "https://server.example.com/token")
 BASIC = ClientCredentials("s6BhdRkqt3", "gX1fBat3bV", "basic")
@@ -170,3 +171,18 @@ def test_a_made_up_code_is_new_each_time_and_has_a_verifier_unless_pkce_is_off()
     assert len(first["code_verifier"]) == 43
     off = Advanced.model_validate({"authorize": {"pkce": "off"}})
     assert "code_verifier" not in form_of(made_up_code_request(SERVER, POST, redirect_uri=REDIRECT, advanced=off))
+
+
+def test_resources_are_in_every_request_for_a_token_each_by_itself():
+    advanced = Advanced(resources=("https://a.example", "urn:b"))
+    requests = (
+        exchange(NONE, {"resources": ["https://a.example", "urn:b"]}),
+        refresh_token_request(SERVER, NONE, refresh_token="r", advanced=advanced),
+        client_credentials_request(SERVER, NONE, advanced=advanced),
+    )
+    for request in requests:
+        assert lists_of(request)["resource"] == ["https://a.example", "urn:b"]
+    got = exchange(NONE, {"token": {"method": "GET"}, "resources": ["https://a.example", "urn:b"]})
+    assert "resource=https%3A%2F%2Fa.example&resource=urn%3Ab" in got.url
+    left_out = exchange(NONE, {"token": {"omit": ["resource"]}, "resources": ["urn:b"]})
+    assert "resource" not in lists_of(left_out)

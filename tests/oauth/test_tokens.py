@@ -343,3 +343,15 @@ def test_a_kept_value_names_the_account():
     assert identity_of(TokenSet("t")) is None
     broken = TokenSet("t", id_token="nonsense")
     assert identity_of(broken, issuer="i", client_id="c", now=NOW) is None
+
+
+@pytest.mark.parametrize(("found", "asked", "taken"), [("DPoP", True, True), ("dpop", True, True), ("Bearer", True, False),
+                                                       ("DPoP", False, False), (NOTHING, True, False)])  # fmt: skip
+def test_a_bound_token_is_taken_only_if_it_was_asked_for_and_never_downgraded(found, asked, taken):
+    for extra in ({}, {"response": {"token_type": "ignore"}} if asked else {}):
+        advanced = Advanced.model_validate({"token": {"dpop": asked}, **extra})
+        if taken:
+            assert process_token_response(respond(token_type=found), advanced, now=NOW).token_type == "DPoP"
+        else:
+            with pytest.raises(OAuthError, match="unsupported_token_type"):
+                process_token_response(respond(token_type=found), advanced, now=NOW)

@@ -17,6 +17,8 @@ from keyturn.oauth.server import AuthorizationServer
 _ENTROPY_BYTES = 32
 _MAX_PARAMETERS = 100
 _MAX_LENGTH = 16_384
+Value = str | tuple[str, ...]
+"""A parameter's value; several are sent one after the other under the same name."""
 CallbackParameters = Mapping[str, str | Sequence[str]] | Iterable[tuple[str, str | Sequence[str]]]
 
 _ERRORS = ("error", "error_description", "error_uri")
@@ -79,7 +81,7 @@ def new_attempt(redirect_uri: str, scopes: Sequence[str], *, advanced: Advanced 
     )
 
 
-def authorization_url(
+def authorization_parameters(
     server: AuthorizationServer,
     *,
     client_id: str,
@@ -88,18 +90,19 @@ def authorization_url(
     state: str,
     code_challenge: str | None,
     nonce: str | None = None,
+    dpop_thumbprint: str | None = None,
     advanced: Advanced = STANDARD,
-) -> str:
-    """The address to send the browser to (RFC 6749 §4.1.1, RFC 7636 §4.3).
+) -> dict[str, Value]:
+    """The parameters of an authorization request under the names that the server wants (RFC 6749 §4.1.1, 7636 §4.3).
 
-    Keeps the query of the registered URL; none of our parameters occurs twice or is empty.
-    Raises `OAuthError` where PKCE is on and impossible, or the URL has a fragment that is not allowed.
+    None is empty. `dpop_thumbprint` binds the code to a key too (RFC 9449 §10).
+    Raises `OAuthError` where PKCE is on and impossible.
     """
     if advanced.authorize.pkce == "off":
         code_challenge = None
     else:
         _check_pkce(server, code_challenge)
-    wanted = {
+    wanted: dict[str, Value | None] = {
         "response_type": "code",
         "client_id": client_id,
         "redirect_uri": redirect_uri,
@@ -108,20 +111,47 @@ def authorization_url(
         "code_challenge": code_challenge,
         "code_challenge_method": code_challenge and "S256",
         "nonce": nonce,
+        "dpop_jkt": dpop_thumbprint,
+        "resource": advanced.resources,
     }
-    merged = renamed({**advanced.authorize.params, **_present(wanted)}, advanced.authorize.rename)
-    return _with_parameters(server.authorization_url, merged, fragment_allowed=advanced.authorize.fragment)
+    extra: dict[str, Value] = dict(advanced.authorize.params)
+    return _present(renamed(extra | _present(wanted), advanced.authorize.rename))
 
 
-def renamed(parameters: Mapping[str, str], rename: Mapping[str, str | None]) -> dict[str, str]:
+def authorization_url(
+    server: AuthorizationServer, parameters: Mapping[str, Value], *, advanced: Advanced = STANDARD
+) -> str:
+    """The address to send the browser to with `authorization_parameters`, or with those that stand for pushed ones.
+
+    Keeps the query of the registered URL; none of our parameters occurs twice, except several resources.
+    Raises `OAuthError` where the URL has a fragment that is not allowed.
+    """
+    if "#" in server.authorization_url and not advanced.authorize.fragment:
+        raise OAuthError("invalid_authorization_url", "The Authorization URL must not have a fragment.", where=_HERE)
+    return with_parameters(server.authorization_url, parameters)
+
+
+def renamed(parameters: Mapping[str, Value], rename: Mapping[str, str | None]) -> dict[str, Value]:
     """`parameters` under the names that the server wants; those renamed to None are left out."""
-    found: dict[str, str] = {}
+    found: dict[str, Value] = {}
     for name, value in parameters.items():
         target = rename.get(name, name)
         # A renamed parameter of ours wins over an extra one that happens to have its new name.
         if target is not None and (target not in found or name in rename):
             found[target] = value
     return found
+
+
+def with_parameters(url: str, parameters: Mapping[str, Value]) -> str:
+    """`url` with `parameters` in its query, or behind its fragment, where pages that have one read them.
+
+    What was registered stays letter for letter, except what we set ourselves.
+    """
+    front, mark, fragment = url.partition("#")
+    path, _, query = (fragment if mark else front).partition("?")
+    kept = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) not in parameters]
+    full = f"{path}?{'&'.join([*kept, urlencode(parameters, doseq=True, quote_via=quote)])}"
+    return f"{front}#{full}" if mark else full
 
 
 def parse_callback(params: CallbackParameters, advanced: Advanced = STANDARD) -> CallbackAnswer:
@@ -139,7 +169,7 @@ def parse_callback(params: CallbackParameters, advanced: Advanced = STANDARD) ->
             raise _invalid("A parameter of the answer is there twice.")
         if name in names:
             seen[name] = value
-    found = _present(seen)
+    found = {name: value for name, value in seen.items() if value}
     code = found.get(advanced.callback.code)
     if code is not None and "error" in found:
         raise _invalid("The answer has a code and an error.")
@@ -182,22 +212,8 @@ def _check_pkce(server: AuthorizationServer, code_challenge: str | None) -> None
         )
 
 
-def _present(parameters: Mapping[str, str | None]) -> dict[str, str]:
+def _present(parameters: Mapping[str, Value | None]) -> dict[str, Value]:
     return {name: value for name, value in parameters.items() if value}
-
-
-def _with_parameters(url: str, parameters: Mapping[str, str], *, fragment_allowed: bool) -> str:
-    """`url` with `parameters` in its query, or behind the fragment where a page reads them from there."""
-    front, mark, fragment = url.partition("#")
-    if mark and not fragment_allowed:
-        raise OAuthError("invalid_authorization_url", "The Authorization URL must not have a fragment.", where=_HERE)
-    target = fragment if mark else front
-    path, _, query = target.partition("?")
-    present = _present(parameters)
-    # What was registered stays letter for letter, except what we set ourselves.
-    kept = [part for part in query.split("&") if part and unquote_plus(part.partition("=")[0]) not in present]
-    full = f"{path}?{'&'.join([*kept, urlencode(present, quote_via=quote)])}"
-    return f"{front}#{full}" if mark else full
 
 
 def _pairs(params: CallbackParameters) -> list[tuple[str, str]]:

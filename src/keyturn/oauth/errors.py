@@ -36,7 +36,7 @@ class OAuthError(Exception):
 
     `error` is the code, the server's or one of ours (`not_json`, `malformed_response`, `no_access_token`,
     `unsupported_token_type`, `http_503`, …); `description` and `uri` are the server's, made safe to show;
-    `status` is the HTTP status; `where` is `authorization`, `token`, `revocation` or `metadata`;
+    `status` is the HTTP status; `where` is the endpoint: `authorization`, `token`, `revocation`, `metadata`, …;
     `retry_after` is the header as it came.
     """
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from urllib.parse import urlencode
 
-from keyturn.oauth.authorization import new_verifier, renamed
+from keyturn.oauth.authorization import Value, new_verifier, renamed, with_parameters
 from keyturn.oauth.client_auth import ClientCredentials, authenticate
 from keyturn.oauth.quirks import STANDARD, Advanced
 from keyturn.oauth.server import AuthorizationServer
-from keyturn.wire import Headers, Request, with_query
+from keyturn.wire import Headers, Request
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -63,8 +63,7 @@ def client_credentials_request(
     advanced: Advanced = STANDARD,
 ) -> Request:
     """A token for the client itself, without a person (RFC 6749 §4.4.2)."""
-    form = {"grant_type": "client_credentials", "scope": _joined(scopes, advanced)}
-    return _token_request(server.token_url, form, advanced.token.params, credentials, advanced)
+    return token_request(server, credentials, {"grant_type": "client_credentials"}, scopes=scopes, advanced=advanced)
 
 
 def made_up_code_request(
@@ -85,8 +84,43 @@ def made_up_code_request(
     )
 
 
+def token_request(
+    server: AuthorizationServer,
+    credentials: ClientCredentials,
+    form: Mapping[str, str | None],
+    *,
+    scopes: Sequence[str] = (),
+    advanced: Advanced = STANDARD,
+) -> Request:
+    """A token request of any grant type (RFC 6749 §4.5) with the client's credentials, settings and resources."""
+    form = {**form, "scope": _joined(scopes, advanced)}
+    return _token_request(server.token_url, form, advanced.token.params, credentials, advanced)
+
+
+def authenticated_request(
+    url: str,
+    form: Mapping[str, str | None],
+    credentials: ClientCredentials,
+    advanced: Advanced = STANDARD,
+) -> Request:
+    """A form for one of the server's other endpoints (revocation, introspection, …) with the client's credentials."""
+    present = {name: value for name, value in form.items() if value}
+    present, headers = authenticate(present, _JSON_WANTED, _as_set(credentials, advanced))
+    for name, value in advanced.token.headers.items():
+        headers = headers.with_(name, value)
+    return Request("POST", url, headers.with_("Content-Type", FORM), urlencode(present).encode("ascii"))
+
+
+_JSON_WANTED = Headers.of({"Accept": "application/json"})
+
+
 def _joined(scopes: Sequence[str] | None, advanced: Advanced) -> str:
     return advanced.authorize.scope_separator.join(scopes or ())
+
+
+def _as_set(credentials: ClientCredentials, advanced: Advanced) -> ClientCredentials:
+    settings = advanced.token
+    return replace(credentials, basic_encoding=settings.basic_encoding, basic_user=settings.basic_user)
 
 
 def _token_request(
@@ -100,15 +134,17 @@ def _token_request(
     settings = advanced.token
     present = {name: value for name, value in form.items() if value}
     present |= {name: value for name, value in extra.items() if value and name not in present}
-    credentials = replace(credentials, basic_encoding=settings.basic_encoding, basic_user=settings.basic_user)
-    present, headers = authenticate(present, Headers.of({"Accept": "application/json"}), credentials)
+    present, headers = authenticate(present, _JSON_WANTED, _as_set(credentials, advanced))
     for name, value in settings.headers.items():
         headers = headers.with_(name, value)
-    sent = renamed({name: value for name, value in present.items() if name not in settings.omit}, settings.rename)
+    whole: dict[str, Value] = {name: value for name, value in present.items() if name not in settings.omit}
+    if advanced.resources and "resource" not in settings.omit:
+        whole["resource"] = advanced.resources
+    sent = renamed(whole, settings.rename)
     if settings.method == "GET":
-        return Request("GET", with_query(url, sent), headers)
+        return Request("GET", with_parameters(url, sent), headers)
     if settings.body == "query":
-        return Request("POST", with_query(url, sent), headers)
+        return Request("POST", with_parameters(url, sent), headers)
     if settings.body == "json":
         return Request("POST", url, headers.with_("Content-Type", "application/json"), json.dumps(sent).encode())
-    return Request("POST", url, headers.with_("Content-Type", FORM), urlencode(sent).encode("ascii"))
+    return Request("POST", url, headers.with_("Content-Type", FORM), urlencode(sent, doseq=True).encode("ascii"))

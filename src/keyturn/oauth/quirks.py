@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from keyturn.oauth.client_auth import BasicEncoding, BasicUser
+from keyturn.oauth.jose import SigningAlgorithm
 from keyturn.oauth.settings_rules import (
     HeaderFields,
     HeaderValue,
@@ -23,6 +24,7 @@ from keyturn.oauth.settings_rules import (
     Path,
     Paths,
     Rename,
+    Resources,
     Text,
     Url,
     header_name,
@@ -32,12 +34,6 @@ Scalar = str | bool | int | float | None
 TokenField = Literal[
     "access_token", "token_type", "expires_in", "refresh_token", "refresh_token_expires_in", "scope", "id_token"
 ]
-
-
-def _auth(value: object) -> object:
-    if value in {"private_key_jwt", "client_secret_jwt"}:
-        raise ValueError(f"{value} is not offered yet. Choose detect, basic, post or none.")
-    return value
 
 
 def _placement_header(value: str) -> str:
@@ -75,15 +71,34 @@ class Authorize(Part):
         title="Authorization URL has a fragment",
         description="Allow # in the Authorization URL; the parameters are put behind it.",
     )
+    par_url: Url | None = Field(
+        default=None,
+        title="Pushed authorization request URL",
+        description="If set, the request is sent there first, and the browser carries a reference only (RFC 9126).",
+    )
 
 
 class Token(Part):
     """The token request (RFC 6749 §4.1.3) and client authentication (§2.3)."""
 
-    auth: Annotated[Literal["detect", "basic", "post", "none"], BeforeValidator(_auth)] = Field(
+    auth: Literal["detect", "basic", "post", "none", "private_key_jwt", "client_secret_jwt"] = Field(
         default="detect",
         title="Client authentication",
-        description="How the Client Secret is sent: basic is a header, post is the request body, none is PKCE only.",
+        description="How the Client Secret is sent: basic is a header, post is the request body, none is PKCE only; "
+        "with private_key_jwt and client_secret_jwt it signs and is never sent.",
+    )
+    assertion_algorithm: SigningAlgorithm = Field(
+        default="ES256", title="Signature of private_key_jwt", description="One that the server accepts."
+    )
+    assertion_audience: Text | None = Field(
+        default=None,
+        title="Audience of the signature",
+        description="The Issuer unless set; some older servers want their Token URL.",
+    )
+    dpop: bool = Field(
+        default=False,
+        title="DPoP",
+        description="Bind tokens to a key of ours (RFC 9449), so that a stolen token is worth nothing.",
     )
     basic_encoding: BasicEncoding = Field(
         default="percent",
@@ -262,6 +277,11 @@ class Advanced(Part):
     allowed_hosts: Hosts = Field(
         default=(), title="API hosts", description="Hosts this client’s tokens may go to, for example *.endsystem.com."
     )
+    resources: Resources = Field(
+        default=(),
+        title="Resources",
+        description="Addresses the tokens shall be for (RFC 8707), sent with every request for one.",
+    )
     issuer: Issuer | None = Field(
         default=None, title="Issuer", description="As the server writes it in its metadata, to the letter."
     )
@@ -274,6 +294,13 @@ class Advanced(Part):
         # RFC 9700 §2.1.1: without a secret, nothing else binds the code to us.
         if self.token.auth == "none" and self.authorize.pkce == "off":
             raise ValueError("A client without a secret needs PKCE. Switch PKCE on, or send a Client Secret.")
+        return self
+
+    @model_validator(mode="after")
+    def _signatures_have_an_audience(self) -> Advanced:
+        # Without it, one server could use at another what was signed for it (RFC 7523 §3).
+        if self.token.auth.endswith("_jwt") and not (self.issuer or self.token.assertion_audience):
+            raise ValueError(f"{self.token.auth} needs the Issuer, for which each signature is made.")
         return self
 
     @model_validator(mode="after")

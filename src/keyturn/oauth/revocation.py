@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
-from urllib.parse import urlencode
 
 from keyturn.oauth.bodies import object_of
-from keyturn.oauth.client_auth import ClientCredentials, authenticate
+from keyturn.oauth.client_auth import ClientCredentials
 from keyturn.oauth.errors import OAuthError
-from keyturn.oauth.grants import FORM
+from keyturn.oauth.grants import authenticated_request
 from keyturn.oauth.quirks import STANDARD, Advanced
 from keyturn.oauth.server import AuthorizationServer
 from keyturn.oauth.tokens import error_of
-from keyturn.wire import Headers, Request, Response
+from keyturn.wire import Request, Response
 
 TokenTypeHint = Literal["refresh_token", "access_token"]
 # RFC 7009 §2.2 has unknown tokens answered with 200; large servers say these instead. Gone is gone.
@@ -34,13 +32,8 @@ def revocation_request(
     """
     if server.revocation_url is None:
         raise ValueError("The server has no revocation URL.")
-    settings = advanced.token
-    credentials = replace(credentials, basic_encoding=settings.basic_encoding, basic_user=settings.basic_user)
-    form = {"token": token} | ({"token_type_hint": token_type_hint} if token_type_hint else {})
-    form, headers = authenticate(form, Headers.of({"Accept": "application/json", "Content-Type": FORM}), credentials)
-    for name, value in settings.headers.items():
-        headers = headers.with_(name, value)
-    return Request("POST", server.revocation_url, headers, urlencode(form).encode("ascii"))
+    form = {"token": token, "token_type_hint": token_type_hint}
+    return authenticated_request(server.revocation_url, form, credentials, advanced)
 
 
 def process_revocation_response(response: Response) -> None:

@@ -27,6 +27,15 @@ class AuthorizationServer:
     code_challenge_methods: tuple[str, ...] | None = None
     scopes_supported: tuple[str, ...] | None = None
     userinfo_url: str | None = None
+    pushed_authorization_url: str | None = None
+    par_required: bool = False
+    device_authorization_url: str | None = None
+    introspection_url: str | None = None
+    registration_url: str | None = None
+    jwks_url: str | None = None
+    dpop_algorithms: tuple[str, ...] | None = None
+    assertion_algorithms: tuple[str, ...] | None = None
+    grant_types: tuple[str, ...] | None = None
 
 
 def metadata_urls(issuer: str) -> tuple[str, ...]:
@@ -74,6 +83,15 @@ def process_metadata(issuer: str, response: Response) -> AuthorizationServer:
         code_challenge_methods=_names(document, "code_challenge_methods_supported"),
         scopes_supported=_names(document, "scopes_supported"),
         userinfo_url=_url(document, "userinfo_endpoint"),
+        pushed_authorization_url=_url(document, "pushed_authorization_request_endpoint"),
+        par_required=document.get("require_pushed_authorization_requests") is True,
+        device_authorization_url=_url(document, "device_authorization_endpoint"),
+        introspection_url=_url(document, "introspection_endpoint"),
+        registration_url=_url(document, "registration_endpoint"),
+        jwks_url=_url(document, "jwks_uri"),
+        dpop_algorithms=_names(document, "dpop_signing_alg_values_supported"),
+        assertion_algorithms=_names(document, "token_endpoint_auth_signing_alg_values_supported"),
+        grant_types=_names(document, "grant_types_supported"),
     )
 
 

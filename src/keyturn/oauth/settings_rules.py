@@ -23,6 +23,8 @@ RESERVED_PARAMETERS = frozenset(
         "client_secret",
         "client_assertion",
         "client_assertion_type",
+        "request_uri",
+        "dpop_jkt",
         "grant_type",
         "refresh_token",
         "response_type",
@@ -40,6 +42,7 @@ RESERVED_HEADERS = frozenset(
         "content-type",
         "cookie",
         "authorization",
+        "dpop",
         "proxy-authorization",
         "connection",
         "transfer-encoding",
@@ -175,6 +178,15 @@ def _issuer(value: str) -> str:
     return value
 
 
+def _resources(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        parts = urlsplit(value)
+        # RFC 8707 §2: absolute, without a fragment; not always an http address.
+        if not parts.scheme or not (parts.netloc or parts.path) or "#" in value or not value.isascii() or " " in value:
+            raise ValueError("A resource is an absolute URI without a fragment, for example https://api.endsystem.com")
+    return _paths(values)
+
+
 def _hosts(values: tuple[str, ...]) -> tuple[str, ...]:
     hosts = tuple(value.strip().lower().removesuffix(".") for value in values)
     for host in hosts:
@@ -197,4 +209,5 @@ Paths = Annotated[tuple[Path, ...], AfterValidator(_paths)]
 ParameterNames = Annotated[tuple[ParameterName, ...], AfterValidator(_paths)]
 Url = Annotated[str, AfterValidator(_url)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
+Resources = Annotated[tuple[Text, ...], AfterValidator(_resources)]
 Hosts = Annotated[tuple[str, ...], AfterValidator(_hosts)]

@@ -61,7 +61,7 @@ def process_token_response(response: Response, advanced: Advanced = STANDARD, *,
     id_token = reader.get("id_token")
     return TokenSet(
         access_token=access_token,
-        token_type=_token_type(reader, response),
+        token_type=_token_type(reader, response, dpop=advanced.token.dpop),
         expires_in_seconds=_access_life(reader, now),
         refresh_token=refresh_token if _is_token(refresh_token) else None,
         scopes=_scopes(reader.get("scope"), advanced.authorize.scope_separator),
@@ -143,6 +143,12 @@ def identity_of(
     return _label(claims) or (subject if isinstance(subject, str) else None)
 
 
+def seconds_of(value: Any) -> float | None:
+    """A life in seconds as servers write it, a number or text; None if it is none that can be true."""
+    number = _number(value)
+    return None if number is None else _sane(number)
+
+
 @dataclass(frozen=True, slots=True)
 class _Reader:
     """A body with the settings that say where its fields are."""
@@ -180,12 +186,17 @@ def _is_token(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MAX_TOKEN_LENGTH
 
 
-def _token_type(reader: _Reader, response: Response) -> str:
-    """RFC 6749 §7.1: an unknown type must not be used; compared without case."""
+def _token_type(reader: _Reader, response: Response, *, dpop: bool) -> str:
+    """RFC 6749 §7.1: an unknown type must not be used; compared without case. A bound token is not Bearer (9449 §5)."""
     found = reader.get("token_type")
-    if reader.settings.token_type == "ignore" or (isinstance(found, str) and found.strip().lower() == "bearer"):
-        return "Bearer"
-    description = "The server gave no token_type." if not found else "The server gave a token that is no Bearer token."
+    wanted = "DPoP" if dpop else "Bearer"
+    if isinstance(found, str) and found.strip().lower() == wanted.lower():
+        return wanted
+    if reader.settings.token_type == "ignore" and not dpop:
+        return wanted
+    description = (
+        "The server gave no token_type." if not found else f"The server gave a token that is no {wanted} token."
+    )
     raise OAuthError("unsupported_token_type", description, status=response.status, where=_WHERE)
 
 

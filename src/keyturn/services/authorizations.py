@@ -19,7 +19,14 @@ from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
-from keyturn.oauth.authorization import authorization_url, challenge, new_nonce, new_state, new_verifier
+from keyturn.oauth.authorization import (
+    authorization_parameters,
+    authorization_url,
+    challenge,
+    new_nonce,
+    new_state,
+    new_verifier,
+)
 from keyturn.oauth.errors import OAuthError
 from keyturn.services import connections, oauth_clients
 from keyturn.services.context import Context
@@ -163,7 +170,7 @@ async def proceed(scene: Context, link: str, *, browser: str, account_id: str | 
     redaction.remember(state, verifier, nonce)
     redirect_uri = registration.client.redirect_uri
     try:
-        url = authorization_url(
+        parameters = authorization_parameters(
             registration.server,
             client_id=registration.client.settings.client_id,
             redirect_uri=redirect_uri,
@@ -173,6 +180,7 @@ async def proceed(scene: Context, link: str, *, browser: str, account_id: str | 
             nonce=nonce,
             advanced=advanced,
         )
+        url = authorization_url(registration.server, parameters, advanced=advanced)
     except OAuthError as error:
         raise _cannot_lead_on(registration, error) from None
     values = {
