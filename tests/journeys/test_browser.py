@@ -74,13 +74,17 @@ def browser() -> Iterator[object]:
         started.close()
 
 
-@pytest.fixture
-def look(browser) -> Iterator[Look]:
+def _looks(browser) -> Iterator[Look]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(15_000)
     yield Look(context)
     context.close()
+
+
+# Two people, each with a browser of their own.
+look = pytest.fixture(_looks)
+another_look = pytest.fixture(_looks)
 
 
 def setup(look: Look, server) -> None:
@@ -307,3 +311,58 @@ def test_a_known_end_system_fills_the_form(world, look):
     page.get_by_text("Saved").first.wait_for()
     settings = server.api.get("/oauth-clients").json()["data"][0]
     assert settings["advanced"]["token"]["body"] == "json"
+
+
+def join(another_look: Look, server, link: str):
+    """Li joins by the link, and may do what an Editor may."""
+    theirs = another_look.page
+    theirs.goto(link)
+    theirs.get_by_role("heading", name="Join My workspace").wait_for()
+    another_look.at("53-join")
+    theirs.get_by_label("Your name").fill("Li")
+    theirs.get_by_label("Password").fill("short")
+    theirs.get_by_role("button", name="Join").click()
+    theirs.locator("#password-error").wait_for()
+    theirs.get_by_label("Password").fill(PASSWORD + " li")
+    theirs.get_by_role("button", name="Join").click()
+    theirs.get_by_role("button", name="Li, profile menu").click()
+    expect(theirs.get_by_role("link", name="Members & roles")).to_have_count(0)
+    refused = theirs.goto(server.url + "/admin/members")
+    assert refused.status == 403
+    theirs.get_by_text("Only Workspace Admins can do this.").wait_for()
+    another_look.at("54-not-an-admin")
+    assert theirs.goto(link).status == 404
+    return theirs
+
+
+def test_a_member_is_invited_joins_and_leaves(world, look, another_look):
+    server = world.serve()
+    sign_in(look, server)
+    page = look.page
+    page.get_by_role("button", name="profile menu").click()
+    page.get_by_role("link", name="Members & roles").click()
+    page.get_by_role("heading", name="Members & roles").wait_for()
+    look.at("50-members")
+    page.get_by_role("button", name="Make invitation link").click()
+    page.locator("#email-error").wait_for()
+    look.at("51-invite-wrong")
+    page.get_by_label("Email").fill("li@example.com")
+    page.get_by_label("Editor").check()
+    page.get_by_role("button", name="Make invitation link").click()
+    page.get_by_text("Invitation link. Copy it now.").wait_for()
+    link = page.locator("#link").inner_text()
+    look.at("52-invited")
+
+    theirs = join(another_look, server, link)
+    page.goto(server.url + "/admin/members")
+    page.get_by_role("link", name="Remove Li").click()
+    look.at("55-remove")
+    page.get_by_role("button", name="Remove Li").click()
+    page.get_by_text("Removed.").wait_for()
+    assert theirs.goto(server.url + "/connections").url.startswith(server.url + "/sign-in")
+    page.goto(server.url + "/admin/audit-log")
+    page.get_by_text("Invitation created").wait_for()
+    look.at("56-audit-log")
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Export JSONL").click()
+    assert b'"verb":"invitation.created"' in downloading.value.path().read_bytes()

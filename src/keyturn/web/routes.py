@@ -19,7 +19,7 @@ from keyturn.web.api import (
     tokens,
     workspaces,
 )
-from keyturn.web.pages import authorizations, home, preferences, sessions, setup, sign_ins
+from keyturn.web.pages import authorizations, home, joining, preferences, sessions, setup, sign_ins
 from keyturn.web.rendering import FOLDER
 
 #  /healthz /readyz /metrics                      web/operator.py
@@ -43,6 +43,9 @@ from keyturn.web.rendering import FOLDER
 #  /tables… (list, builder, sample)               web/pages/tables.py
 #  /tables/{id}/import /imports…                  web/pages/imports.py
 #  /preferences… /api-tokens…                     web/pages/preferences.py
+#  /admin/members…                                web/pages/members.py
+#  /admin/audit-log…                              web/pages/audit.py
+#  /invitations/{link} /new-password/{link}       web/pages/joining.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /static/…                                      web/static/
 API = (
@@ -68,6 +71,9 @@ PAGES = (
     pages.imports.router,
     pages.tables.router,
     preferences.router,
+    pages.members.router,
+    pages.audit.router,
+    joining.router,
     authorizations.router,
 )
 
