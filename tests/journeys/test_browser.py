@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -366,3 +367,32 @@ def test_a_member_is_invited_joins_and_leaves(world, look, another_look):
     with page.expect_download() as downloading:
         page.get_by_role("link", name="Export JSONL").click()
     assert b'"verb":"invitation.created"' in downloading.value.path().read_bytes()
+
+
+def test_a_dangerous_change_wants_the_password_again_and_keeps_what_was_typed(world, steps, look):
+    server = world.serve()
+    client = steps.register(world, server)
+    sign_in(look, server)
+    with sqlite3.connect(world.tmp_path / "data" / "keyturn.db") as database:
+        database.execute("update sessions set proved_at = 0")
+    page = look.page
+    page.goto(f"{server.url}/admin/oauth-clients/{client['id']}")
+    page.get_by_label("Scopes").fill("read:orders ")
+    page.get_by_label("Name", exact=True).fill("Renamed")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Type your password again to go on").wait_for()
+    assert page.get_by_label("Name", exact=True).input_value() == "Renamed"
+    look.at("60-password-again")
+    with look.context.expect_page() as opened:
+        page.get_by_role("link", name="Type it in another tab").click()
+    other = opened.value
+    other.get_by_label("Password").fill("wrong")
+    other.get_by_role("button", name="Go on").click()
+    other.get_by_text("This is not your password.").wait_for()
+    look.at("61-prove-wrong", other)
+    other.get_by_label("Password").fill(PASSWORD)
+    other.get_by_role("button", name="Go on").click()
+    other.get_by_role("heading", name="Thank you").wait_for()
+    other.close()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("heading", name="Renamed").wait_for()

@@ -120,6 +120,12 @@ async def admin_visit(request: Request) -> Visit:
     return found
 
 
+async def fresh_admin_visit(request: Request) -> Visit:
+    """A Workspace Admin who typed their password lately. Raises `Forbidden`."""
+    await admin_visit(request)
+    return await fresh_visit(request)
+
+
 def cookie_name(public_url: str) -> str:
     """The session cookie's name follows the public URL's scheme alone."""
     return "__Host-keyturn" if public_url.startswith("https://") else "keyturn"

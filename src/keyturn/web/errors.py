@@ -104,6 +104,7 @@ def answer(request: Request, error: KeyturnError, *, status: int | None = None) 
         sentence=redaction.text(error.message, limit=2000),
         message_code=error.message_code,
         request_id=request_id(request),
+        prove=error.details.get("reauthenticate") is True,
     )
 
 

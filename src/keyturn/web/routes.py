@@ -36,7 +36,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/workspaces…                            web/api/workspaces.py
 #  /                                              web/pages/home.py
 #  /setup /setup/recovery-key                     web/pages/setup.py
-#  /sign-in /sign-out /sign-out-everywhere        web/pages/sessions.py
+#  /sign-in /sign-out… /prove                     web/pages/sessions.py
 #  /admin/oauth-clients…                          web/pages/oauth_clients.py
 #  /connections… (list, new, health, settings)    web/pages/connections.py
 #  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py

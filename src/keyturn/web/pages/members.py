@@ -12,10 +12,11 @@ from keyturn.model.members import InvitationSettings
 from keyturn.model.permissions import ROLE_LABELS
 from keyturn.services import departures, invitations, members
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, admin_visit
+from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
 
 router = APIRouter(prefix="/admin/members", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
+FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 FIELDS = tuple(InvitationSettings.model_fields)
 ROLE_WORDS = {
     "admin": "Clients, members and settings, and all of the below.",
@@ -63,7 +64,7 @@ async def create_service_account(request: Request, visit: Admin) -> Response:
 
 
 @router.post("/{account_id}/role")
-async def change_role(request: Request, visit: Admin, account_id: str) -> Response:
+async def change_role(request: Request, visit: FreshAdmin, account_id: str) -> Response:
     """Another role."""
     role = str((await request.form()).get("role", ""))
 
@@ -78,7 +79,7 @@ async def change_role(request: Request, visit: Admin, account_id: str) -> Respon
 
 
 @router.post("/{account_id}/password-link")
-async def password_link(visit: Admin, account_id: str) -> Response:
+async def password_link(visit: FreshAdmin, account_id: str) -> Response:
     """A link to a new password, to hand over."""
     member = await members.get(visit.ctx, account_id)
     try:
@@ -95,7 +96,7 @@ async def removal(visit: Admin, account_id: str) -> Response:
 
 
 @router.post("/{account_id}/remove")
-async def remove(request: Request, visit: Admin, account_id: str) -> Response:
+async def remove(request: Request, visit: FreshAdmin, account_id: str) -> Response:
     """Remove them, each connection meeting the fate that was chosen."""
     sent = forms.typed(await request.form())
     fates: dict[str, dict[str, str]] = {}

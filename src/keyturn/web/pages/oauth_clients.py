@@ -16,11 +16,12 @@ from keyturn.model.presets import presets, recognised
 from keyturn.services import client_checks, connections, events, oauth_clients
 from keyturn.services.client_checks import CheckResult
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, admin_visit
+from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
 from keyturn.web.pages import client_form, client_sources
 
 router = APIRouter(prefix="/admin/oauth-clients", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
+FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 
 
 @router.get("")
@@ -110,7 +111,7 @@ async def settings(visit: Admin, client_id: str, done: str = "") -> Response:
 
 
 @router.post("/{client_id}")
-async def update(request: Request, visit: Admin, client_id: str) -> Response:
+async def update(request: Request, visit: FreshAdmin, client_id: str) -> Response:
     """Save the settings. A changed URL clears the secret unless it is given again."""
     client = await oauth_clients.get(visit.ctx, client_id)
     sent = forms.typed(await request.form())
@@ -127,7 +128,7 @@ async def update(request: Request, visit: Admin, client_id: str) -> Response:
 
 
 @router.post("/{client_id}/secrets")
-async def replace_secret(request: Request, visit: Admin, client_id: str) -> Response:
+async def replace_secret(request: Request, visit: FreshAdmin, client_id: str) -> Response:
     """Store a new secret."""
     client = await oauth_clients.get(visit.ctx, client_id)
     secret = str((await request.form()).get("new_secret", ""))
@@ -183,7 +184,7 @@ async def delete_page(visit: Admin, client_id: str) -> Response:
 
 
 @router.post("/{client_id}/delete")
-async def delete(request: Request, visit: Admin, client_id: str) -> Response:
+async def delete(request: Request, visit: FreshAdmin, client_id: str) -> Response:
     """Delete it with its grants, once its name was typed."""
     client = await oauth_clients.get(visit.ctx, client_id)
     name = str((await request.form()).get("name", ""))

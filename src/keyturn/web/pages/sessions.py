@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from keyturn.errors import LimitReached, Unauthenticated
+from keyturn.errors import Invalid, LimitReached, Unauthenticated
 from keyturn.services import accounts, sessions
 from keyturn.web import rendering
 from keyturn.web.auth import (
@@ -82,6 +82,31 @@ async def sign_out_everywhere(request: Request, visit: Annotated[Visit, Depends(
     response = RedirectResponse("/sign-in", 303)
     clear_session_cookie(request, response)
     return response
+
+
+@router.get("/prove")
+async def ask_again(visit: Annotated[Visit, Depends(visit)]) -> Response:
+    """The password again, before a dangerous change."""
+    return _proof(visit)
+
+
+@router.post("/prove")
+async def prove(request: Request, visit: Annotated[Visit, Depends(visit)]) -> Response:
+    """Fifteen minutes in which dangerous changes are taken."""
+    here = runtime(request)
+    password = str((await request.form()).get("password", ""))
+    try:
+        await sessions.prove(here.database, visit.session, password, now=here.clock())
+    except (Invalid, LimitReached) as error:
+        first = next((item.message for item in getattr(error, "problems", ())), error.message)
+        return _proof(visit, sentence=first, status=422)
+    return _proof(visit, done=True)
+
+
+def _proof(visit: Visit, *, sentence: str | None = None, done: bool = False, status: int = 200) -> Response:
+    return rendering.page(
+        "prove.html", request=visit.request, status=status, csrf=visit.session.csrf, sentence=sentence, done=done
+    )
 
 
 async def _page(

@@ -20,7 +20,9 @@ export async function fetchPage(url, body, { stay = false } = {}) {
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   if (!page.querySelector("main")) throw new Error("The server answered something we cannot show. Try again.");
   if (page.body.classList.contains("bare") && !document.body.classList.contains("bare")) {
-    throw new Error(page.querySelector(".notice p")?.textContent || "This did not work. Open the page again.");
+    const error = new Error(page.querySelector(".notice p")?.textContent || "This did not work. Open the page again.");
+    error.prove = page.querySelector("[data-prove]")?.getAttribute("href");
+    throw error;
   }
   return { document: page, url: response.url, redirected: response.redirected };
 }
@@ -49,7 +51,7 @@ export function focusNews(root) {
   if (news) news.focus();
 }
 
-export function sayTrouble(form, sentence) {
+export function sayTrouble(form, { message, prove }) {
   form.querySelector("[data-trouble]")?.remove();
   const box = document.createElement("div");
   box.className = "notice";
@@ -58,7 +60,15 @@ export function sayTrouble(form, sentence) {
   box.setAttribute("role", "alert");
   box.tabIndex = -1;
   const words = document.createElement("p");
-  words.textContent = sentence;
+  words.textContent = message;
+  if (prove) {
+    // In a window of its own, so that what was typed here stays.
+    const link = document.createElement("a");
+    link.href = prove;
+    link.target = "_blank";
+    link.textContent = "Type it in another tab";
+    words.append(" ", link, ", then press the button once more.");
+  }
   box.append(document.createElement("span"), words);
   form.prepend(box);
   box.focus();

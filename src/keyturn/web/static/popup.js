@@ -24,7 +24,7 @@ async function begin(form, again) {
     location.assign(answer.url + (other ? "" : "#popup-blocked"));
   } catch (error) {
     other?.close();
-    sayTrouble(form, error.message);
+    sayTrouble(form, error);
   }
 }
 

@@ -23,7 +23,7 @@ async function send(form, submitter, again) {
     if (answer.left) return;
     replaceMain(answer.document, again);
   } catch (error) {
-    sayTrouble(form, error.message);
+    sayTrouble(form, error);
   } finally {
     clearTimeout(patience);
     if (wait && submitter) submitter.textContent = before;
