@@ -22,7 +22,7 @@ OURS = re.compile(
 # A state of something, a name of a key, a URL that was answered: words, not secrets.
 WORDS = {
     ("Event", "state"), ("Grant", "state"), ("Callback", "code"), ("Callback", "state"), ("Variable", "value"),
-    ("Step", "code"), ("Step", "state"), ("Verdict", "code"), ("Streamed", "body"),
+    ("Step", "code"), ("Step", "state"), ("Verdict", "code"), ("Streamed", "body"), ("Source", "link"),
 }  # fmt: skip
 
 

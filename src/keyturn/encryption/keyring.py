@@ -30,6 +30,7 @@ _NONCE_BYTES = 12
 _WRAPPED_BYTES = KEY_BYTES + 16
 # An unknown key makes a keyring look at its source again, at most so often.
 _LOOK_AGAIN_SECONDS = 1.0
+_MISSED_MOST = 1000
 _HEADER_BYTES = 1 + _ID_BYTES + _NONCE_BYTES + _WRAPPED_BYTES + _NONCE_BYTES
 
 
@@ -87,7 +88,7 @@ class Keyring:
     def __init__(self, keys: Sequence[bytes], *, source: Keys | None = None) -> None:
         self._source = source
         self._held = _hold(keys)
-        self._looked_at = 0.0
+        self._missed: dict[bytes, float] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -118,7 +119,6 @@ class Keyring:
             held = _hold(self._source.read())
             changed = held.keys != self._held.keys
             self._held = held
-            self._looked_at = time.monotonic()
             return changed
 
     @property
@@ -156,12 +156,17 @@ class Keyring:
 
     def _key(self, key_id: bytes) -> bytes | None:
         key = self._held.by_id.get(key_id)
-        if key is None and self._source is not None and time.monotonic() - self._looked_at > _LOOK_AGAIN_SECONDS:
+        now = time.monotonic()
+        # A key that is new to us is looked for at once, however lately we looked: another replica may seal with it
+        # already. One that was not there is looked for once a second, so that lost keys cost little.
+        if key is None and self._source is not None and now >= self._missed.get(key_id, 0.0):
             try:
                 self.look_again()
             except KeyturnError:
                 return None
             key = self._held.by_id.get(key_id)
+            if key is None and len(self._missed) < _MISSED_MOST:
+                self._missed[key_id] = now + _LOOK_AGAIN_SECONDS
         return key
 
     def _unwrap(self, sealed: bytes) -> bytes:
