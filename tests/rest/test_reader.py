@@ -111,6 +111,8 @@ async def test_an_empty_page_ends_numbered_pages_without_a_count(make_api, get):
         "complete": None,
         "truncated": False,
         "note": None,
+        "duplicates": 0,
+        "rejected": 0,
     }
 
 
@@ -261,6 +263,8 @@ async def test_every_refusal_has_its_sentence(get, respond, status, code, words)
         "complete": False,
         "truncated": False,
         "note": "Reading ended after 0 rows (error).",
+        "duplicates": 0,
+        "rejected": 0,
     }
 
 
@@ -388,8 +392,8 @@ def test_complete_is_said_only_when_it_is_proved(reason, rows, pages, total, pag
 
 
 def test_the_fingerprint_of_a_request_tells_bodies_and_headers_apart():
-    from keyturn.rest.reader import _fingerprint
+    from keyturn.rest.checkpoints import fingerprint
 
     one = Request("POST", "https://a/x", Headers.of({"X-Cursor": "1"}), b"1")
-    assert len({_fingerprint(r) for r in (one, one.with_header("X-Cursor", "2"), replace(one, body=b"2"))}) == 3
-    assert _fingerprint(one) == _fingerprint(one.with_header("x-cursor", "1"))
+    assert len({fingerprint(r) for r in (one, one.with_header("X-Cursor", "2"), replace(one, body=b"2"))}) == 3
+    assert fingerprint(one) == fingerprint(one.with_header("x-cursor", "1"))

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
@@ -32,18 +33,43 @@ class Misfit(Exception):
         self.value_kind = value_kind
 
 
-def build(schema: Schema, rows: Sequence[Any]) -> pa.RecordBatch:
-    """One record batch of `schema.arrow`. Raises `Misfit` for a value, or a field, that the schema does not hold."""
-    _refuse_unknown(schema, rows)
-    arrays = [_array(column, rows) for column in schema.columns]
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A value that was left out of its column: `row_number` counts from 1, `value` is its JSON text, exact."""
+
+    row_number: int
+    column: str
+    source_path: str
+    value: str
+    reason: str
+
+
+def build(
+    schema: Schema,
+    rows: Sequence[Any],
+    rejects: list[Reject] | None = None,
+    *,
+    frozen: bool = False,
+    ignored: set[str] | None = None,
+) -> pa.RecordBatch:
+    """One record batch of `schema.arrow`. Raises `Misfit` for a value, or a field, that the schema does not hold.
+
+    With `rejects`, values that do not fit a pinned type are put there and their cells are null; if `frozen`, those
+    of every column are, and the names of fields without a column go to `ignored`.
+    """
+    if frozen:
+        _tell_unknown(schema, rows, ignored if ignored is not None else set())
+    else:
+        _refuse_unknown(schema, rows)
+    arrays = [_array(column, rows, rejects if frozen or column.pinned else None) for column in schema.columns]
     if not arrays:
-        return pa.RecordBatch.from_pylist([], schema=schema.arrow)
+        return pa.RecordBatch.from_struct_array(pa.array([{}] * len(rows), pa.struct([])))
     return pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)
 
 
 def to_json_rows(schema: Schema, rows: Sequence[Any]) -> list[list[Any]]:
     """Rows as lists in the schema's order, JSON-safe, each value as its column would hold it."""
-    batch = build(schema, rows)
+    batch = build(schema, rows, [])
     columns = [[json_safe(value) for value in column.to_pylist()] for column in batch.columns]
     return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in rows]
 
@@ -101,7 +127,7 @@ def _exact_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=not isinstance(value, str) or not is_unicode(value))
 
 
-def _array(column: Column, rows: Sequence[Any]) -> pa.Array:
+def _array(column: Column, rows: Sequence[Any], rejects: list[Reject] | None) -> pa.Array:
     kind, path = column.holds, column.path
     if len(path) == 1 and all(isinstance(row, Mapping) for row in rows):
         key = path[0]
@@ -109,7 +135,7 @@ def _array(column: Column, rows: Sequence[Any]) -> pa.Array:
     else:
         values = [value_at(row, path) for row in rows]
     if not _as_they_are(values, kind):
-        values = _converted(column, kind, values)
+        values = _converted(column, kind, values, rejects)
     return pa.array(values, column.kind.arrow)
 
 
@@ -128,15 +154,28 @@ def _as_they_are(values: list[Any], kind: ColumnType) -> bool:
     return (kind.word, found) in (("bool", {bool}), ("float64", {float}))
 
 
-def _converted(column: Column, kind: ColumnType, values: list[Any]) -> list[Any]:
+def _converted(column: Column, kind: ColumnType, values: list[Any], rejects: list[Reject] | None) -> list[Any]:
     lenient = column.pinned
-    converted = []
+    converted: list[Any] = []
     for number, value in enumerate(values, 1):
         try:
             converted.append(_convert(value, kind, lenient=lenient))
         except ValueError:
-            raise Misfit(column.name, number, _kind_in_words(value)) from None
+            if rejects is None:
+                raise Misfit(column.name, number, _kind_in_words(value)) from None
+            converted.append(None)
+            reason = f"{_kind_in_words(value)}, not {column.type}"
+            rejects.append(Reject(number, column.name, column.source_path, to_json(value), reason))
     return converted
+
+
+def _tell_unknown(schema: Schema, rows: Sequence[Any], ignored: set[str]) -> None:
+    known = frozenset(column.path for column in schema.columns)
+    inner = {path[:end] for path in known for end in range(1, len(path))}
+    for row in rows:
+        for path, value in leaves_of(row, schema.stops):
+            if path not in known and not (path in inner and (value is None or value == {})):
+                ignored.add(_name(path))
 
 
 def _refuse_unknown(schema: Schema, rows: Sequence[Any]) -> None:

@@ -105,7 +105,7 @@ def widen(
     inner = {path[:end] for path in leaves for end in range(1, len(path))}
     columns: list[Column] = []
     for column in schema.columns:
-        leaf = leaves.pop(column.path, None)
+        leaf = leaves.pop(column.path, None) or _hidden(rows, column.path)
         if leaf is not None:
             columns.append(_widened(column, leaf, rows))
         elif not (column.note == NOTE_UNSEEN and column.path in inner):
@@ -133,15 +133,13 @@ def _new_column(
 def _widened(column: Column, leaf: _Leaf, rows: Sequence[Any]) -> Column:
     from keyturn.columns.build import fits
 
-    values = [value_at(row, column.path) for row in rows]
-    if all(fits(value, column.holds, lenient=column.pinned) for value in values):
-        return column
     if column.pinned:
-        text = all(fits(value, STRING) for value in values)
-        note = column.note if column.note != PINNED else f"{PINNED} as {column.type}, but some values did not fit: text"
-        return replace(column, type=str(STRING if text else JSON), note=note)
+        return column  # a value that does not fit a pinned type is rejected, and the type stays
+    values = [value_at(row, column.path) for row in rows]
+    if all(fits(value, column.holds) for value in values):
+        return column
     kind = join(column.holds, leaf.kind)
-    if column.note == NOTE_UNSEEN and str(public(kind)) != column.type and _is_plain(kind):
+    if column.note == NOTE_UNSEEN and str(public(kind)) != column.type and _is_plain(kind, column.kind):
         # Its column is out in the world as text already: text holds these values too.
         return replace(column, note=NOTE_LATE)
     note = note_of(kind, frozenset(leaf.seen | {column.holds.word}))
@@ -149,10 +147,24 @@ def _widened(column: Column, leaf: _Leaf, rows: Sequence[Any]) -> Column:
     return replace(column, type=str(public(kind)), note=note or kept)
 
 
-def _is_plain(kind: ColumnType) -> bool:
-    """A single value, or a list of single values."""
-    inner = kind.element if kind.word == "list" and kind.element is not None else kind
-    return inner.word not in {"list", "struct", "json"}
+def _hidden(rows: Iterable[Any], path: Path) -> _Leaf | None:
+    """The type at a path that is not entered any more, since above it is a column that holds the whole object."""
+    leaf: _Leaf | None = None
+    for row in rows:
+        value = value_at(row, path)
+        if value is not None:
+            leaf = leaf or _Leaf()
+            kind = type_of(value)
+            leaf.seen.add(kind.word)
+            leaf.kind = join(leaf.kind, kind)
+    return leaf
+
+
+def _is_plain(kind: ColumnType, shown: ColumnType) -> bool:
+    """Whether values of a type are single values that text holds; or lists of them, where the column has lists."""
+    if kind.word == "list" and shown.word == "list" and kind.element is not None:
+        kind = kind.element
+    return kind.word not in {"list", "struct", "json"}
 
 
 def _collected(rows: Iterable[Any], schema: Schema) -> dict[Path, _Leaf]:

@@ -51,7 +51,9 @@ class TableSettings(Settings):
     query: QueryMap = Field(default_factory=dict, title="Parameters", description="Sent with the first request.")
     headers: HeaderMap = Field(default_factory=dict, title="Headers")
     body: Any = Field(default=None, title="Body", description="JSON, for POST only.")
-    format: Literal["json"] = Field(default="json", title="Format", description="JSON.")
+    format: Literal["json", "ndjson", "csv", "xml"] = Field(
+        default="json", title="Format", description="JSON, NDJSON, CSV, XML."
+    )
     rows_path: Annotated[CleanText, Field(max_length=500), AfterValidator(_rows_path)] | None = Field(
         default=None, title="Where the rows are", description="The list that repeats."
     )
@@ -66,6 +68,15 @@ class TableSettings(Settings):
     infer_types: bool = Field(default=True, title="Infer types", description="Off: every column is text.")
     total_path: Annotated[CleanText, Field(max_length=500)] | None = Field(
         default=None, title="Total", description="Where the API reports how many rows there are."
+    )
+    when_columns_change: Literal["add", "ask", "ignore"] = Field(
+        default="add",
+        title="When columns change",
+        description="Add: new columns appear and types widen. Ask and Ignore: the columns stay, and what does not fit "
+        "is listed apart.",
+    )
+    requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None, title="At most per second", description="We also obey Retry-After."
     )
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(default=60.0, title="Timeout")
 

@@ -72,6 +72,10 @@ class _Paginator(BaseModel):
         """What follows the page that was seen."""
         raise NotImplementedError
 
+    def ahead(self, seen: Seen, most: int) -> list[Request]:  # noqa: ARG002
+        """The requests that will follow if every page is as full as this one; none where each page names the next."""
+        return []
+
 
 class AutoPagination(_Paginator):
     """Found out at the first read, with proof."""
@@ -137,7 +141,7 @@ class PageNumberPagination(_Paginator):
 
     def next(self, seen: Seen) -> Next:
         """The next number, until the pages are counted through or a page is empty or short."""
-        total_pages = _integer(at_path(seen.body, self.total_pages_path)) if self.total_pages_path else None
+        total_pages = integer(at_path(seen.body, self.total_pages_path)) if self.total_pages_path else None
         if total_pages is not None:
             if seen.page_number >= total_pages:
                 return Next(None, NO_NEXT)
@@ -147,7 +151,15 @@ class PageNumberPagination(_Paginator):
             return Next(None, SHORT_PAGE)
         if seen.page_rows == 0:
             return Next(None, EMPTY_PAGE)
-        return Next(_with(seen.request, {self.page_param: self.start + seen.page_number}))
+        return Next(self._numbered(seen, seen.page_number))
+
+    def ahead(self, seen: Seen, most: int) -> list[Request]:
+        """The numbers up to the last, where the API counts its pages."""
+        last = integer(at_path(seen.body, self.total_pages_path)) if self.total_pages_path else None
+        return [self._numbered(seen, n) for n in range(seen.page_number, min(last or 0, seen.page_number + most))]
+
+    def _numbered(self, seen: Seen, index: int) -> Request:
+        return _with(seen.request, {self.page_param: self.start + index})
 
 
 class OffsetPagination(_Paginator):
@@ -168,13 +180,24 @@ class OffsetPagination(_Paginator):
         """The offset after the rows so far, until the total is reached or a page is empty or short."""
         if seen.page_rows == 0:
             return Next(None, EMPTY_PAGE)
-        total = _integer(at_path(seen.body, self.total_path)) if self.total_path else None
+        total = integer(at_path(seen.body, self.total_path)) if self.total_path else None
         if total is not None:
             if seen.rows_so_far >= total:
                 return Next(None, TOTAL_REACHED)
         elif _is_short(seen, self.limit):
             return Next(None, SHORT_PAGE)
-        return Next(_with(seen.request, {self.offset_param: self.start + seen.rows_so_far}))
+        return Next(self._from(seen, seen.rows_so_far))
+
+    def ahead(self, seen: Seen, most: int) -> list[Request]:
+        """The offsets up to the total, where the API reports one."""
+        total = integer(at_path(seen.body, self.total_path)) if self.total_path else None
+        if not total or not seen.page_rows:
+            return []
+        offsets = range(seen.rows_so_far, total, seen.page_rows)
+        return [self._from(seen, offset) for offset in offsets[:most]]
+
+    def _from(self, seen: Seen, offset: int) -> Request:
+        return _with(seen.request, {self.offset_param: self.start + offset})
 
 
 class CursorPagination(_Paginator):
@@ -271,7 +294,7 @@ def link_of(response: Response, rel: str) -> str | None:
 def query_integer(request: Request, name: str) -> int | None:
     """A number in the request's own query."""
     values = parse_qs(urlsplit(request.url).query).get(name)
-    return _integer(values[0]) if values else None
+    return integer(values[0]) if values else None
 
 
 def _with(request: Request, params: dict[str, Any]) -> Request:
@@ -293,7 +316,8 @@ def _sized(name: str | None, size: int | None) -> dict[str, int]:
     return {name: size} if name and size else {}
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """A whole number that is not negative, also one in digits."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

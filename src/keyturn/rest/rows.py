@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, Self
 
@@ -16,6 +17,7 @@ from jsonpath_rfc9535.selectors import NameSelector
 
 from keyturn import redaction
 from keyturn.errors import Invalid, UpstreamError
+from keyturn.rest.formats import csv_rows, lines_of, xml_value
 from keyturn.wire import Response
 
 # Only long runs of digits, or large exponents, can be more than a double or 64 bits hold.
@@ -47,13 +49,16 @@ class ExactNumber(Decimal):
         return self.literal
 
 
-def parse_body(response: Response) -> Any:
+def parse_body(response: Response, format: str = "json") -> Any:
     """The body as JSON values: whole numbers of any size, and Decimal where a double would lose digits.
 
-    Raises `UpstreamError`: a web page (E-NOTDATA), nothing at all, or something that is no JSON.
+    NDJSON, CSV and XML give what JSON would have said. Raises `UpstreamError`: a web page (E-NOTDATA), nothing at
+    all, or something of another format.
     """
     body = response.body.removeprefix(_BOM)
     start = body.lstrip()[:200].lower()
+    if not start and format in {"ndjson", "csv"}:
+        return list[Any]()
     if not start:
         raise UpstreamError(f"The API answered {response.status} with an empty body.", status=response.status)
     page = response.content_type == "text/html" and not start.startswith((b"{", b"["))
@@ -64,13 +69,24 @@ def parse_body(response: Response) -> Any:
             status=response.status,
         )
     try:
-        return _exact(body) if _LONG_NUMBER.search(body) else orjson.loads(body)
-    except (ValueError, RecursionError):
+        return _PARSERS[format](body)
+    except (ValueError, RecursionError) as error:
+        told = f" {redaction.text(error, limit=120)}" if format in {"csv", "xml"} else ""
         raise UpstreamError(
-            f"The answer is not JSON ({response.content_type or 'no content type'}).",
+            f"The answer is not {_FORMATS[format]} ({response.content_type or 'no content type'}).{told}",
             message_code="E-NOTDATA",
             status=response.status,
         ) from None
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON text as values that keep every digit. Raises ValueError, RecursionError."""
+    return _exact(body) if _LONG_NUMBER.search(body) else orjson.loads(body)
+
+
+def parse_rows(raw: bytes, response: Response) -> list[Any]:
+    """The rows of a list that was cut out of a response. Raises `UpstreamError` if it is no JSON."""
+    return rows_at(parse_body(replace(response, body=raw)), "$")
 
 
 def _exact(body: bytes) -> Any:
@@ -96,6 +112,15 @@ def _exact_float(literal: str) -> float | Decimal:
 
 def _refuse_constant(literal: str) -> NoReturn:
     raise ValueError(literal)
+
+
+_FORMATS = {"json": "JSON", "ndjson": "NDJSON", "csv": "CSV", "xml": "XML"}
+_PARSERS: dict[str, Callable[[bytes], Any]] = {
+    "json": parse_json,
+    "ndjson": lambda body: [parse_json(line) for line in lines_of(body)],
+    "csv": csv_rows,
+    "xml": xml_value,
+}
 
 
 def at_path(body: Any, path: str) -> Any:

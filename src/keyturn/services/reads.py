@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from keyturn.columns.build import Misfit, build
-from keyturn.columns.schema import Column, Schema, infer, widen
+from keyturn.columns.build import Misfit, Reject
+from keyturn.columns.keys import Deduplicator
+from keyturn.columns.pages import PageTyper
+from keyturn.columns.schema import Column, Schema
 from keyturn.errors import KeyturnError, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
@@ -20,17 +22,28 @@ from keyturn.storage import tables as rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from keyturn.rest.reader import Completeness
+    from keyturn.rest.checkpoints import Checkpoint
+    from keyturn.rest.reader import Page
+    from keyturn.rest.stamps import Completeness
+
+
+# Pages that may be asked for before their turn, where the pagination allows it.
+PAGES_AHEAD = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One page as Arrow. `schema` is what is known of the columns by now: it only ever widens in a read."""
+    """One page as Arrow. `schema` is what is known of the columns by now: it only ever widens in a read.
+
+    Once `data` and `rejects` are safe, a read that resumes from `checkpoint` goes on behind them.
+    """
 
     page: int
     data: pa.RecordBatch
     schema: Schema
     widened_by: Misfit | None
+    checkpoint: Checkpoint
+    rejects: tuple[Reject, ...] = ()
 
 
 class TableRead:
@@ -47,46 +60,86 @@ class TableRead:
         *,
         limit: int | None = None,
         on_wait: Callable[[float, str], Any] | None = None,
+        resume_from: Checkpoint | None = None,
     ) -> None:
         self.id = new_id("rd")
         self.table = table
-        self.schema: Schema | None = _stored(table)
         self._ctx = ctx
-        self._reader = tables.reader_of(ctx, connection, table.settings, max_rows=limit, on_wait=on_wait)
-        self._limit = limit
+        settings = table.settings
+        self._reader = tables.reader_of(
+            ctx, connection, settings, max_rows=limit, on_wait=on_wait, ahead=PAGES_AHEAD, resume_from=resume_from
+        )
+        known = _stored(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
+        self._typer = PageTyper(known, tables.pins(settings), settings.infer_types, settings.when_columns_change)
+        self._keys = Deduplicator(settings.primary_key)
+        self._rejected = 0
+        if resume_from is not None:
+            self._typer.rows_before = resume_from.rows
+            self._rejected, self._keys.duplicates = resume_from.rejected, resume_from.duplicates
+
+    @property
+    def schema(self) -> Schema | None:
+        """What is known of the columns by now."""
+        return self._typer.schema
 
     @property
     def completeness(self) -> Completeness:
         """The stamp so far; final once `batches()` ended."""
-        return self._reader.completeness
+        stamp = self._reader.completeness
+        return stamp.less(self._keys.duplicates, self._rejected, paging=self._reader.paging)
 
     async def batches(self) -> AsyncIterator[Batch]:
-        """Typed batches, page by page. Raises what the end system or the token service raises."""
+        """Typed batches, page by page. Raises what the end system or the token service raises.
+
+        While one is looked at, the next is typed, and those after it are on their way.
+        """
         await self._ctx.database.run(
             rows.insert_read, self._ctx.workspace_id, self.id, self.table.id, self._ctx.clock()
         )
         error: dict[str, Any] | None = None
         try:
-            async for page in self._reader.pages():
-                yield await asyncio.to_thread(self._typed, page.number, page.rows)
+            async for batch in self._typed_pages():
+                yield batch
         except KeyturnError as failure:
+            self._reader.fail()
+            failure.details["completeness"] = self.completeness.as_dict()
             error = {"code": failure.code, "message_code": failure.message_code, "message": failure.message}
             raise
         finally:
             await self._finish(error)
 
-    def _typed(self, number: int, page_rows: list[Any]) -> Batch:
-        settings = self.table.settings
-        misfit: Misfit | None = None
-        if self.schema is None:
-            self.schema = infer(page_rows, pins=tables.pins(settings), infer_types=settings.infer_types)
+    async def _typed_pages(self) -> AsyncIterator[Batch]:
+        pending: asyncio.Task[Batch] | None = None
+        pages = self._reader.pages()
         try:
-            data = build(self.schema, page_rows)
-        except Misfit as found:
-            misfit = found
-            self.schema = widen(self.schema, page_rows)
-            data = build(self.schema, page_rows)
-        return Batch(number, data, self.schema, misfit)
+            async for page in pages:
+                before = await pending if pending is not None else None
+                pending = asyncio.create_task(asyncio.to_thread(self._typed, page))
+                if before is not None:
+                    yield before
+            if pending is not None:
+                yield await pending
+        except KeyturnError:
+            # What came before the failure is whole and is given out first.
+            if pending is not None and not pending.done():
+                yield await pending
+            raise
+        finally:
+            if pending is not None and not pending.done():
+                await asyncio.wait([pending])
+            await pages.aclose()
+
+    def _typed(self, page: Page) -> Batch:
+        typed = self._typer.add(page)
+        data = self._keys.add(typed.data)
+        self._rejected += len(typed.rejects)
+        checkpoint = replace(
+            page.checkpoint,
+            rejected=self._rejected,
+            duplicates=self._keys.duplicates,
+            schema=tuple(asdict(column) for column in tables.as_columns(typed.schema)),
+        )
+        return Batch(page.number, data, typed.schema, typed.widened_by, checkpoint, typed.rejects)
 
     async def _finish(self, error: dict[str, Any] | None) -> None:
         ctx = self._ctx
@@ -105,13 +158,23 @@ class TableRead:
             await ctx.database.run(rows.update, ctx.workspace_id, self.table.id, values)
 
 
-async def begin(ctx: Context, table_id: str, *, limit: int | None = None, on_wait: Any = None) -> TableRead:
-    """A read of a table by the actor. Raises `NotFound`, `Forbidden`; uses no network yet."""
+async def begin(
+    ctx: Context,
+    table_id: str,
+    *,
+    limit: int | None = None,
+    on_wait: Any = None,
+    resume_from: Checkpoint | None = None,
+) -> TableRead:
+    """A read of a table by the actor, or the rest of one. Raises `NotFound`, `Forbidden`; uses no network yet.
+
+    Raises `Invalid` at `resume_from` when the table asks something else than when the checkpoint was taken.
+    """
     ctx.require("tables:read")
     table = await tables.get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     connections.require_use(ctx, connection)
-    return TableRead(ctx, table, connection, limit=limit, on_wait=on_wait)
+    return TableRead(ctx, table, connection, limit=limit, on_wait=on_wait, resume_from=resume_from)
 
 
 async def stamp(ctx: Context, read_id: str) -> dict[str, Any]:
@@ -124,11 +187,8 @@ async def stamp(ctx: Context, read_id: str) -> dict[str, Any]:
 
 
 def _stored(table: Table) -> Schema | None:
-    if table.columns is None:
-        return None
-    return Schema(
-        tuple(
-            Column(name=c.name, type=c.type, source_path=c.source_path, nullable=c.nullable, note=c.note)
-            for c in table.columns
-        )
-    )
+    return None if table.columns is None else _of([asdict(column) for column in table.columns])
+
+
+def _of(columns: Sequence[Mapping[str, Any]]) -> Schema:
+    return Schema(tuple(Column(**column) for column in columns))

@@ -17,6 +17,7 @@ from keyturn.model.ids import new_id
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.model.validation import merged, parse
 from keyturn.rest.detect import detect as detect_endpoint
+from keyturn.rest.pace import Pace
 from keyturn.rest.paginators import Pagination
 from keyturn.rest.reader import Endpoint, Reader
 from keyturn.services import audit, calls, connections
@@ -25,9 +26,12 @@ from keyturn.storage import tables as rows
 from keyturn.wire import Headers, Request, Response, with_query
 
 if TYPE_CHECKING:
+    from keyturn.rest.checkpoints import Checkpoint
     from keyturn.storage.database import Tx
 
 PREVIEW_MOST = 1000
+_PACES_MOST = 10_000
+_paces: dict[str, Pace] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +203,16 @@ def as_columns(schema: Schema) -> tuple[TableColumn, ...]:
 
 
 def reader_of(
-    ctx: Context, connection: Connection, settings: TableSettings, *, max_rows: int | None = None, on_wait: Any = None
+    ctx: Context,
+    connection: Connection,
+    settings: TableSettings,
+    *,
+    max_rows: int | None = None,
+    on_wait: Any = None,
+    ahead: int = 0,
+    resume_from: Checkpoint | None = None,
 ) -> Reader:
-    """A reader of the endpoint whose every page asks for a fresh token."""
+    """A reader of the endpoint whose every page asks for a fresh token; all readers of a connection share its pace."""
     endpoint = Endpoint(
         request=request_of(connection, settings),
         rows_path=settings.rows_path,
@@ -213,7 +224,25 @@ def reader_of(
     async def send(request: Request) -> Response:
         return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
 
-    return Reader(endpoint, send, max_rows=max_rows, on_wait=on_wait, system=system_of(connection))
+    return Reader(
+        endpoint,
+        send,
+        max_rows=max_rows,
+        on_wait=on_wait,
+        system=system_of(connection),
+        pace=pace_of(connection, settings),
+        ahead=ahead,
+        resume_from=resume_from,
+    )
+
+
+def pace_of(connection: Connection, settings: TableSettings) -> Pace:
+    """The gate that this process's readers of a connection share; the table's own cap applies to all while it reads."""
+    pace = _paces.setdefault(connection.id, Pace())
+    if len(_paces) > _PACES_MOST:
+        _paces.pop(next(iter(_paces)))
+    pace.per_second = settings.requests_per_second
+    return pace
 
 
 def request_of(connection: Connection, settings: TableSettings) -> Request:

@@ -1,0 +1,209 @@
+"""The fast way from a page's JSON text to a record batch: columnar, one pass, strict.
+
+It gives exactly what `build` would give, or raises `Unfit` and the page takes the exact way. It never guesses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.json as pj
+
+from keyturn.columns.infer import EXACT_IN_DOUBLE
+from keyturn.columns.schema import Path, Schema
+from keyturn.columns.types import ColumnType
+
+# Its functions are made when it is imported, so type checkers see none of them.
+pc: Any = pyarrow.compute
+_DEEPEST = 15
+_ROWS = "rows"
+# What both Arrow and Python read alike: four-digit years without the last, real hours and offsets.
+_DAY = r"(?:[1-8][0-9]{3}|9[0-8][0-9]{2})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_TEXT = {
+    "timestamp": rf"^{_DAY}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9](?::[0-5][0-9](?:\.[0-9]{{1,6}})?)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])$",
+    "date": rf"^{_DAY}$",
+}
+_RUNS = bytes(ord("0") if chr(code) in "0123456789." else ord(" ") for code in range(256))
+_LONG_RUN = b"0" * 16
+_NUMBER = re.compile(rb"-?[0-9.]+(?:[eE][+-]?[0-9]+)?")
+_BEFORE_NUMBER = b":,[ \t\r\n-"
+_MANTISSA = re.compile(rb"[:,\[\s]-?[0-9.]+$")
+_Tree = dict[str, Any]
+
+
+class Unfit(Exception):
+    """The page needs the exact way."""
+
+
+class FastBuilder:
+    """Builds batches of one schema. Raises `Unfit` for schemas that need the exact way on every page."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        tree: _Tree = {}
+        for column in schema.columns:
+            _plant(tree, column.path, column.holds)
+        if not tree:
+            raise Unfit
+        rows = pa.list_(_struct_of(tree))
+        self._tree = tree
+        self._parse = pj.ParseOptions(
+            explicit_schema=pa.schema([(_ROWS, rows)]), unexpected_field_behavior="error", newlines_in_values=True
+        )
+        self._doubles = any(_has_double(column.holds) for column in schema.columns)
+
+    def build(self, raw: bytes) -> pa.RecordBatch:
+        """The batch of a JSON list of objects, which is valid JSON in valid UTF-8. Raises `Unfit`."""
+        if self._doubles and not digits_survive(raw):
+            raise Unfit
+        try:
+            rows = self._read(raw)
+            if rows.null_count:
+                raise Unfit
+            leaves: dict[Path, pa.Array] = {}
+            _harvest(rows, self._tree, (), leaves)
+            arrays = [_exact(leaves[c.path], c.holds, c.kind) for c in self._schema.columns]
+            return pa.RecordBatch.from_arrays(arrays, schema=self._schema.arrow)
+        except (pa.ArrowException, ValueError) as error:
+            raise Unfit from error
+
+    def _read(self, raw: bytes) -> pa.StructArray:
+        text = b"".join((b'{"rows":', raw, b"}"))
+        whole = pj.ReadOptions(use_threads=False, block_size=len(text) + 64)
+        table = pj.read_json(pa.BufferReader(text), read_options=whole, parse_options=self._parse)
+        return table.column(_ROWS).chunk(0).flatten()
+
+
+def digits_survive(raw: bytes) -> bool:
+    """Whether each number that may become a double is one: no digits beyond it, no underflow to nought."""
+    runs = raw.translate(_RUNS)
+    at = runs.find(_LONG_RUN)
+    while at >= 0:
+        end = runs.find(b" ", at)
+        end = len(raw) if end < 0 else end
+        if at == 0 or raw[at - 1] in _BEFORE_NUMBER:
+            literal = _NUMBER.match(raw, at)
+            if literal is not None and not _is_double(literal[0]):
+                return False
+        at = runs.find(_LONG_RUN, end)
+    return not (_underflows(raw, b"e-") or _underflows(raw, b"E-"))
+
+
+def _is_double(literal: bytes) -> bool:
+    """Whether a literal with a point or exponent is a double's own; whole numbers are looked at elsewhere."""
+    text = literal.decode()
+    if text.isdigit():
+        return True
+    try:
+        number = float(text)
+        return repr(number) == text or Decimal(repr(number)) == Decimal(text)
+    except (ValueError, ArithmeticError):
+        return True  # part of a text, such as a version: a number in JSON has one point
+
+
+def _underflows(raw: bytes, mark: bytes) -> bool:
+    """Whether a number has an exponent of three digits below nought."""
+    at = raw.find(mark)
+    while at >= 0:
+        if raw[at + 2 : at + 5].isdigit() and _MANTISSA.search(raw, max(0, at - 40), at):
+            return True
+        at = raw.find(mark, at + 2)
+    return False
+
+
+def _plant(tree: _Tree, path: Path, kind: ColumnType) -> None:
+    _refuse_inexact(kind)
+    if len(path) > _DEEPEST:
+        raise Unfit
+    place = tree
+    for key in path[:-1]:
+        inner = place.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise Unfit
+        place = inner
+    if path[-1] in place:
+        raise Unfit
+    place[path[-1]] = kind
+
+
+def _refuse_inexact(kind: ColumnType) -> None:
+    """JSON text and decimals are made from values, not from their text."""
+    if kind.word in {"json", "decimal"} or (kind.word == "struct" and not kind.fields):
+        raise Unfit
+    for inner in (*([kind.element] if kind.element else []), *(sub for _, sub in kind.fields)):
+        _refuse_inexact(inner)
+
+
+def _struct_of(tree: Mapping[str, Any]) -> pa.DataType:
+    return pa.struct(
+        [(key, _struct_of(inner) if isinstance(inner, dict) else _read_as(inner)) for key, inner in tree.items()]
+    )
+
+
+def _read_as(kind: ColumnType) -> pa.DataType:
+    """What the parser reads a type as: days and instants as text first."""
+    if kind.word == "unseen":
+        return pa.null()
+    if kind.word == "list":
+        return pa.list_(_read_as(kind.element or ColumnType("unseen")))
+    if kind.word == "struct":
+        return pa.struct([(name, _read_as(inner)) for name, inner in kind.fields])
+    if kind.word in _TEXT:
+        return pa.string()
+    return pa.int64() if kind.word == "int53" else kind.arrow
+
+
+def _harvest(rows: pa.StructArray, tree: Mapping[str, Any], path: Path, leaves: dict[Path, pa.Array]) -> None:
+    for (key, inner), array in zip(tree.items(), rows.flatten(), strict=True):
+        if isinstance(inner, dict):
+            _harvest(array, inner, (*path, key), leaves)
+        else:
+            leaves[(*path, key)] = array
+
+
+def _exact(array: pa.Array, holds: ColumnType, kind: ColumnType) -> pa.Array:
+    """The array as its column has it. Raises `Unfit`, ArrowInvalid for a value that it does not hold exactly."""
+    word = holds.word
+    if word in {"int53", "float64"}:
+        _refuse_beyond(array, EXACT_IN_DOUBLE if word == "int53" else EXACT_IN_DOUBLE - 1)
+    elif word in _TEXT:
+        if not pc.all(pc.match_substring_regex(array, _TEXT[word]), min_count=0).as_py():
+            raise Unfit
+        return array.cast(kind.arrow)
+    elif word == "list":
+        _exact(array.flatten(), holds.element or ColumnType("unseen"), kind.element or ColumnType("string"))
+        return _shaped(array, kind)
+    elif word == "struct":
+        for child, (_, inner), (_, shown) in zip(array.flatten(), holds.fields, kind.fields, strict=True):
+            _exact(child, inner, shown)
+        return _shaped(array, kind)
+    elif word == "unseen":
+        return pa.nulls(len(array), kind.arrow)
+    return array
+
+
+def _shaped(array: pa.Array, kind: ColumnType) -> pa.Array:
+    """A nested array, checked already, with its innermost types in place."""
+    if array.type == kind.arrow:
+        return array
+    return array.cast(kind.arrow)
+
+
+def _refuse_beyond(array: pa.Array, most: int) -> None:
+    if array.null_count == len(array):
+        return
+    found = pc.min_max(array)
+    if found["min"].as_py() < -most or found["max"].as_py() > most:
+        raise Unfit
+
+
+def _has_double(kind: ColumnType) -> bool:
+    if kind.word == "list" and kind.element is not None:
+        return _has_double(kind.element)
+    return kind.word == "float64" or any(_has_double(inner) for _, inner in kind.fields)

@@ -1,0 +1,146 @@
+"""One page's request, tried again as `retries` says and paced with its neighbours; and requests asked ahead of time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from urllib.parse import urlsplit
+
+from keyturn.errors import KeyturnError, LimitReached, UpstreamError
+from keyturn.rest.checkpoints import fingerprint
+from keyturn.rest.pace import Pace
+from keyturn.rest.retries import retry_after_seconds, wait_after_error, wait_after_response
+from keyturn.wire import Request, Response
+
+Send = Callable[[Request], Awaitable[Response]]
+OnWait = Callable[[float, str], Awaitable[None]]
+Sleep = Callable[[float], Awaitable[None]]
+# Bytes of pages that may lie in memory before they are due.
+AHEAD_BYTES = 24 << 20
+
+
+class Fetcher:
+    """Sends requests of one read; `pace` is shared with the other readers of the connection."""
+
+    def __init__(
+        self, send: Send, *, pace: Pace | None = None, on_wait: OnWait | None = None, system: str, sleep: Sleep
+    ) -> None:
+        self.pace = pace or Pace()
+        self._send, self._on_wait, self._system, self._sleep = send, on_wait, system, sleep
+
+    async def fetch(self, request: Request) -> Response:
+        """The answer, 2xx. Raises what the last try ended with."""
+        attempt = 1
+        while True:
+            await self._pass_gate(waited=attempt > 1)
+            try:
+                response = await self._send(request)
+            except KeyturnError as error:
+                wait = wait_after_error(error, attempt, chance=random.random)
+                if wait is None:
+                    raise
+                await self._wait(wait, error.message)
+            else:
+                if 200 <= response.status < 300:
+                    return response
+                wait = wait_after_response(response, attempt, now=time.time(), chance=random.random)
+                if wait is None:
+                    raise _refused(self._system, request, response)
+                open_at = None
+                if response.status == 429:
+                    self.pace.hold(wait)
+                    open_at = self.pace.open_at
+                await self._wait(wait, f"{self._system} asked us to wait ({response.status}).")
+                if open_at is not None:
+                    self.pace.release(open_at)
+            attempt += 1
+
+    async def _pass_gate(self, *, waited: bool) -> None:
+        """Wait while another reader was told to, or until this one's turn under the cap has come."""
+        closed = self.pace.closed_seconds()
+        if closed > 0.001 and not waited:
+            open_at = self.pace.open_at
+            await self._wait(closed, f"{self._system} asked us to wait (429).")
+            self.pace.release(open_at)
+        turn = self.pace.turn_seconds()
+        if turn > 0:
+            await self._sleep(turn)
+
+    async def _wait(self, seconds: float, reason: str) -> None:
+        if self._on_wait is not None and seconds >= 0.5:
+            await self._on_wait(seconds, reason)
+        await self._sleep(seconds)
+
+
+class Ahead:
+    """Requests asked before their turn, at most `most` at once; fewer while the API holds us back or pages are big."""
+
+    def __init__(self, fetcher: Fetcher, most: int) -> None:
+        self._fetcher, self._most = fetcher, most
+        self._window = min(1, most)
+        self._tasks: dict[str, asyncio.Task[Response]] = {}
+        self._held = fetcher.pace.held
+
+    def ask(self, requests: Iterable[Request], page_bytes: int) -> None:
+        """Ask for what will be wanted next, as far as the window goes."""
+        room = max(1, AHEAD_BYTES // max(1, page_bytes))
+        for request in requests:
+            if len(self._tasks) >= min(self._window, room):
+                return
+            name = fingerprint(request)
+            if name not in self._tasks:
+                self._tasks[name] = asyncio.create_task(self._fetcher.fetch(request))
+
+    async def take(self, request: Request) -> Response:
+        """The answer to a request, asked ahead or now."""
+        held = self._fetcher.pace.held
+        self._window = min(self._most, 1) if held != self._held else min(self._most, self._window * 2)
+        self._held = held
+        task = self._tasks.pop(fingerprint(request), None)
+        if task is None:
+            self.drop()  # what was asked ahead is not what follows
+            return await self._fetcher.fetch(request)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+
+    def drop(self) -> None:
+        """Forget what nobody will take."""
+        for task in self._tasks.values():
+            task.cancel()
+            task.add_done_callback(_looked_at)
+        self._tasks.clear()
+
+
+def _looked_at(task: asyncio.Task[Response]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _refused(system: str, request: Request, response: Response) -> KeyturnError:
+    path = urlsplit(request.url).path
+    status = response.status
+    code: str | None = None
+    if status == 404:
+        sentence, code = f"404 at {path}. Check the path; the connection itself works.", "E-NOTFOUND"
+    elif status in {401, 403}:
+        sentence = (
+            f"{system} answered {status}: this account may not read {path}. Ask for the permission or scope; "
+            "reconnecting will not help by itself."
+        )
+        code = "E-FORBIDDEN"
+    elif status == 429:
+        seconds = retry_after_seconds(response, now=time.time()) or 60.0
+        sentence = f"{system} asks us to wait {seconds:.0f} s (429). Try again then; nothing was changed."
+        return LimitReached(sentence, retry_after_seconds=seconds, message_code="E-RATE")
+    elif status >= 500:
+        sentence, code = f"{system} is having trouble ({status}). Try again later.", "E-UPSTREAM"
+    elif 300 <= status < 400:
+        sentence = f"{system} answered {status} at {path}: it leads elsewhere. Use the path it names."
+    else:
+        sentence = f"{system} answered {status} at {path}. Look at the request."
+    return UpstreamError(sentence, message_code=code, status=status, sent=True)

@@ -1,0 +1,80 @@
+"""The completeness stamp: what a read counted, why it stopped, and what may be said of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from keyturn.rest.paginators import USUAL_SIZES
+
+PROVED = frozenset({"no_next", "has_more_false", "total_reached"})
+UNPROVED = frozenset({"empty_page", "short_page"})
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """The stamp. `complete`: True when proved, False when not, None when it stopped with nothing to compare.
+
+    `rows` were given out; `duplicates` more came again with a key that was there already; `rejected` values did
+    not fit their columns and are listed apart.
+    """
+
+    rows: int = 0
+    pages: int = 0
+    reported_total: int | None = None
+    stop_reason: str | None = None
+    complete: bool | None = None
+    truncated: bool = False
+    note: str | None = None
+    duplicates: int = 0
+    rejected: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe, with the names other programs hold on to."""
+        return asdict(self)
+
+    def ended(self, reason: str, *, paging: bool) -> Completeness:
+        """The stamp with its reason and verdict. `paging`: whether a way to the next page is set."""
+        complete, note = verdict(
+            reason, rows=self.rows, pages=self.pages, reported_total=self.reported_total, paging=paging
+        )
+        return replace(self, stop_reason=reason, complete=complete, truncated=reason == "max_rows", note=note)
+
+    def less(self, duplicates: int, rejected: int, *, paging: bool) -> Completeness:
+        """The stamp with what was found after the rows had been counted; its verdict is given anew."""
+        if not duplicates and not rejected:
+            return self
+        stamp = replace(self, rows=self.rows - duplicates, duplicates=duplicates, rejected=rejected)
+        return stamp if self.stop_reason is None else stamp.ended(self.stop_reason, paging=paging)
+
+
+def verdict(
+    reason: str, *, rows: int, pages: int, reported_total: int | None, paging: bool
+) -> tuple[bool | None, str | None]:
+    """Whether a read was complete, and a sentence when it was not. None: it stopped by itself, nothing to compare."""
+    if reason == "max_rows":
+        return None, None
+    if reason in PROVED | UNPROVED and reported_total is not None:
+        if rows >= reported_total:
+            return True, None
+        return False, f"The API reported {reported_total:,} rows and {rows:,} came."
+    if not paging and pages == 1 and rows in USUAL_SIZES:
+        return False, f"We got exactly {rows:,} rows and no paging is set, so there are probably more."
+    if reason in PROVED:
+        return True, None
+    if reason in UNPROVED:
+        return None, None
+    return False, _why_not(reason, rows, pages)
+
+
+def _why_not(reason: str, rows: int, pages: int) -> str:
+    if reason == "repeated_page":
+        return (
+            f"Page {pages + 1} is identical to page {pages}, so we stopped. {rows:,} rows were kept and marked "
+            "Incomplete; check Pages."
+        )
+    if reason == "repeated_cursor":
+        return f"Page {pages} leads back to a page we had, so we stopped. {rows:,} rows were kept; check Pages."
+    if reason == "max_pages":
+        return f"Reading stopped at the limit of {pages:,} pages that is set for this table."
+    return f"Reading ended after {rows:,} rows ({reason})."
