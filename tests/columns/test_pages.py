@@ -138,6 +138,7 @@ def read(texts: list[str], *, fast: bool, **settings: Any) -> tuple[list[Any], P
 @example([[{"a": Literal("0.5")}], [{"a": Literal("1e-400")}], [{"a": Literal("0.10000000000000001")}]])
 @example([[{"a": Literal("1")}], [{"a": {"value": Literal("7")}}]])
 @example([[{"a": None}], [{"a": None}], [{"a": [None]}]])
+@example([[{"c": []}, {"c": {"a": None, "x.y": False}}, {"c": {"x.y": {"a": None}}}], [{"a": Literal("0")}]])
 def test_the_fast_way_the_exact_way_and_the_oracle_agree(given_pages):
     texts = [written(page) for page in given_pages]
     fast, _ = read(texts, fast=True)

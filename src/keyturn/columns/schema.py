@@ -179,7 +179,7 @@ def _collected(rows: Iterable[Any], schema: Schema) -> dict[Path, _Leaf]:
     mixed = frozenset(path for path, leaf in leaves.items() if path in inner - stops and not _is_hollow(leaf.kind))
     if mixed:
         leaves = _leaves(rows, stops | mixed)
-        for path in mixed:
+        for path in mixed & leaves.keys():  # what lies in another mixed one is part of it
             leaves[path].kind = join(leaves[path].kind, JSON)
     return {path: leaf for path, leaf in leaves.items() if path not in inner - stops or not _is_hollow(leaf.kind)}
 
