@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from keyturn.encryption import AssociatedData, CannotOpen, FileKeys, Keyring, encode_key, new_key
-from keyturn.storage import oauth_clients, sealed
+from keyturn.storage import client_secrets, oauth_clients, sealed
 from keyturn.storage.database import Database
 
 
@@ -139,13 +139,14 @@ def many_secrets(database, steps, server, keyring: Keyring, number: int) -> None
                     "name_key": f"many {n}",
                     "slug": f"many-{n}",
                     "settings": {"name": f"many {n}"},
-                    "secret_sealed": keyring.seal(f"secret {n}", ad=ad),
                     "version": 1,
                     "created_by": "ac_0",
                     "created_at": 0.0,
                     "updated_at": 0.0,
                 },
             )
+            row = {"id": f"oc_{n}", "secret_sealed": keyring.seal(f"secret {n}", ad=ad), "saved_at": 0.0}
+            client_secrets.insert_first(tx, workspace_id, f"oc_{n}", row)
 
     database.run_now(insert)
 

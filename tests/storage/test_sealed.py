@@ -6,13 +6,13 @@ import pytest
 
 from keyturn.encryption import AssociatedData, Keyring, key_id_of
 from keyturn.model.accounts import Workspace
-from keyturn.storage import accounts, oauth_clients, sealed
+from keyturn.storage import accounts, client_secrets, oauth_clients, sealed
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from keyturn.storage.schema import metadata
 
 OLD, NEW = b"o" * 32, b"n" * 32
-PLACE = sealed.Place("oauth_clients", "secret_sealed")
+PLACE = sealed.Place("oauth_client_secrets", "secret_sealed")
 
 
 @pytest.fixture
@@ -29,10 +29,16 @@ def ad(number: int) -> AssociatedData:
 
 
 def insert(tx, number: int, keyring: Keyring | None) -> None:
-    value = None if keyring is None else keyring.seal(f"secret {number}", ad=ad(number))
     values = {"id": f"oc_{number:04}", "name_key": str(number), "slug": str(number), "settings": {}, "version": 1}
     times = {"created_by": "ac", "created_at": 0.0, "updated_at": 0.0}
-    oauth_clients.insert(tx, "ws_1", {**values, **times, "secret_sealed": value})
+    oauth_clients.insert(tx, "ws_1", {**values, **times})
+    if keyring is not None:
+        row = {"id": values["id"], "secret_sealed": keyring.seal(f"secret {number}", ad=ad(number)), "saved_at": 0.0}
+        client_secrets.insert_first(tx, "ws_1", values["id"], row)
+
+
+def stored_secret(tx, number: int) -> bytes:
+    return client_secrets.all_of_client(tx, "ws_1", f"oc_{number:04}")[0].sealed
 
 
 def test_every_sealed_column_of_the_schema_is_known():
@@ -68,10 +74,10 @@ def test_a_value_that_changed_meanwhile_stays_as_its_writer_left_it(database):
         database.run_now(insert, number, old)
     rows = database.run_now(sealed.others_anywhere, PLACE, both.fingerprint, after=None, limit=10)
     newer = old.seal("newer", ad=ad(1))
-    database.run_now(oauth_clients.update, "ws_1", "oc_0001", {"secret_sealed": newer})
+    database.run_now(client_secrets.update, "ws_1", "oc_0001", "oc_0001", {"secret_sealed": newer})
     pairs = [(row, both.rewrap(row.value)) for row in rows]
     assert database.run_now(sealed.replace_anywhere, PLACE, pairs) == 2
-    stored = [database.run_now(oauth_clients.sealed_secret, "ws_1", f"oc_{n:04}") for n in range(3)]
+    stored = [database.run_now(stored_secret, n) for n in range(3)]
     assert [key_id_of(value) for value in stored] == [both.fingerprint, old.fingerprint, both.fingerprint]
     assert [both.open(value, ad=ad(n)) for n, value in enumerate(stored)] == ["secret 0", "newer", "secret 2"]
 
@@ -81,7 +87,7 @@ def test_what_is_deleted_is_not_left_in_the_file(tmp_path):
     migrate(database)
     database.run_now(accounts.insert_workspace, Workspace("ws_1", "W"), 0.0)
     database.run_now(insert, 1, Keyring([OLD]))
-    value = database.run_now(oauth_clients.sealed_secret, "ws_1", "oc_0001")
+    value = database.run_now(stored_secret, 1)
     assert database.run_now(oauth_clients.delete, "ws_1", "oc_0001")
     database.close()
     left = b"".join(path.read_bytes() for path in tmp_path.iterdir())

@@ -12,6 +12,8 @@ MESSAGES: dict[str, str] = {
     "save, wait a minute, try again.",
     "E-CLIENT": "{system} refused our Client ID or Client Secret ({error}). {tried} "
     "A Workspace Admin should replace the secret.",
+    "E-CLOCK": "This server’s clock is {minutes} minutes off from {system}. Turn on time sync (NTP) on the server; "
+    "we allow for it meanwhile.",
     "E-GRANT": "{system} no longer accepts this sign-in ({error}): access was revoked, the password changed, "
     "or it was unused too long. Reconnect{as_account}.",
     "E-NOREFRESH": "{system} gave no refresh token, so this stops at {stops_at}. Add access_type=offline and "

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from keyturn.model.client_secrets import ClientSecret, ClientSecretText, Day
 from keyturn.model.lifetimes import MAX_MS, parse_ms
-from keyturn.model.validation import CleanText, SecretText, Settings, wrong
+from keyturn.model.validation import CleanText, Settings, wrong
 from keyturn.oauth.quirks import Advanced
 from keyturn.oauth.urls import UrlProblem, check_url
 
@@ -32,14 +33,6 @@ def _client_id(value: str) -> str:
     if len(value) > 1000:
         raise wrong("A Client ID has at most 1,000 characters.")
     return value
-
-
-def _secret(value: str) -> str:
-    if not value.strip():
-        raise wrong("Enter the Client Secret.")
-    if len(value) > 4000:
-        raise wrong("A Client Secret has at most 4,000 characters.")
-    return value.strip()
 
 
 def _url(value: str) -> str:
@@ -146,12 +139,17 @@ class OAuthClientSettings(Settings):
 class NewOAuthClient(OAuthClientSettings):
     """What `create` takes: the settings, the secret (write-only) and the redirect URI that was shown, if any."""
 
-    client_secret: Annotated[SecretText, AfterValidator(_secret)] | None = Field(
+    client_secret: ClientSecretText | None = Field(
         default=None,
         title="Client Secret",
         description="Copy the secret’s value, not its ID. We encrypt it; you won’t see it again.",
         repr=False,
         json_schema_extra={"missing": "Enter the Client Secret."},
+    )
+    secret_expires_on: Day = Field(
+        default=None,
+        title="Secret expires on",
+        description="If the end system’s console names a day, for example 2027-01-31. We remind you before.",
     )
     redirect_uri: str | None = Field(default=None, title="Redirect URI", description="The one that was shown.")
 
@@ -164,23 +162,15 @@ class NewOAuthClient(OAuthClientSettings):
     def settings(self) -> OAuthClientSettings:
         """The part that is stored in the open."""
         return OAuthClientSettings.model_validate(
-            self.model_dump(mode="json", exclude={"client_secret", "redirect_uri"})
+            self.model_dump(mode="json", exclude={"client_secret", "secret_expires_on", "redirect_uri"})
         )
-
-
-class NewSecret(Settings):
-    """What *Replace secret* takes."""
-
-    client_secret: Annotated[SecretText, AfterValidator(_secret)] = Field(
-        title="Client Secret", repr=False, json_schema_extra={"missing": "Enter the Client Secret."}
-    )
 
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
     """Our registration at one authorization server. Times are epoch seconds; counts are of connections.
 
-    `version` rises when a URL or the client id changes; `has_secret` says whether a secret is stored now.
+    `version` rises when a URL or the client id changes; `secrets` are what is known of them, in their order.
     """
 
     id: str
@@ -188,8 +178,6 @@ class OAuthClient:
     slug: str
     settings: OAuthClientSettings
     redirect_uri: str
-    has_secret: bool
-    secret_saved_at: float | None
     version: int
     token_auth: str | None
     created_at: float
@@ -198,6 +186,17 @@ class OAuthClient:
     connections_healthy: int = 0
     connections_broken: int = 0
     connections_total: int = 0
+    secrets: tuple[ClientSecret, ...] = ()
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether a secret is stored now."""
+        return bool(self.secrets)
+
+    @property
+    def secret_saved_at(self) -> float | None:
+        """When the first secret was saved."""
+        return self.secrets[0].saved_at if self.secrets else None
 
     @property
     def name(self) -> str:

@@ -56,14 +56,22 @@ async def discover(ctx: Context, raw: Any) -> Draft:
 
 
 async def _from_issuer(ctx: Context, url: str, issuer: str) -> Draft:
-    """RFC 8414 §3 and OIDC Discovery §4: each place it may lie in, the first usable one counts."""
+    return _draft(*await metadata_of(ctx, issuer, url=url))
+
+
+async def metadata_of(ctx: Context, issuer: str, *, url: str | None = None) -> tuple[AuthorizationServer, str]:
+    """RFC 8414 §3 and OIDC Discovery §4: each place it may lie in, the first usable one counts; and which it was.
+
+    Raises `Invalid` when none is usable, `UpstreamError` for a host that is blocked or not found.
+    """
+    url = url or issuer
     problem: Exception | None = None
     for place in metadata_urls(url):
         try:
             response = await ctx.egress.send(
                 metadata_request(place), timeout_seconds=_TIMEOUT_SECONDS, max_bytes=_METADATA_MAX_BYTES
             )
-            return _draft(process_metadata(issuer, response), place)
+            return process_metadata(issuer, response), place
         except OAuthError as error:
             # A document that names somebody else tells more than three places without one.
             problem = error if problem is None or "another issuer" in str(error) else problem

@@ -34,6 +34,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "settings_changed": ("Settings changed", "unconnected", "{fields}"),
     "secret_replaced": ("Secret replaced", "healthy", "The Client Secret was replaced."),
     "secret_cleared": ("Secret cleared", "attention", "A URL changed, so the Client Secret was cleared."),
+    "secret_removed": ("Secret removed", "unconnected", "A Client Secret was removed."),
     "slowed_down": ("Slowed down by API", "retrying", "{sentence}"),
 }
 FAILURES = frozenset({"refresh_failed", "refresh_rejected", "client_refused", "sign_in_failed"})

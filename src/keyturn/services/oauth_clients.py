@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
 from keyturn.egress import check_literal
 from keyturn.encryption import AssociatedData
 from keyturn.errors import Conflict, Invalid, NotFound, Problem, UpstreamError
+from keyturn.model.client_secrets import ClientSecret, NewSecret, in_order
 from keyturn.model.ids import new_id, slug_candidates
-from keyturn.model.oauth_clients import NewOAuthClient, NewSecret, OAuthClient, OAuthClientSettings
+from keyturn.model.oauth_clients import NewOAuthClient, OAuthClient, OAuthClientSettings
 from keyturn.model.validation import merged, parse
 from keyturn.oauth.client_auth import ClientCredentials, Method, methods_to_try
 from keyturn.oauth.server import AuthorizationServer
 from keyturn.services import audit, events
 from keyturn.services.context import Context
+from keyturn.storage import client_secrets as secret_rows
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import grants as grant_rows
 from keyturn.storage import oauth_clients as rows
@@ -27,29 +29,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedSecret:
+    """A secret opened for use (never in `repr`); `id` is None while nothing is stored yet."""
+
+    id: str | None
+    value: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to authenticate at the token endpoint: how, and with which stored secret."""
+
+    credentials: ClientCredentials
+    secret_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Registration:
-    """An OAuth client opened for use: its authorization server and its secret (never in `repr`)."""
+    """An OAuth client opened for use: its authorization server and its secrets, in the order to try them."""
 
     client: OAuthClient
     server: AuthorizationServer
-    secret: str | None
+    secrets: tuple[OpenedSecret, ...]
+    opened_at: float = 0.0
+
+    def ways(self) -> tuple[Way, ...]:
+        """How to authenticate, in the order to try: what worked before comes first; each secret in each style."""
+        advanced = self.client.settings.advanced
+        methods = methods_to_try(advanced.token.auth, self.server.token_endpoint_auth_methods, self.client.token_auth)
+        return tuple(self._way(method, secret) for secret in self._secrets(methods) for method in methods)
 
     def credentials(self) -> tuple[ClientCredentials, ...]:
-        """How to authenticate, in the order to try: what worked before comes first and alone."""
-        advanced = self.client.settings.advanced
-        remembered = self.client.token_auth
-        methods: tuple[Method, ...] = methods_to_try(
-            advanced.token.auth, self.server.token_endpoint_auth_methods, remembered
+        """The credentials of `ways`."""
+        return tuple(way.credentials for way in self.ways())
+
+    def refresh_ways(self) -> tuple[Way, ...]:
+        """For a refresh, which never probes styles: the first style alone, with each secret."""
+        ways = self.ways()
+        return tuple(way for way in ways if way.credentials.method == ways[0].credentials.method)
+
+    def _way(self, method: Method, secret: OpenedSecret) -> Way:
+        credentials = ClientCredentials(
+            client_id=self.client.settings.client_id,
+            client_secret=None if method == "none" else secret.value,
+            method=method,
+            basic_encoding=self.client.settings.advanced.token.basic_encoding,
+            audience=self.client.settings.advanced.token.assertion_audience or self.server.issuer,
+            algorithm=self.client.settings.advanced.token.assertion_algorithm,
+            issued_at=self.opened_at,
         )
-        return tuple(
-            ClientCredentials(
-                client_id=self.client.settings.client_id,
-                client_secret=None if method == "none" else self.secret,
-                method=method,
-                basic_encoding=advanced.token.basic_encoding,
-            )
-            for method in methods
-        )
+        return Way(credentials, None if method == "none" else secret.id)
+
+    def _secrets(self, methods: tuple[Method, ...]) -> tuple[OpenedSecret, ...]:
+        return (OpenedSecret(None, None),) if methods == ("none",) else self.secrets
 
     def __repr__(self) -> str:
         return f"Registration({self.client.id})"
@@ -73,8 +105,6 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> OAuthClient:
         "id": client_id,
         "name_key": settings.name.casefold(),
         "settings": settings.model_dump(mode="json"),
-        "secret_sealed": _seal(ctx, client_id, new.client_secret),
-        "secret_saved_at": now if new.client_secret else None,
         "version": 1,
         "created_by": ctx.actor.account_id,
         "created_at": now,
@@ -92,6 +122,8 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> OAuthClient:
                 redirect_uri=promised,
             )
         rows.insert(tx, ctx.workspace_id, {**values, "slug": slug})
+        if new.client_secret is not None:
+            put_secret(tx, ctx, client_id, new.client_secret, new.secret_expires_on)
         events.record(tx, ctx, client_id, "created")
 
     await ctx.database.run(write)
@@ -128,16 +160,13 @@ async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAut
     if settings.advanced.callback.shared != client.settings.advanced.callback.shared:
         raise Invalid("The Redirect URI is fixed at creation. Register another client.", at="advanced.callback.shared")
     moved = _urls(settings) != _urls(client.settings)
-    now = ctx.clock()
     values: dict[str, Any] = {
         "settings": settings.model_dump(mode="json"),
         "name_key": settings.name.casefold(),
-        "updated_at": now,
+        "updated_at": ctx.clock(),
     }
     if moved or settings.client_id != client.settings.client_id:
         values |= {"version": client.version + 1, "token_auth": None}
-    if moved or secret is not None:
-        values |= {"secret_sealed": _seal(ctx, client_id, secret), "secret_saved_at": now if secret else None}
 
     def write(tx: Tx) -> None:
         _refuse_taken_name(tx, ctx, settings.name, except_id=client_id)
@@ -145,31 +174,13 @@ async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAut
             raise NotFound("There is no such OAuth 2.0 client in this workspace.")
         changed = sorted(name for name in type(settings).model_fields if _differs(name, settings, client.settings))
         events.record(tx, ctx, client_id, "settings_changed", fields=", ".join(changed) or "nothing")
-        if moved and secret is None and client.has_secret:
+        if moved or secret is not None:
+            secret_rows.delete_of_client(tx, ctx.workspace_id, client_id)
+        if secret is not None:
+            put_secret(tx, ctx, client_id, secret)
+            resume(tx, ctx, client_id)
+        elif moved and client.has_secret:
             events.record(tx, ctx, client_id, "secret_cleared")
-        elif secret is not None:
-            _resume(tx, ctx, client_id)
-
-    await ctx.database.run(write)
-    return await get(ctx, client_id)
-
-
-async def replace_secret(ctx: Context, client_id: str, raw: Mapping[str, Any]) -> OAuthClient:
-    """Store a new secret; connections that were suspended because the client was refused resume by themselves."""
-    ctx.require("clients:write")
-    secret = parse(NewSecret, raw).client_secret
-    redaction.remember(secret)
-    await get(ctx, client_id)
-    values = {
-        "secret_sealed": _seal(ctx, client_id, secret),
-        "secret_saved_at": ctx.clock(),
-        "updated_at": ctx.clock(),
-        "token_auth": None,
-    }
-
-    def write(tx: Tx) -> None:
-        rows.update(tx, ctx.workspace_id, client_id, values)
-        _resume(tx, ctx, client_id)
 
     await ctx.database.run(write)
     return await get(ctx, client_id)
@@ -212,20 +223,35 @@ async def redirect_uri(ctx: Context, name: str) -> str:
 async def registration(ctx: Context, client_id: str) -> Registration:
     """Open one for use. Raises `NotFound`, or `Conflict` when its secret is missing."""
 
-    def fetch(tx: Tx) -> tuple[OAuthClient | None, bytes | None]:
-        return _one(tx, ctx, client_id), rows.sealed_secret(tx, ctx.workspace_id, client_id)
+    def fetch(tx: Tx) -> tuple[OAuthClient | None, list[secret_rows.SealedSecret]]:
+        return _one(tx, ctx, client_id), secret_rows.all_of_client(tx, ctx.workspace_id, client_id)
 
-    client, sealed = await ctx.database.read(fetch)
+    client, stored = await ctx.database.read(fetch)
     if client is None:
         raise NotFound("There is no such OAuth 2.0 client in this workspace.")
-    secret = None if sealed is None else ctx.keyring.open(sealed, ad=_secret_ad(ctx, client_id))
-    redaction.remember(secret)
-    if secret is None and client.settings.advanced.token.auth != "none":
+    sealed = {item.secret.id: item.sealed for item in stored}
+    ordered = in_order([item.secret for item in stored], ctx.clock())
+    secrets = tuple(OpenedSecret(item.id, ctx.keyring.open(sealed[item.id], ad=_ad(ctx, item.id))) for item in ordered)
+    redaction.remember(*(secret.value for secret in secrets))
+    if not secrets and client.settings.advanced.token.auth != "none":
         raise Conflict(
             f"{client.name} has no Client Secret since its URL changed. A Workspace Admin should replace the secret.",
             message_code="E-CLIENT",
         )
-    return Registration(client, server_of(client.settings), secret)
+    return Registration(client, server_of(client.settings), secrets, ctx.clock())
+
+
+def put_secret(tx: Tx, ctx: Context, client_id: str, secret: str, expires_on: str | None = None) -> None:
+    """Seal and store a secret that is tried before the client's others. It is bound to the row it stands in."""
+    secret_id = new_id("cs")
+    values = {
+        "id": secret_id,
+        "secret_sealed": ctx.keyring.seal(secret, ad=_ad(ctx, secret_id)),
+        "saved_at": ctx.clock(),
+        "saved_by": ctx.actor.account_id or None,
+        "expires_on": expires_on,
+    }
+    secret_rows.insert_first(tx, ctx.workspace_id, client_id, values)
 
 
 async def remember_token_auth(ctx: Context, client_id: str, method: str) -> None:
@@ -240,6 +266,7 @@ def server_of(settings: OAuthClientSettings) -> AuthorizationServer:
         token_url=settings.token_url,
         revocation_url=settings.advanced.revocation_url,
         issuer=settings.advanced.issuer,
+        pushed_authorization_url=settings.advanced.authorize.par_url,
         # At an address that several clients share, only iss tells whose answer it is (RFC 9207, RFC 9700 §4.4).
         iss_required=settings.advanced.callback.shared,
     )
@@ -263,6 +290,7 @@ def _urls(settings: OAuthClientSettings) -> dict[str, str | None]:
     return {
         "authorization_url": settings.authorization_url,
         "token_url": settings.token_url,
+        "advanced.authorize.par_url": settings.advanced.authorize.par_url,
         "advanced.refresh.url": settings.advanced.refresh.url,
         "advanced.revocation_url": settings.advanced.revocation_url,
     }
@@ -272,12 +300,8 @@ def _differs(name: str, new: OAuthClientSettings, old: OAuthClientSettings) -> b
     return getattr(new, name) != getattr(old, name)
 
 
-def _secret_ad(ctx: Context, client_id: str) -> AssociatedData:
-    return AssociatedData(ctx.workspace_id, "oauth_clients", client_id, "secret")
-
-
-def _seal(ctx: Context, client_id: str, secret: str | None) -> bytes | None:
-    return None if secret is None else ctx.keyring.seal(secret, ad=_secret_ad(ctx, client_id))
+def _ad(ctx: Context, secret_id: str) -> AssociatedData:
+    return AssociatedData(ctx.workspace_id, "oauth_clients", secret_id, "secret")
 
 
 def _refuse_taken_name(tx: Tx, ctx: Context, name: str, *, except_id: str | None = None) -> None:
@@ -296,7 +320,8 @@ def _redirect_uri(ctx: Context, slug: str, *, shared: bool = False) -> str:
     return f"{ctx.deployment.public_url}/oauth2/callback" + ("" if shared else f"/{slug}")
 
 
-def _resume(tx: Tx, ctx: Context, client_id: str) -> None:
+def resume(tx: Tx, ctx: Context, client_id: str) -> None:
+    """Connections that were suspended because the client was refused go on, since it has another secret now."""
     events.record(tx, ctx, client_id, "secret_replaced")
     users = connection_rows.all_of(tx, ctx.workspace_id, oauth_client_id=client_id)
     grant_rows.resume_of_client(tx, ctx.workspace_id, [user.id for user in users])
@@ -315,6 +340,9 @@ def _with_counts(tx: Tx, ctx: Context, clients: list[OAuthClient]) -> list[OAuth
     bad = {grant.connection_id for grant in grant_rows.all_of(tx, ctx.workspace_id) if grant.state != "active"}
     signed_in = {grant.connection_id for grant in grant_rows.all_of(tx, ctx.workspace_id)}
     users = connection_rows.all_of(tx, ctx.workspace_id)
+    secrets: dict[str, list[ClientSecret]] = {}
+    for secret in secret_rows.all_of(tx, ctx.workspace_id):
+        secrets.setdefault(secret.oauth_client_id, []).append(secret)
     result = []
     for client in clients:
         mine = [user.id for user in users if user.oauth_client_id == client.id]
@@ -322,6 +350,7 @@ def _with_counts(tx: Tx, ctx: Context, clients: list[OAuthClient]) -> list[OAuth
             replace(
                 client,
                 redirect_uri=_redirect_uri(ctx, client.slug, shared=client.settings.advanced.callback.shared),
+                secrets=tuple(secrets.get(client.id, ())),
                 connections_total=len(mine),
                 connections_broken=sum(user in bad for user in mine),
                 connections_healthy=sum(user in signed_in and user not in bad for user in mine),

@@ -19,6 +19,10 @@ async def revoke(ctx: Context, registration: Registration, refresh_token: str | 
     if registration.server.revocation_url is None or token is None:
         return
     request = revocation_request(
-        registration.server, registration.credentials()[0], token, hint, advanced=registration.client.settings.advanced
+        registration.server,
+        registration.ways()[0].credentials,
+        token,
+        hint,
+        advanced=registration.client.settings.advanced,
     )
     process_revocation_response(await ctx.egress.send(request, timeout_seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_BYTES))

@@ -1,4 +1,4 @@
-"""OAuth 2.0 clients: settings as one JSON column, identity, status and the sealed secret as columns."""
+"""OAuth 2.0 clients: settings as one JSON column, identity and status as columns. Secrets have a table."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ oauth_clients = sa.Table(
     sa.Column("name_key", sa.Text, nullable=False),
     sa.Column("slug", sa.Text, nullable=False, unique=True),
     sa.Column("settings", sa.JSON, nullable=False),
-    sa.Column("secret_sealed", sa.LargeBinary),
-    sa.Column("secret_saved_at", sa.Double),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("token_auth", sa.Text),
     sa.Column("created_by", sa.Text, nullable=False),
@@ -57,7 +55,7 @@ def name_taken(tx: Tx, workspace_id: str, name_key: str, *, except_id: str | Non
 
 
 def get(tx: Tx, workspace_id: str, client_id: str) -> OAuthClient | None:
-    """One OAuth client, without counts and redirect URI (verbs add them)."""
+    """One OAuth client, without counts, secrets and redirect URI (verbs add them)."""
     found = sa.select(oauth_clients).where(
         oauth_clients.c.workspace_id == workspace_id, oauth_clients.c.id == client_id
     )
@@ -69,14 +67,6 @@ def all_of(tx: Tx, workspace_id: str) -> list[OAuthClient]:
     """The workspace's OAuth clients by name."""
     found = sa.select(oauth_clients).where(oauth_clients.c.workspace_id == workspace_id)
     return [_noun(row) for row in tx.execute(found.order_by(oauth_clients.c.name_key))]
-
-
-def sealed_secret(tx: Tx, workspace_id: str, client_id: str) -> bytes | None:
-    """The sealed secret, or None if none is stored."""
-    found = sa.select(oauth_clients.c.secret_sealed).where(
-        oauth_clients.c.workspace_id == workspace_id, oauth_clients.c.id == client_id
-    )
-    return tx.execute(found).scalar_one_or_none()
 
 
 def update(tx: Tx, workspace_id: str, client_id: str, values: dict[str, Any]) -> bool:
@@ -98,8 +88,6 @@ def _noun(row: Any) -> OAuthClient:
         slug=row.slug,
         settings=OAuthClientSettings.model_validate(row.settings),
         redirect_uri="",
-        has_secret=row.secret_sealed is not None,
-        secret_saved_at=row.secret_saved_at,
         version=row.version,
         token_auth=row.token_auth,
         created_at=row.created_at,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from keyturn.model.oauth_clients import NewOAuthClient, NewSecret, OAuthClient, OAuthClientSettings, warnings_of
-from keyturn.services import client_checks, discovery, oauth_clients
+from keyturn.model.client_secrets import NewSecret, SecretSettings, reminder
+from keyturn.model.oauth_clients import NewOAuthClient, OAuthClient, OAuthClientSettings, warnings_of
+from keyturn.services import client_checks, client_secrets, discovery, oauth_clients
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -20,7 +22,9 @@ Ctx = Annotated[Context, Depends(api_context)]
 
 def shown(client: OAuthClient, warnings: dict[str, str] | None = None) -> dict[str, Any]:
     """An OAuth client as JSON; the secret is never in it. `warnings`: what looks wrong, by field."""
-    found = warnings_of(client.settings) if warnings is None else warnings
+    found = dict(warnings_of(client.settings) if warnings is None else warnings)
+    if spoken := reminder(client.secrets, client.name, time.time(), client.connections_total):
+        found["secrets"] = spoken[1]
     return {
         "id": client.id,
         **client.settings.model_dump(mode="json", exclude={"advanced"}),
@@ -28,6 +32,17 @@ def shown(client: OAuthClient, warnings: dict[str, str] | None = None) -> dict[s
         "redirect_uri": client.redirect_uri,
         "has_secret": client.has_secret,
         "secret_saved_at": rfc3339(client.secret_saved_at),
+        "secrets": [
+            {
+                "id": secret.id,
+                "saved_at": rfc3339(secret.saved_at),
+                "saved_by": secret.saved_by,
+                "expires_on": secret.expires_on,
+                "last_ok_at": rfc3339(secret.last_ok_at),
+                "last_refused_at": rfc3339(secret.last_refused_at),
+            }
+            for secret in client.secrets
+        ],
         "token_auth": client.token_auth,
         "connections": {
             "total": client.connections_total,
@@ -97,11 +112,25 @@ async def check(ctx: Ctx, client_id: str) -> Response:
             "client_authentication": result.style,
             "elapsed_ms": result.elapsed_ms,
             "exchange": result.exchange,
+            "steps": [{"name": step.name, "state": step.state, "message": step.sentence} for step in result.steps],
+            "message_code": result.message_code,
         }
     )
 
 
 @router.post("/{client_id}/secrets", status_code=201, openapi_extra=described(NewSecret))
 async def replace_secret(ctx: Ctx, client_id: str, request: Request) -> Response:
-    """Replace the secret; suspended connections resume by themselves."""
-    return json_answer(shown(await oauth_clients.replace_secret(ctx, client_id, await json_body(request))), 201)
+    """Replace the secret, or put one before the others (`keep_old`); suspended connections resume by themselves."""
+    return json_answer(shown(await client_secrets.replace(ctx, client_id, await json_body(request))), 201)
+
+
+@router.patch("/{client_id}/secrets/{secret_id}", openapi_extra=described(SecretSettings))
+async def change_secret(ctx: Ctx, client_id: str, secret_id: str, request: Request) -> Response:
+    """Set the day a secret expires on, or let it be tried first; its value is never read or changed."""
+    return json_answer(shown(await client_secrets.change(ctx, client_id, secret_id, await json_body(request))))
+
+
+@router.delete("/{client_id}/secrets/{secret_id}")
+async def delete_secret(ctx: Ctx, client_id: str, secret_id: str) -> Response:
+    """Take one of several secrets away; 409 for the only one."""
+    return json_answer(shown(await client_secrets.remove(ctx, client_id, secret_id)))

@@ -13,7 +13,7 @@ from keyturn.errors import KeyturnError
 from keyturn.model.lifetimes import in_words, parse_ms, units_warning
 from keyturn.model.oauth_clients import AUTHENTICATION_TYPES, NewOAuthClient, OAuthClient, OAuthClientSettings
 from keyturn.model.presets import presets, recognised
-from keyturn.services import client_checks, connections, events, oauth_clients
+from keyturn.services import client_checks, client_secrets, connections, events, oauth_clients
 from keyturn.services.client_checks import CheckResult
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
@@ -134,7 +134,7 @@ async def replace_secret(request: Request, visit: FreshAdmin, client_id: str) ->
     secret = str((await request.form()).get("new_secret", ""))
 
     async def do() -> str:
-        await oauth_clients.replace_secret(visit.ctx, client_id, {"client_secret": secret} if secret else {})
+        await client_secrets.replace(visit.ctx, client_id, {"client_secret": secret} if secret else {})
         return f"/admin/oauth-clients/{client_id}?done=secret"
 
     async def again(error: KeyturnError, status: int) -> Response:
