@@ -64,11 +64,7 @@ class ParquetFile:
         elif self._writer is not None:
             self._writer.add_key_value_metadata(stamp)
             self._close()
-        target = path or self.path
-        written = Written(target, whole.stat().st_size, _sha256(whole))
-        _sync(whole)
-        whole.replace(target)
-        _sync(target.parent)
+        written = put_in_place(whole, path or self.path)
         self.discard()
         return written
 
@@ -101,6 +97,15 @@ class ParquetFile:
                         writer.write_batch(cast_batch(batch, schema))
             writer.add_key_value_metadata(dict(stamp))
         return whole
+
+
+def put_in_place(made: Path, target: Path) -> Written:
+    """Put a finished part at its place in one step: fsync, then rename over what was there."""
+    written = Written(target, made.stat().st_size, _sha256(made))
+    _sync(made)
+    made.replace(target)
+    _sync(target.parent)
+    return written
 
 
 def completeness_of(path: Path) -> dict[str, Any] | None:

@@ -86,16 +86,29 @@ class NdjsonStream:
         """The stamp's line."""
         return orjson.dumps({"$completeness": dict(completeness)}) + b"\n"
 
+    def header(self, schema: Schema) -> bytes:  # noqa: ARG002
+        """What a file of this format begins with: nothing."""
+        return b""
+
+    def go_on(self, schema: Schema) -> None:
+        """Append to a file that has its header."""
+
+    def tail(self, schema: Schema) -> bytes:  # noqa: ARG002
+        """What a file ends with: rows alone, since its stamp is the import's."""
+        return b""
+
 
 class CsvStream:
     """RFC 4180 with a header; the stamp is asked for by the header `Keyturn-Read-Id`.
 
     Text that a spreadsheet would take for a formula gets a leading apostrophe (ASVS 1.2.10), unless it is a
-    plain number.
+    plain number or `neutralise` is off; `cells_changed` counts them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, neutralise: bool = True) -> None:
         self._names: list[str] | None = None
+        self._neutralise = neutralise
+        self.cells_changed = 0
 
     def add(self, batch: pa.RecordBatch, schema: Schema) -> bytes:
         """The rows' lines, after the header's the first time. Raises `SchemaMoved` on new columns."""
@@ -103,8 +116,31 @@ class CsvStream:
         writer = csv.writer(out, lineterminator="\r\n")
         self._header(writer, schema)
         for row in batch.to_pylist():
-            writer.writerow([_cell(row.get(name)) for name in self._names or ()])
+            writer.writerow([self._cell(row.get(name)) for name in self._names or ()])
         return out.getvalue().encode()
+
+    def header(self, schema: Schema) -> bytes:
+        """The line of names."""
+        out = io.StringIO(newline="")
+        names = [_neutral(column.name) for column in schema.columns]
+        csv.writer(out, lineterminator="\r\n").writerow(names)
+        return out.getvalue().encode()
+
+    def go_on(self, schema: Schema) -> None:
+        """Append to a file that has its header."""
+        self._names = [column.name for column in schema.columns]
+
+    def tail(self, schema: Schema) -> bytes:
+        """The header of a table without rows."""
+        return self.end(schema, {})
+
+    def _cell(self, value: Any) -> str:
+        plain = _cell(value)
+        if not self._neutralise or not isinstance(value, str):
+            return plain
+        safe = _neutral(plain)
+        self.cells_changed += safe != plain
+        return safe
 
     def end(self, schema: Schema, completeness: Mapping[str, Any]) -> bytes:  # noqa: ARG002
         """Nothing, or the header of a table without rows."""
@@ -128,7 +164,7 @@ def _cell(value: Any) -> str:
     if isinstance(safe, bool):
         return "true" if safe else "false"
     if isinstance(safe, str):
-        return _neutral(safe)
+        return safe
     if isinstance(safe, dict | list):
         return orjson.dumps(safe).decode()
     return str(safe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from keyturn.model.validation import CleanText, Settings, wrong
 
@@ -30,12 +30,21 @@ def _destination_url(value: str) -> str:
     return value
 
 
-class ParquetDestination(Settings):
-    """One Parquet file. A relative `url` lies in the workspace's own folder."""
+class Destination(Settings):
+    """One file. A relative `url` lies in the workspace's own folder."""
 
-    type: Literal["parquet"] = Field(default="parquet", title="Where to")
+    type: Literal["parquet", "csv", "ndjson", "duckdb"] = Field(default="parquet", title="Where to")
     url: Annotated[CleanText, Field(max_length=1000), AfterValidator(_destination_url)] = Field(
         title="File", description="For example orders.parquet", json_schema_extra={"missing": "Name the file."}
+    )
+
+    table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] | None = Field(
+        default=None, title="Table in the file", description="DuckDB only. Left empty: the table's own name."
+    )
+    neutralise_formulas: bool = Field(
+        default=True,
+        title="Disarm formulas",
+        description="CSV only: text that a spreadsheet would run gets an apostrophe before it.",
     )
 
 
@@ -43,14 +52,21 @@ class ImportSettings(Settings):
     """What the import dialog holds."""
 
     table_id: str = Field(title="Table", json_schema_extra={"missing": "Choose a table."})
-    destination: ParquetDestination = Field(
+    destination: Destination = Field(
         title="Where to", json_schema_extra={"missing": "Say where to, for example a parquet file."}
     )
-    mode: Literal["replace"] = Field(
+    mode: Literal["replace", "append", "update"] = Field(
         default="replace",
         title="If it exists",
-        description="Replace swaps the old table only when the new one is whole.",
+        description="Replace swaps the old table only when the new one is whole; append adds the rows; update puts "
+        "each row in the place of the one with its key.",
     )
+
+    @model_validator(mode="after")
+    def _update_needs_tables(self) -> ImportSettings:
+        if self.mode == "update" and self.destination.type in {"csv", "ndjson"}:
+            raise wrong("Update works for Parquet and DuckDB. Choose Replace or Append.")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +104,12 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class ImportFile:
-    """One finished file: `bytes` long, `sha256` in hex, relative `name` for downloads."""
+    """One finished file: `bytes` long, `sha256` in hex, relative `name` for downloads.
+
+    `cells_changed`: how many text cells of a CSV were disarmed.
+    """
 
     name: str
     bytes: int
     sha256: str
+    cells_changed: int = 0

@@ -91,6 +91,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "tables.delete": ("connections:write",),
     "tables.detect": ("connections:use", "connections:write"),
     "tables.get": ("tables:read",),
+    "tables.latest": ("tables:read",),
     "tables.list": _READERS,
     "tables.preview": ("tables:read",),
     "tables.read": ("tables:read",),

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from keyturn.destinations.parquet import ParquetFile, Written, remove_leftovers
+from keyturn.destinations.parquet import Written, remove_leftovers
+from keyturn.destinations.table_file import TableFile, Way
 from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound
 from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
@@ -30,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 60.0
 _PROGRESS_EVERY_SECONDS = 0.4
+_LATEST_LOOK = 50
 
 
 class _Stopped(Exception):
@@ -41,6 +43,9 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
     ctx.require("imports:run")
     settings = parse(ImportSettings, raw)
     await reads.begin(ctx, settings.table_id)
+    table = await tables.get(ctx, settings.table_id)
+    if settings.mode == "update" and not table.settings.primary_key:
+        raise Invalid(f"{table.full_name} lacks a unique key to match rows by. Add one, or choose Append.", at="mode")
     target = destination_path(ctx, settings.destination.url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +118,24 @@ async def file_path(ctx: Context, import_id: str, name: str) -> Path:
     return path
 
 
+async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, ImportFile, float]:
+    """The newest whole file of a table of that ending: (where it lies, what it is, when it was finished).
+
+    Raises `NotFound` while no import of it has ended complete.
+    """
+    ctx.require("tables:read")
+    table = await tables.get(ctx, table_id)
+    for item in await ctx.database.read(rows.all_of, ctx.workspace_id, _LATEST_LOOK, table_id):
+        if item.status != "complete" or item.finished_at is None:
+            continue
+        for file in await ctx.database.read(rows.files, ctx.workspace_id, item.id):
+            path = destination_path(ctx, item.settings.destination.url).parent / file.name
+            # A newer import may have put another file there; then that one is found first.
+            if file.name.endswith(suffix) and path.is_file() and path.stat().st_size == file.bytes:
+                return path, file, item.finished_at
+    raise NotFound(f"No import of {table.full_name} to a {suffix} file has ended complete yet. Import it once.")
+
+
 def destination_path(ctx: Context, url: str) -> Path:
     """Where a destination's address leads. Raises `Invalid` outside the workspace's folder and the export folders."""
     wanted = Path(url)
@@ -151,7 +174,7 @@ async def run(scene: Context, claimed: Import, epoch: int) -> None:
     values: dict[str, Any]
     try:
         target = destination_path(ctx, claimed.settings.destination.url)
-        values = await _read_into(ctx, claimed, epoch, ParquetFile(target))
+        values = await _read_into(ctx, claimed, epoch, TableFile(target, await _way(ctx, claimed)))
     except _Stopped:
         values = {"status": "cancelled"}
     except KeyturnError as error:
@@ -183,7 +206,7 @@ def remove_unfinished_files(scene: Context) -> int:
     return remove_leftovers(scene.deployment.data_dir / "files")
 
 
-async def _read_into(ctx: Context, claimed: Import, epoch: int, file: ParquetFile) -> dict[str, Any]:
+async def _read_into(ctx: Context, claimed: Import, epoch: int, file: TableFile) -> dict[str, Any]:
     progress = _Progress(ctx, claimed, epoch)
     read = await reads.begin(ctx, claimed.settings.table_id, on_wait=progress.waiting)
     try:
@@ -206,8 +229,21 @@ async def _read_into(ctx: Context, claimed: Import, epoch: int, file: ParquetFil
         "pages": completeness["pages"],
         "reported_total": completeness["reported_total"],
         "completeness": completeness,
-        "files": [_file(written)],
+        "files": [_file(written, file.cells_changed)],
     }
+
+
+async def _way(ctx: Context, claimed: Import) -> Way:
+    """How the file is made: its format and mode, with the table's key and name as they are now."""
+    settings = claimed.settings
+    table = await tables.get(ctx, settings.table_id)
+    return Way(
+        format=settings.destination.type,
+        mode=settings.mode,
+        key=tuple(table.settings.primary_key),
+        table=settings.destination.table or table.name,
+        neutralise_formulas=settings.destination.neutralise_formulas,
+    )
 
 
 class _Progress:
@@ -268,5 +304,10 @@ def _problem(error: KeyturnError) -> dict[str, Any]:
     return {"code": error.code, "message_code": error.message_code, "message": error.message}
 
 
-def _file(written: Written) -> dict[str, Any]:
-    return {"name": written.path.name, "bytes": written.bytes, "sha256": written.sha256}
+def _file(written: Written, cells_changed: int) -> dict[str, Any]:
+    return {
+        "name": written.path.name,
+        "bytes": written.bytes,
+        "sha256": written.sha256,
+        "cells_changed": cells_changed,
+    }

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import FileResponse, Response, StreamingResponse
 
-from keyturn.errors import Invalid
+from keyturn.errors import Invalid, NotFound
 from keyturn.model.tables import Table, TableColumn, TableSettings
-from keyturn.services import reads, rows_out, tables
+from keyturn.services import imports, reads, rows_out, tables
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
 from keyturn.web.openapi import described
 
+LATEST_TYPES = {
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv; charset=utf-8",
+    "ndjson": "application/x-ndjson",
+    "duckdb": "application/octet-stream",
+}
 router = APIRouter(prefix="/api/v1", tags=["Tables"])
 Ctx = Annotated[Context, Depends(api_context)]
 
@@ -117,6 +124,23 @@ async def schema(ctx: Ctx, table_id: str) -> Response:
 async def refresh_schema(ctx: Ctx, table_id: str) -> Response:
     """Learn the schema from the endpoint again."""
     return json_answer({"columns": shown_columns((await tables.refresh_schema(ctx, table_id)).columns)})
+
+
+@router.get("/tables/{table_id}/latest.{ending}")
+async def latest(ctx: Ctx, table_id: str, ending: str, request: Request) -> Response:
+    """The newest whole file of the table, always at this address; with ETag and ranges, to be read in place."""
+    if ending not in LATEST_TYPES:
+        raise NotFound("There is nothing at this address.")
+    path, file, finished_at = await imports.latest(ctx, table_id, f".{ending}")
+    etag = f'"{file.sha256}"'
+    headers = {
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Last-Modified": formatdate(finished_at, usegmt=True),
+    }
+    if etag in {item.strip() for item in request.headers.get("if-none-match", "").split(",")}:
+        return Response(status_code=304, headers=headers)
+    return FileResponse(path, headers=headers, media_type=LATEST_TYPES[ending], filename=file.name)
 
 
 @router.get("/tables/{table_id}/rows")

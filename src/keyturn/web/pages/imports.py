@@ -16,6 +16,8 @@ from keyturn.web.auth import Visit, visit
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
 FIELDS = ("destination.url", "destination.type", "mode")
+FORMATS = {"parquet": "Parquet", "csv": "CSV", "ndjson": "NDJSON", "duckdb": "DuckDB file"}
+MODES = {"replace": "Replace", "append": "Append", "update": "Update by key"}
 # Stop reasons as people read them.
 STOPPED = {
     "no_next": "no next link",
@@ -44,7 +46,7 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
     sent = forms.typed(await request.form())
 
     async def do() -> str:
-        destination: dict[str, Any] = {"type": "parquet"}
+        destination: dict[str, Any] = {"type": sent.get("destination.type", "parquet")}
         if sent.get("destination.url", "").strip():
             destination["url"] = sent["destination.url"]
         raw = {"table_id": table_id, "destination": destination, "mode": sent.get("mode", "replace")}
@@ -123,4 +125,6 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         table=table,
         form=form,
         labels=forms.labels(ImportSettings),
+        formats=FORMATS,
+        modes=MODES,
     )

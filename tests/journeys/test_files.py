@@ -1,0 +1,61 @@
+"""Imports into every format, and the address that always answers the latest whole file."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+
+@pytest.fixture
+def table(world, steps):
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    return server, steps.ok(server.api.post("/tables", json=body))
+
+
+def imported(server, steps, table, url: str, **more) -> dict:
+    kind = url.rpartition(".")[2]
+    body = {"table_id": table["id"], "destination": {"type": kind, "url": url}, **more}
+    return steps.wait_for_import(server, steps.ok(server.api.post("/imports", json=body))["id"])
+
+
+def test_every_format_holds_every_row(table, steps, tmp_path):
+    server, orders = table
+    for kind in ("csv", "ndjson", "duckdb", "parquet"):
+        item = imported(server, steps, orders, f"orders.{kind}")
+        assert (item["status"], item["completeness"]["rows"]) == ("complete", 1234), item
+        body = server.api.get(f"/tables/{orders['id']}/latest.{kind}").content
+        (tmp_path / f"o.{kind}").write_bytes(body)
+    assert (tmp_path / "o.csv").read_bytes().count(b"\r\n") >= 1235
+    assert len((tmp_path / "o.ndjson").read_bytes().splitlines()) == 1234
+    with duckdb.connect(str(tmp_path / "o.duckdb"), read_only=True) as connection:
+        assert connection.sql("select count(*), max(id) from orders").fetchall() == [(1234, 1234)]
+
+
+def test_updating_by_key_twice_doubles_nothing_and_appending_does(table, steps):
+    server, orders = table
+    for _ in range(2):
+        assert imported(server, steps, orders, "u.parquet", mode="update")["status"] == "complete"
+        assert imported(server, steps, orders, "a.ndjson", mode="append")["status"] == "complete"
+    lines = server.api.get(f"/tables/{orders['id']}/latest.ndjson").content.splitlines()
+    assert len(lines) == 2468
+    refused = server.api.post(
+        "/imports",
+        json={"table_id": orders["id"], "destination": {"type": "csv", "url": "x.csv"}, "mode": "update"},
+    )
+    assert refused.status_code == 422
+
+
+def test_the_latest_file_has_an_etag_and_ranges(table, steps):
+    server, orders = table
+    address = f"/tables/{orders['id']}/latest.parquet"
+    assert server.api.get(address).status_code == 404
+    imported(server, steps, orders, "orders.parquet")
+    whole = server.api.get(address)
+    part = server.api.get(address, headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"PAR1")
+    assert whole.content.endswith(b"PAR1")
+    again = server.api.get(address, headers={"If-None-Match": whole.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert server.api.get(f"/tables/{orders['id']}/latest.exe").status_code == 404
