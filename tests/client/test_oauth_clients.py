@@ -47,3 +47,16 @@ def test_fields_that_are_wrong_are_named(fake, clients):
 def test_a_name_that_is_not_there_is_not_found(clients):
     with pytest.raises(NotFound, match="Did you mean Acme CRM"):
         clients["Acme CR"]
+
+
+def test_a_secret_is_added_changed_and_removed_by_its_id(fake, clients):
+    fake.on("GET", "/oauth-clients", {"data": [ACME], "next_cursor": None})
+    fake.on("POST", "/oauth-clients/oc_1/secrets", ACME, status=201)
+    fake.on("PATCH", "/oauth-clients/oc_1/secrets/cs_1", ACME)
+    fake.on("DELETE", "/oauth-clients/oc_1/secrets/cs_1", ACME)
+    clients.replace_secret("Acme CRM", "s3cret-value", expires_on="2027-01-31", keep_old=True)
+    assert fake.asked[-1].json == {"client_secret": "s3cret-value", "expires_on": "2027-01-31", "keep_old": True}
+    clients.change_secret("Acme CRM", "cs_1", {"first": True})
+    assert (fake.asked[-1].method, fake.asked[-1].json) == ("PATCH", {"first": True})
+    clients.remove_secret("Acme CRM", "cs_1")
+    assert (fake.asked[-1].method, fake.asked[-1].path) == ("DELETE", "/api/v1/oauth-clients/oc_1/secrets/cs_1")

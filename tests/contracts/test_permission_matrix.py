@@ -88,7 +88,6 @@ def tenant(world, steps, server, name: str) -> Tenant:
         body = {"name": role, "account_id": account["id"], "permissions": sorted(grantable_to(role))}
         programs[role] = program(server.url, post("/tokens", body)["token"])
     spare = post("/tokens", {"name": "spare", "permissions": ["tables:read"]})
-    invitation = post("/invitations", {"email": "li@example.com", "role": "viewer"})
     things = {
         "client_id": client["id"],
         "connection_id": connection["id"],
@@ -97,8 +96,9 @@ def tenant(world, steps, server, name: str) -> Tenant:
         "import_id": imported["id"],
         "read_id": rows.headers["Keyturn-Read-Id"],
         "token_id": spare["id"],
+        "secret_id": client["secrets"][0]["id"],
         "account_id": post("/service-accounts", {"name": "leaver", "role": "viewer"})["id"],
-        "invitation_id": invitation["id"],
+        "invitation_id": post("/invitations", {"email": "li@example.com", "role": "viewer"})["id"],
         "workspace_id": steps.ok(api.get(f"{prefix}/me"))["workspace"]["id"],
         "name": "o.parquet",
         "path": "orders",

@@ -12,12 +12,12 @@ from keyturn import __version__, redaction
 from keyturn.cli import (
     api_tokens,
     audit,
+    client_secrets,
     config,
     connections,
     exits,
     imports,
     members,
-    oauth_clients,
     profile,
     tables,
     workspaces,
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("login")(profile.login)
-app.add_typer(oauth_clients.app, name="clients")
+app.add_typer(client_secrets.app, name="clients")
 app.add_typer(connections.app, name="connections")
 app.add_typer(tables.app, name="tables")
 app.command("preview")(tables.preview)

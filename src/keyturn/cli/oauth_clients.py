@@ -37,6 +37,7 @@ Scopes = Annotated[str | None, typer.Option(help="Separated by spaces, spelled a
 AccessMs = Annotated[str | None, typer.Option(help="Milliseconds, or 1h. Used if the end system does not say.")]
 RefreshMs = Annotated[str | None, typer.Option(help="Milliseconds, or 90d. 0: does not expire, or unknown.")]
 Advanced = Annotated[str | None, typer.Option(help="JSON, or @file: what this end system does differently.")]
+ExpiresOn = Annotated[str | None, typer.Option(help="The secret's last day, for example 2027-01-31.")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not ask the Token URL.")]
 
 _STYLES = {"basic": "as Basic header", "post": "in the request body", "none": "not at all: PKCE only"}
@@ -95,6 +96,7 @@ def register(
     refresh_token_expires_in: RefreshMs = None,
     advanced: Advanced = None,
     client_secret_stdin: FromStdin = False,
+    secret_expires_on: ExpiresOn = None,
     public: Annotated[bool, typer.Option("--public", help="It has no secret, PKCE only.")] = False,
     no_check: NoCheck = False,
     json: Json = False,
@@ -114,6 +116,7 @@ def register(
             access_token_expires_in=number_or_text(access_token_expires_in),
             refresh_token_expires_in=number_or_text(refresh_token_expires_in),
             advanced=json_of(advanced, "--advanced"),
+            secret_expires_on=secret_expires_on,
         )
         settings = _on_top(_known(found, preset, variable, issuer, openapi), settings)
         if public:
@@ -201,11 +204,19 @@ def edit(
 
 
 @app.command("replace-secret")
-def replace_secret(name: Name, *, client_secret_stdin: FromStdin = False, json: Json = False) -> None:
+def replace_secret(
+    name: Name,
+    *,
+    client_secret_stdin: FromStdin = False,
+    expires_on: ExpiresOn = None,
+    keep_old: Annotated[bool, typer.Option("--keep-old", help="The old one is tried after the new one.")] = False,
+    json: Json = False,
+) -> None:
     """Store a new Client Secret; suspended connections go on by themselves."""
     with workspace() as found:
         known = found.clients[name]
-        client = found.clients.replace_secret(known["id"], _secret(from_stdin=client_secret_stdin))
+        new = _secret(from_stdin=client_secret_stdin)
+        client = found.clients.replace_secret(known["id"], new, expires_on=expires_on, keep_old=keep_old)
     out = terminal()
     if json:
         out.json(client)
@@ -225,6 +236,9 @@ def check(name: Name, *, json: Json = False) -> None:
         out.json(verdict)
     elif word == "accepted":
         out.good(_accepted(client, verdict))
+        for step in verdict.get("steps") or ():
+            if step["state"] in {"warn", "fail"}:
+                out.warn(step["message"])
     elif word == "unknown":
         out.warn(verdict["message"])
     else:

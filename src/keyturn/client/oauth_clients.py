@@ -54,9 +54,22 @@ class OAuthClients:
         """Change it by JSON merge patch; a changed URL clears the secret unless `client_secret` comes along."""
         return dict(self._http.patch(self._route(name), changes))
 
-    def replace_secret(self, name: str, client_secret: str) -> dict[str, Any]:
-        """Store a new secret; connections that were suspended go on by themselves."""
-        return dict(self._http.post(f"{self._route(name)}/secrets", {"client_secret": client_secret}))
+    def replace_secret(
+        self, name: str, client_secret: str, *, expires_on: str | None = None, keep_old: bool = False
+    ) -> dict[str, Any]:
+        """Store a new secret, tried first; suspended connections go on by themselves. `keep_old` keeps the others."""
+        body: dict[str, Any] = {"client_secret": client_secret}
+        body |= {"expires_on": expires_on} if expires_on else {}
+        body |= {"keep_old": True} if keep_old else {}
+        return dict(self._http.post(f"{self._route(name)}/secrets", body))
+
+    def change_secret(self, name: str, secret_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Set `expires_on` of a stored secret (a day, or None), or let it be tried `first`. Raises `NotFound`."""
+        return dict(self._http.patch(f"{self._route(name)}/secrets/{secret_id}", changes))
+
+    def remove_secret(self, name: str, secret_id: str) -> None:
+        """Take one of several secrets away. Raises `NotFound`, and `Conflict` for the only one."""
+        self._http.delete(f"{self._route(name)}/secrets/{secret_id}")
 
     def check(self, name: str) -> dict[str, Any]:
         """Whether the Token URL knows it: `verdict` is accepted, refused, unknown or unreachable."""

@@ -37,7 +37,8 @@ HOSTS = "advanced.allowed_hosts"
 STATUSES = "advanced.api.expired_when.status"
 # What has no field of its own, as JSON.
 MORE = "advanced.more"
-FIELDS = (*PLAIN, "client_secret", "redirect_uri", *CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES, MORE)
+SECRET = ("client_secret", "secret_expires_on", "redirect_uri")
+FIELDS = (*PLAIN, *SECRET, *CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES, MORE)
 _SHOWN = (*CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES)
 
 
@@ -47,7 +48,7 @@ _STANDARD = STANDARD.model_dump(mode="json", by_alias=True)
 def raw(sent: Mapping[str, str]) -> dict[str, Any]:
     """What `create` and `check_draft` take. A field left empty is left out, so that its own sentence is said."""
     found: dict[str, Any] = {name: sent[name] for name in PLAIN if sent.get(name, "").strip()}
-    for name in ("client_secret", "redirect_uri"):
+    for name in SECRET:
         if sent.get(name):
             found[name] = sent[name]
     for name, value in _advanced(sent).items():

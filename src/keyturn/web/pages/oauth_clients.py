@@ -10,6 +10,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from keyturn.errors import KeyturnError
+from keyturn.model.client_secrets import in_words as day_in_words
+from keyturn.model.client_secrets import reminder
 from keyturn.model.lifetimes import in_words, parse_ms, units_warning
 from keyturn.model.oauth_clients import AUTHENTICATION_TYPES, NewOAuthClient, OAuthClient, OAuthClientSettings
 from keyturn.model.presets import presets, recognised
@@ -36,6 +38,11 @@ async def list_(visit: Admin, done: str = "") -> Response:
         types=AUTHENTICATION_TYPES,
         hosts={client.id: urlsplit(client.settings.token_url).netloc for client in found},
         done=done,
+        day_in_words=day_in_words,
+        reminders={
+            client.id: reminder(client.secrets, client.name, visit.ctx.clock(), client.connections_total)
+            for client in found
+        },
     )
 
 
@@ -131,11 +138,36 @@ async def update(request: Request, visit: FreshAdmin, client_id: str) -> Respons
 async def replace_secret(request: Request, visit: FreshAdmin, client_id: str) -> Response:
     """Store a new secret."""
     client = await oauth_clients.get(visit.ctx, client_id)
-    secret = str((await request.form()).get("new_secret", ""))
+    sent = forms.typed(await request.form())
+    raw: dict[str, Any] = {"client_secret": sent["new_secret"]} if sent.get("new_secret") else {}
+    raw |= {"keep_old": "keep_old" in sent, "expires_on": sent.get("expires_on", "")}
 
     async def do() -> str:
-        await client_secrets.replace(visit.ctx, client_id, {"client_secret": secret} if secret else {})
+        await client_secrets.replace(visit.ctx, client_id, raw)
         return f"/admin/oauth-clients/{client_id}?done=secret"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        first = next((item.message for item in getattr(error, "problems", ())), error.message)
+        form = forms.Form(client_form.values_of(client.settings), {"new_secret": first})
+        return await _detail(visit, client, "settings", form=form, status=status)
+
+    return await forms.attempt(do, again)
+
+
+@router.post("/{client_id}/secrets/{secret_id}")
+async def change_secret(request: Request, visit: FreshAdmin, client_id: str, secret_id: str) -> Response:
+    """Set the day a stored secret expires on, let it be tried first, or take it away."""
+    client = await oauth_clients.get(visit.ctx, client_id)
+    sent = forms.typed(await request.form())
+
+    async def do() -> str:
+        if "remove" in sent:
+            await client_secrets.remove(visit.ctx, client_id, secret_id)
+        else:
+            first = {"first": True} if "first" in sent else {}
+            day = {"expires_on": sent.get("expires_on", "")}
+            await client_secrets.change(visit.ctx, client_id, secret_id, {**day, **first})
+        return f"/admin/oauth-clients/{client_id}?done=saved"
 
     async def again(error: KeyturnError, status: int) -> Response:
         first = next((item.message for item in getattr(error, "problems", ())), error.message)
@@ -253,6 +285,8 @@ async def _detail(
         done=done,
         check=check,
         redirect_uri=client.redirect_uri,
+        reminder=reminder(client.secrets, client.name, visit.ctx.clock(), client.connections_total),
+        day_in_words=day_in_words,
         **_drawn(form or forms.Form(client_form.values_of(client.settings))),
         **given,
     )
