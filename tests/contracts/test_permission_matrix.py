@@ -103,6 +103,7 @@ def tenant(world, steps, server, name: str) -> Tenant:
         "name": "o.parquet",
         "path": "orders",
         "preset_id": "github",
+        "ending": "parquet",
     }
     return Tenant(things, programs)
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Any
@@ -40,7 +40,7 @@ class Reject:
     row_number: int
     column: str
     source_path: str
-    value: str
+    value: str = field(repr=False)
     reason: str
 
 
