@@ -102,13 +102,13 @@ def tenant(world, steps, server, name: str) -> Tenant:
         "workspace_id": steps.ok(api.get(f"{prefix}/me"))["workspace"]["id"],
         "name": "o.parquet",
         "path": "orders",
-        "preset_id": "github",
-        "ending": "parquet",
+        **SHARED,
     }
     return Tenant(things, programs)
 
 
-# Facts that belong to no workspace.
+# What belongs to no workspace.
+SHARED = {"preset_id": "github", "ending": "parquet"}
 EVERYBODYS = {"presets.get"}
 
 
