@@ -101,11 +101,27 @@ class ParquetFile:
 
 def put_in_place(made: Path, target: Path) -> Written:
     """Put a finished part at its place in one step: fsync, then rename over what was there."""
-    written = Written(target, made.stat().st_size, _sha256(made))
+    written = measured(made, target)
+    swap(made, target)
+    return written
+
+
+def measured(made: Path, target: Path) -> Written:
+    """What a finished part will be at its place."""
+    return Written(target, made.stat().st_size, _sha256(made))
+
+
+def is_there(written: Written) -> bool:
+    """Whether exactly that file lies at its place."""
+    path = written.path
+    return path.is_file() and path.stat().st_size == written.bytes and _sha256(path) == written.sha256
+
+
+def swap(made: Path, target: Path) -> None:
+    """fsync, then rename over what was there: one step, for readers and for power loss alike."""
     _sync(made)
     made.replace(target)
     _sync(target.parent)
-    return written
 
 
 def completeness_of(path: Path) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from keyturn.columns.schema import Schema
-from keyturn.destinations.parquet import COMPLETENESS_KEY, ParquetFile, Written, put_in_place
+from keyturn.destinations.parquet import COMPLETENESS_KEY, ParquetFile, Written, measured, swap
 from keyturn.destinations.streams import CsvStream, NdjsonStream
 from keyturn.errors import Invalid
 
@@ -45,6 +45,7 @@ class TableFile:
     def __init__(self, path: Path, way: Way) -> None:
         self.path, self._way = path, way
         self._staged = ParquetFile(path)
+        self._made: Path | None = None
         self.cells_changed = 0
 
     def add(self, batch: pa.RecordBatch, schema: Schema) -> None:
@@ -52,31 +53,49 @@ class TableFile:
         self._staged.add(batch, schema)
 
     def finish(self, schema: Schema, completeness: Mapping[str, Any], *, path: Path | None = None) -> Written:
-        """Make the file and put it at its place (or at `path`) in one step.
+        """`make` and `put` in one. Raises as `make` does."""
+        written = self.make(schema, completeness, path=path)
+        self.put(written)
+        return written
+
+    def make(self, schema: Schema, completeness: Mapping[str, Any], *, path: Path | None = None) -> Written:
+        """Make the whole file beside its place (or `path`), and say what it will be; `put` is the last step.
 
         Raises `Invalid` when what is there cannot take the new rows: then it stays as it was.
         """
         target = path or self.path
+        staged = self._staged.finish(schema, completeness, path=self._part("staged")).path
         if self._way.format == "parquet" and self._way.mode == "replace":
-            return self._staged.finish(schema, completeness, path=target)
-        staged = self._staged.finish(schema, completeness, path=self._part("staged"))
-        made = self._part("made")
+            self._made = staged
+            return measured(staged, target)
+        self._made = self._part("made")
         try:
-            self._make(staged.path, made, target if target.exists() else None, schema, completeness)
-            return put_in_place(made, target)
-        except duckdb.Error as error:
-            first = str(error).splitlines()[0][:200]
-            raise Invalid(
-                f"{target.name} cannot take these rows ({first}). Choose Replace, or another file.", at="mode"
-            ) from None
+            self._make(staged, self._made, target if target.exists() else None, schema, completeness)
+            return measured(self._made, target)
+        except BaseException as error:
+            self.discard()
+            if isinstance(error, duckdb.Error):
+                first = str(error).splitlines()[0][:200]
+                raise Invalid(
+                    f"{target.name} cannot take these rows ({first}). Choose Replace, or another file.", at="mode"
+                ) from None
+            raise
         finally:
-            staged.path.unlink(missing_ok=True)
-            for leftover in (made, made.with_name(made.name + ".wal")):
-                leftover.unlink(missing_ok=True)
+            staged.unlink(missing_ok=True)
+
+    def put(self, written: Written) -> None:
+        """Put what `make` made at its place, in one step."""
+        if self._made is not None:
+            swap(self._made, written.path)
+            self._made = None
 
     def discard(self) -> None:
         """Remove what is unfinished."""
         self._staged.discard()
+        if self._made is not None:
+            for leftover in (self._made, self._made.with_name(self._made.name + ".wal")):
+                leftover.unlink(missing_ok=True)
+            self._made = None
 
     def _part(self, what: str) -> Path:
         return self.path.with_name(f".part-{secrets.token_hex(6)}-{what}-{self.path.name}")

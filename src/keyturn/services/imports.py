@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from keyturn.destinations.parquet import Written, remove_leftovers
+from keyturn.destinations.parquet import Written, is_there, remove_leftovers
 from keyturn.destinations.table_file import TableFile, Way
-from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound
+from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Unavailable
 from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
 from keyturn.model.permissions import permissions_of
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 20.0
+_HEARTBEAT_SECONDS = 5.0
 _PROGRESS_EVERY_SECONDS = 0.4
 _LATEST_LOOK = 50
 
@@ -103,7 +104,8 @@ async def cancel(ctx: Context, import_id: str) -> Import:
 async def files(ctx: Context, import_id: str) -> list[ImportFile]:
     """The finished files of an import."""
     ctx.require("tables:read")
-    await get(ctx, import_id)
+    if (await get(ctx, import_id)).status not in FINISHED:
+        return []
     return await ctx.database.read(rows.files, ctx.workspace_id, import_id)
 
 
@@ -171,22 +173,15 @@ async def run(scene: Context, claimed: Import, epoch: int) -> None:
     ctx = await _as_creator(scene, claimed)
     started = {"started_at": claimed.started_at or ctx.clock(), "rows": 0, "pages": 0}
     await ctx.database.run(rows.progress, ctx.workspace_id, claimed.id, epoch, seconds=LEASE_SECONDS, values=started)
-    values: dict[str, Any]
+    heart = asyncio.create_task(_keep_lease(ctx, claimed, epoch))
     try:
-        target = destination_path(ctx, claimed.settings.destination.url)
-        values = await _read_into(ctx, claimed, epoch, TableFile(target, await _way(ctx, claimed)))
-    except _Stopped:
-        values = {"status": "cancelled"}
-    except KeyturnError as error:
-        values = {"status": "failed", "error": _problem(error), "completeness": error.details.get("completeness")}
-    except OSError as error:
-        log.warning("import_cannot_write", import_id=claimed.id, error=error.strerror)
-        sentence = f"The file could not be written ({error.strerror}). The previous file is untouched."
-        values = {"status": "failed", "error": {"code": "unavailable", "message_code": None, "message": sentence}}
-    except Exception:
-        log.exception("import_failed", import_id=claimed.id)
-        sentence = "Something of ours failed; it is in the log. The previous file is untouched."
-        values = {"status": "failed", "error": {"code": "internal", "message_code": None, "message": sentence}}
+        values = await _values(ctx, claimed, epoch)
+    except asyncio.CancelledError:
+        # This process ends: another one, or the next start, may go on at once.
+        await ctx.database.run(rows.release, ctx.workspace_id, claimed.id, epoch)
+        raise
+    finally:
+        heart.cancel()
     values["finished_at"] = ctx.clock()
 
     def write(tx: Tx) -> bool:
@@ -199,6 +194,52 @@ async def run(scene: Context, claimed: Import, epoch: int) -> None:
 
     if not await ctx.database.run(write):
         log.warning("import_fenced", import_id=claimed.id, epoch=epoch)
+
+
+async def _values(ctx: Context, claimed: Import, epoch: int) -> dict[str, Any]:
+    """How the run ended, as the columns of its row; a failure leaves no file of this run."""
+    try:
+        put_before = await _put_before(ctx, claimed)
+        if put_before is not None:
+            return put_before
+        target = destination_path(ctx, claimed.settings.destination.url)
+        return await _read_into(ctx, claimed, epoch, TableFile(target, await _way(ctx, claimed)))
+    except _Stopped:
+        values: dict[str, Any] = {"status": "cancelled"}
+    except KeyturnError as error:
+        values = {"status": "failed", "error": _problem(error), "completeness": error.details.get("completeness")}
+    except OSError as error:
+        log.warning("import_cannot_write", import_id=claimed.id, error=error.strerror)
+        sentence = f"The file could not be written ({error.strerror}). The previous file is untouched."
+        values = {"status": "failed", "error": {"code": "unavailable", "message_code": None, "message": sentence}}
+    except Exception:
+        log.exception("import_failed", import_id=claimed.id)
+        sentence = "Something of ours failed; it is in the log. The previous file is untouched."
+        values = {"status": "failed", "error": {"code": "internal", "message_code": None, "message": sentence}}
+    return {**values, "files": []}
+
+
+async def _keep_lease(ctx: Context, claimed: Import, epoch: int) -> None:
+    """Hold the lease while a long page or a long last step is under way; losing it is noticed by the run itself."""
+    while True:
+        await asyncio.sleep(_HEARTBEAT_SECONDS)
+        try:
+            await ctx.database.run(rows.progress, ctx.workspace_id, claimed.id, epoch, seconds=LEASE_SECONDS, values={})
+        except Unavailable:
+            continue
+
+
+async def _put_before(ctx: Context, claimed: Import) -> dict[str, Any] | None:
+    """The end of a run whose process died after its file was put in place: not read, and not appended, again."""
+    planned = await ctx.database.read(rows.files, ctx.workspace_id, claimed.id)
+    stamp = claimed.completeness
+    if not planned or stamp is None:
+        return None
+    folder = destination_path(ctx, claimed.settings.destination.url).parent
+    for file in planned:
+        if not await asyncio.to_thread(is_there, Written(folder / file.name, file.bytes, file.sha256)):
+            return None
+    return _ended(stamp, [asdict(file) for file in planned])
 
 
 def remove_unfinished_files(scene: Context) -> int:
@@ -219,17 +260,26 @@ async def _read_into(ctx: Context, claimed: Import, epoch: int, file: TableFile)
             raise Invalid("The table has no columns yet, since the API answered without rows.")  # noqa: TRY301
         whole = completeness["complete"] is not False
         place = file.path if whole else file.path.with_name(f"{file.path.stem}.incomplete{file.path.suffix}")
-        written = await asyncio.to_thread(file.finish, schema, completeness, path=place)
+        written = await asyncio.to_thread(file.make, schema, completeness, path=place)
+        ended = _ended(completeness, [_file(written, file.cells_changed)])
+        # Written down before the swap, and only while the lease is ours: whoever takes over after a crash sees
+        # whether this very file is in place, and an append is never done twice.
+        await progress.plan({"files": ended["files"], "completeness": completeness})
+        await asyncio.to_thread(file.put, written)
     except BaseException:
         await asyncio.to_thread(file.discard)
         raise
+    return ended
+
+
+def _ended(completeness: dict[str, Any], files: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "status": "complete" if whole else "incomplete",
+        "status": "incomplete" if completeness["complete"] is False else "complete",
         "rows": completeness["rows"],
         "pages": completeness["pages"],
         "reported_total": completeness["reported_total"],
         "completeness": completeness,
-        "files": [_file(written, file.cells_changed)],
+        "files": files,
     }
 
 
@@ -269,6 +319,10 @@ class _Progress:
             }
         )
         self._waiting = False
+
+    async def plan(self, values: dict[str, Any]) -> None:
+        """What is about to be put in place. Raises `_Stopped` when the run was cancelled or is somebody else's."""
+        await self._write({**values, "status": "running", "waiting": None})
 
     async def waiting(self, seconds: float, reason: str) -> None:
         """The API asked us to wait."""

@@ -118,6 +118,14 @@ def progress(tx: Tx, workspace_id: str, import_id: str, epoch: int, *, seconds: 
     return cancelled is False
 
 
+def release(tx: Tx, workspace_id: str, import_id: str, epoch: int) -> None:
+    """Give an unfinished run back, for another process to take at once."""
+    found = imports.update().where(
+        imports.c.workspace_id == workspace_id, imports.c.id == import_id, imports.c.lease_epoch == epoch
+    )
+    tx.execute(found.values(lease_owner=None, lease_until=None))
+
+
 def finish(tx: Tx, workspace_id: str, import_id: str, epoch: int, values: dict[str, Any]) -> bool:
     """Write the end, if the lease is still ours (the fence)."""
     found = imports.update().where(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -71,9 +72,7 @@ async def cancel(ctx: Ctx, import_id: str) -> Response:
 async def files(ctx: Ctx, import_id: str) -> Response:
     """Its finished files with size and SHA-256."""
     found = await imports.files(ctx, import_id)
-    return listed(
-        [{"name": file.name, "bytes": file.bytes, "sha256": file.sha256} for file in found], limit=None, cursor=None
-    )
+    return listed([asdict(file) for file in found], limit=None, cursor=None)
 
 
 @router.get("/{import_id}/files/{name}")
