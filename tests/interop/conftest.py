@@ -60,7 +60,7 @@ def _started(process: subprocess.Popen, url: str, path: str) -> None:
     deadline = time.monotonic() + 60
     while True:
         try:
-            if httpx2.get(url + path).status_code < 500:
+            if httpx2.get(url + path).status_code == 200:
                 return
         except httpx2.TransportError:
             pass
