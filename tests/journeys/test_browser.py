@@ -308,7 +308,7 @@ def test_a_known_end_system_fills_the_form(world, look):
     page.get_by_label("Client Secret").fill("a-secret")
     page.get_by_role("button", name="Create", exact=True).click()
     page.get_by_role("heading", name="Next: create a connection").wait_for()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("Saved").first.wait_for()
     settings = server.api.get("/oauth-clients").json()["data"][0]
     assert settings["advanced"]["token"]["body"] == "json"
@@ -379,7 +379,7 @@ def test_a_dangerous_change_wants_the_password_again_and_keeps_what_was_typed(wo
     page.goto(f"{server.url}/admin/oauth-clients/{client['id']}")
     page.get_by_label("Scopes").fill("read:orders ")
     page.get_by_label("Name", exact=True).fill("Renamed")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("Type your password again to go on").wait_for()
     assert page.get_by_label("Name", exact=True).input_value() == "Renamed"
     look.at("60-password-again")
@@ -394,5 +394,5 @@ def test_a_dangerous_change_wants_the_password_again_and_keeps_what_was_typed(wo
     other.get_by_role("button", name="Go on").click()
     other.get_by_role("heading", name="Thank you").wait_for()
     other.close()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("heading", name="Renamed").wait_for()
