@@ -51,6 +51,10 @@ async def odd(request: Request) -> Response:
     kind, page = request.path_params["kind"], int(request.query_params.get("page", 1))
     if kind == "full":  # exactly one full page, and no paging
         return JSONResponse([{"id": i} for i in range(100)])
+    if kind == "narrow":  # gives only the fields it is asked for
+        fields = request.query_params.get("fields")
+        row = {"id": 1, "name": "n", "asked": fields or "all"}
+        return JSONResponse({"data": [{k: v for k, v in row.items() if not fields or k in fields.split(",")}]})
     if kind == "empty":
         return JSONResponse({"data": []})
     if kind == "hostile":
@@ -230,14 +234,15 @@ _names = iter(range(10_000))
 
 
 @pytest.fixture
-def odd_table(world: SimpleNamespace, api: httpx2.Client) -> Callable[[str], str]:
+def odd_table(world: SimpleNamespace, api: httpx2.Client) -> Callable[..., str]:
     """A table on the odd API, in a connection of its own."""
 
-    def make(kind: str) -> str:
+    def make(kind: str, **settings: Any) -> str:
         name = f"odd{next(_names)}"
         where = {"base_url": world.odd, "auth": {"type": "none"}, "access": "only_me"}
         connection = api.post("/connections", json={"name": name, **where}).json()
-        answer = api.post("/tables", json={"connection_id": connection["id"], "name": kind, "path": f"/{kind}"})
+        draft = {"connection_id": connection["id"], "name": kind, "path": f"/{kind}", **settings}
+        answer = api.post("/tables", json=draft)
         assert answer.status_code == 201, answer.text
         return f"{name}.{kind}"
 

@@ -27,6 +27,7 @@ class Asked:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
+    pairs: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def json(self) -> Any:
@@ -51,7 +52,8 @@ class FakeKeyturn:
     async def answer(self, request: Request) -> Response:
         body = await request.body()
         raw_path = request.scope["raw_path"].decode()
-        self.asked.append(Asked(request.method, raw_path, dict(request.query_params), dict(request.headers), body))
+        pairs = request.query_params.multi_items()
+        self.asked.append(Asked(request.method, raw_path, dict(pairs), dict(request.headers), body, pairs))
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return problem(401, "unauthenticated", "This API token is not known.")
         waiting = self.answers.get((request.method, raw_path))

@@ -19,6 +19,7 @@ from keyturn.cli import (
     imports,
     members,
     profile,
+    sql,
     tables,
     workspaces,
 )
@@ -37,6 +38,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(tables.app, name="tables")
 app.command("preview")(tables.preview)
 app.command("import")(imports.import_)
+app.command("sql")(sql.sql)
 app.add_typer(imports.app, name="imports")
 app.add_typer(api_tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ SCHEMA_MOVED = "E-SCHEMA"
 STAMP_KEY = b"keyturn.completeness"
 _CHUNK_BYTES = 1 << 16
 # A schema that widens during a read ends it; the table has learned it then, and the next read begins with it.
-_WHOLE_ATTEMPTS = 4
+WHOLE_ATTEMPTS = 4
 
 
 class Read:
@@ -33,8 +33,16 @@ class Read:
     `completeness` is the stamp of the last one that ended.
     """
 
-    def __init__(self, transport: Transport, table: Table, *, limit: int | None, allow_incomplete: bool) -> None:
-        self._http, self._table, self._limit = transport, table, limit
+    def __init__(
+        self,
+        transport: Transport,
+        table: Table,
+        *,
+        limit: int | None,
+        columns: Sequence[str] | None,
+        allow_incomplete: bool,
+    ) -> None:
+        self._http, self._table, self._limit, self._columns = transport, table, limit, columns
         self._allow_incomplete = allow_incomplete
         self.completeness: Completeness | None = None
 
@@ -43,12 +51,12 @@ class Read:
 
     def to_arrow(self) -> pa.Table:
         """Everything as one Arrow table. Raises `IncompleteData` unless it was allowed."""
-        for attempt in range(1, _WHOLE_ATTEMPTS + 1):
+        for attempt in range(1, WHOLE_ATTEMPTS + 1):
             stream = self._stream()
             try:
                 batches = list(stream)
             except IncompleteData as error:
-                if error.message_code != SCHEMA_MOVED or attempt == _WHOLE_ATTEMPTS:
+                if error.message_code != SCHEMA_MOVED or attempt == WHOLE_ATTEMPTS:
                     raise
                 continue
             return pa.Table.from_batches(batches, schema=stream.schema or pa.schema([]))
@@ -75,7 +83,8 @@ class Read:
 
     def _stream(self) -> _Stream:
         self.completeness = None
-        return _Stream(self._http, self._table, self._limit, self._ended)
+        asked = {"limit": self._limit, "columns": None if self._columns is None else list(self._columns)}
+        return _Stream(self._http, self._table, asked, self._ended)
 
     def _ended(self, completeness: Completeness | None, failure: IncompleteData | None) -> None:
         """Called once at the end of a stream. Raises unless it is whole or that was waived.
@@ -94,13 +103,12 @@ class Read:
 class _Stream:
     """The batches of one answer. `schema` is known once iteration has begun."""
 
-    def __init__(self, transport: Transport, table: Table, limit: int | None, ended: Any) -> None:
-        self._http, self._table, self._limit, self._ended = transport, table, limit, ended
+    def __init__(self, transport: Transport, table: Table, asked: Mapping[str, Any], ended: Any) -> None:
+        self._http, self._table, self._asked, self._ended = transport, table, asked, ended
         self.schema: pa.Schema | None = None
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
-        params = {"format": "arrow", "limit": self._limit}
-        params = {name: value for name, value in params.items() if value is not None}
+        params = {"format": "arrow", **{name: value for name, value in self._asked.items() if value is not None}}
         route = f"{self._table.route}/rows"
         headers = {"Accept-Encoding": "identity"}
         with self._http.stream("GET", route, params=params, headers=headers) as response:

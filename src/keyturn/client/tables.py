@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from keyturn.client.names import pick
 from keyturn.client.transport import Transport
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from keyturn.client.reads import Read
 
 _ROUTE = "/tables"
@@ -122,6 +124,14 @@ class Table:
             return self.refresh_schema()
         return _schema(columns)
 
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The same as an Arrow schema."""
+        import pyarrow as pa
+
+        with self._http.stream("GET", f"{self.route}/schema", params={"format": "arrow"}) as response:
+            return pa.ipc.read_schema(pa.py_buffer(response.read()))
+
     def refresh_schema(self) -> Schema:
         """Its columns, learned from the endpoint again."""
         return _schema(self._http.post(f"{self.route}/schema/refresh")["columns"] or ())
@@ -134,14 +144,16 @@ class Table:
         """The same as the JSON object of the API."""
         return dict(self._http.get(f"{self.route}/preview", limit=limit))
 
-    def read(self, *, limit: int | None = None, allow_incomplete: bool = False) -> Read:
-        """A read of the whole table, or of `limit` rows; it begins when rows are taken from it.
+    def read(
+        self, *, limit: int | None = None, columns: Sequence[str] | None = None, allow_incomplete: bool = False
+    ) -> Read:
+        """A read of the whole table, or of `limit` rows, or of some `columns`; it begins when rows are taken from it.
 
         Raises `IncompleteData` then, if rows are missing or may be, unless `allow_incomplete`.
         """
         from keyturn.client.reads import Read
 
-        return Read(self._http, self, limit=limit, allow_incomplete=allow_incomplete)
+        return Read(self._http, self, limit=limit, columns=columns, allow_incomplete=allow_incomplete)
 
     def delete(self) -> None:
         """Delete it; finished files stay."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keyturn.client import profile as profiles
 from keyturn.client.api_tokens import ApiTokens
@@ -17,6 +17,9 @@ from keyturn.client.profile import Profile
 from keyturn.client.tables import Table, Tables
 from keyturn.client.transport import Transport
 from keyturn.errors import Invalid
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 class Workspace:
@@ -59,6 +62,16 @@ class Workspace:
     def table(self, name: str) -> Table:
         """The table called `connection.table`. Raises `NotFound` with a suggestion."""
         return self.tables[name]
+
+    def sql(self, query: str, *, allow_incomplete: bool = False) -> duckdb.DuckDBPyRelation:
+        """The answer of one SELECT over tables called `connection.table`, as a DuckDB relation.
+
+        It runs on this machine; only the tables and columns it needs are read. Raises `IncompleteData` if rows of
+        one are missing, unless `allow_incomplete`.
+        """
+        from keyturn.client import sql
+
+        return sql.run(self.tables, query, allow_incomplete=allow_incomplete)
 
     def run_import(self, table: str, *, to: str, mode: str = "replace") -> ImportRun:
         """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there)."""

@@ -76,6 +76,11 @@ class Schema:
             self._arrow.append(pa.schema([c.kind.field(c.name) for c in self.columns]))
         return self._arrow[0]
 
+    def only(self, names: Sequence[str]) -> Schema:
+        """Some of its columns, in the order asked for. Raises `KeyError` naming one that is not here."""
+        known = {column.name: column for column in self.columns}
+        return Schema(tuple(known[name] for name in names))
+
     @property
     def stops(self) -> frozenset[Path]:
         """The paths whose values are not entered, objects included: of columns that had a value."""

@@ -39,6 +39,11 @@ class Encoder(Protocol):
         ...
 
 
+def schema_message(schema: Schema) -> bytes:
+    """The schema alone, as Arrow IPC writes it at the head of a stream."""
+    return schema.arrow.serialize().to_pybytes()
+
+
 class ArrowStream:
     """Arrow IPC stream; the stamp is the custom metadata of a last batch without rows."""
 

@@ -65,6 +65,11 @@ class TableSettings(Settings):
         description="Lets us update rows instead of repeating them.",
     )
     columns: tuple[ColumnSettings, ...] = Field(default=(), max_length=2000, title="Columns")
+    columns_param: Annotated[CleanText, Field(min_length=1, max_length=200)] | None = Field(
+        default=None,
+        title="Columns parameter",
+        description="If the API returns only the fields it is asked for: that parameter, for example fields.",
+    )
     infer_types: bool = Field(default=True, title="Infer types", description="Off: every column is text.")
     total_path: Annotated[CleanText, Field(max_length=500)] | None = Field(
         default=None, title="Total", description="Where the API reports how many rows there are."

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from keyturn.columns.build import Misfit, Reject
 from keyturn.columns.keys import Deduplicator
 from keyturn.columns.pages import PageTyper
-from keyturn.columns.schema import Column, Schema
+from keyturn.columns.schema import Column, Schema, path_of
 from keyturn.errors import KeyturnError, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
-from keyturn.model.tables import Table
+from keyturn.model.tables import Table, TableSettings
 from keyturn.services import connections, tables
 from keyturn.services.context import Context
 from keyturn.storage import tables as rows
@@ -60,16 +60,17 @@ class TableRead:
         *,
         limit: int | None = None,
         on_wait: Callable[[float, str], Any] | None = None,
+        columns: Sequence[str] | None = None,
         resume_from: Checkpoint | None = None,
     ) -> None:
         self.id = new_id("rd")
         self.table = table
         self._ctx = ctx
-        settings = table.settings
+        settings = table.settings if columns is None else _narrowed(table, columns)
         self._reader = tables.reader_of(
             ctx, connection, settings, max_rows=limit, on_wait=on_wait, ahead=PAGES_AHEAD, resume_from=resume_from
         )
-        known = _stored(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
+        known = schema_of(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
         self._typer = PageTyper(known, tables.pins(settings), settings.infer_types, settings.when_columns_change)
         self._keys = Deduplicator(settings.primary_key)
         self._rejected = 0
@@ -164,17 +165,19 @@ async def begin(
     *,
     limit: int | None = None,
     on_wait: Any = None,
+    columns: Sequence[str] | None = None,
     resume_from: Checkpoint | None = None,
 ) -> TableRead:
     """A read of a table by the actor, or the rest of one. Raises `NotFound`, `Forbidden`; uses no network yet.
 
+    `columns` are all that will be looked at: an API that can leave the others out is asked to.
     Raises `Invalid` at `resume_from` when the table asks something else than when the checkpoint was taken.
     """
     ctx.require("tables:read")
     table = await tables.get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     connections.require_use(ctx, connection)
-    return TableRead(ctx, table, connection, limit=limit, on_wait=on_wait, resume_from=resume_from)
+    return TableRead(ctx, table, connection, limit=limit, on_wait=on_wait, columns=columns, resume_from=resume_from)
 
 
 async def stamp(ctx: Context, read_id: str) -> dict[str, Any]:
@@ -186,7 +189,20 @@ async def stamp(ctx: Context, read_id: str) -> dict[str, Any]:
     return found
 
 
-def _stored(table: Table) -> Schema | None:
+def _narrowed(table: Table, columns: Sequence[str]) -> TableSettings:
+    """The settings that ask the API for these columns alone, and the key; as they are before the columns are known."""
+    settings = table.settings
+    if settings.columns_param is None or table.columns is None:
+        return settings
+    wanted = {*columns, *settings.primary_key}
+    paths = [path_of(column.source_path) for column in table.columns if column.name in wanted]
+    # The parts of an object come together: not every API takes dotted names.
+    fields = dict.fromkeys(path[0] for path in paths)
+    return settings.model_copy(update={"query": {**settings.query, settings.columns_param: ",".join(fields)}})
+
+
+def schema_of(table: Table) -> Schema | None:
+    """What the table has learned of its columns; None before the first read."""
     return None if table.columns is None else _of([asdict(column) for column in table.columns])
 
 

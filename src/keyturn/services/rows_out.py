@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keyturn.columns.schema import Schema
 from keyturn.destinations.parquet import ParquetFile
-from keyturn.destinations.streams import FORMATS, SchemaMoved, encoder
+from keyturn.destinations.streams import FORMATS, SchemaMoved, encoder, schema_message
 from keyturn.errors import IncompleteData, Invalid
 from keyturn.model.messages import say
-from keyturn.services import reads
+from keyturn.services import reads, tables
 from keyturn.services.context import Context
 from keyturn.services.reads import Batch, TableRead
 
+ARROW_TYPE = FORMATS["arrow"]
 _CHUNK_BYTES = 1 << 20
 
 
@@ -29,29 +30,56 @@ class RowStream:
     chunks: AsyncIterator[bytes]
 
 
-async def begin(ctx: Context, table_id: str, *, format: str, limit: int | None) -> RowStream:
-    """Start a read and wait for its first page, so that its errors are answers and not broken bodies."""
+async def begin(
+    ctx: Context, table_id: str, *, format: str, limit: int | None, columns: Sequence[str] | None = None
+) -> RowStream:
+    """Start a read and wait for its first page, so that its errors are answers and not broken bodies.
+
+    `columns` leaves all others out. Raises `Invalid` for one that the table does not have.
+    """
     if format not in FORMATS:
         raise Invalid(f"Formats are {', '.join(FORMATS)}.", at="format")
-    read = await reads.begin(ctx, table_id, limit=limit)
-    batches = read.batches()
+    read = await reads.begin(ctx, table_id, limit=limit, columns=columns)
+    batches = read.batches() if columns is None else _only(read.batches(), tuple(dict.fromkeys(columns)))
     first = await anext(batches, None)
     chunks = _parquet(ctx, read, first, batches) if format == "parquet" else _encoded(read, format, first, batches)
     return RowStream(read.id, FORMATS[format], chunks)
+
+
+async def schema(ctx: Context, table_id: str) -> bytes:
+    """A table's columns as an Arrow schema in IPC form, learned from the endpoint if that was not done yet."""
+    table = await tables.get(ctx, table_id)
+    if table.columns is None:
+        table = await tables.refresh_schema(ctx, table_id)
+    return schema_message(reads.schema_of(table) or Schema(()))
+
+
+async def _only(batches: AsyncIterator[Batch], columns: tuple[str, ...]) -> AsyncIterator[Batch]:
+    try:
+        async for batch in batches:
+            try:
+                schema = batch.schema.only(columns)
+            except KeyError as missing:
+                raise Invalid(f"This table has no column {missing.args[0]}.", at="columns") from None
+            yield replace(batch, data=batch.data.select(columns), schema=schema)
+    finally:
+        await _closed(batches)
 
 
 async def _encoded(
     read: TableRead, format: str, first: Batch | None, batches: AsyncIterator[Batch]
 ) -> AsyncIterator[bytes]:
     encode = encoder(format)
+    schema = read.schema or Schema(())
     async for batch in _from(first, batches):
+        schema = batch.schema
         try:
             yield await asyncio.to_thread(encode.add, batch.data, batch.schema)
         except SchemaMoved:
             # The wider schema is stored when the read closes, so the next read begins with it.
             await _closed(batches)
             raise _moved(batch) from None
-    yield encode.end(read.schema or Schema(()), read.completeness.as_dict())
+    yield encode.end(schema, read.completeness.as_dict())
 
 
 async def _parquet(
@@ -62,10 +90,12 @@ async def _parquet(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         file = ParquetFile(Path(place) / "rows.parquet")
+        schema = read.schema or Schema(())
         async for batch in _from(first, batches):
+            schema = batch.schema
             await asyncio.to_thread(file.add, batch.data, batch.schema)
         stamp = read.completeness.as_dict()
-        written = await asyncio.to_thread(file.finish, read.schema or Schema(()), stamp)
+        written = await asyncio.to_thread(file.finish, schema, stamp)
         with written.path.open("rb") as source:
             while chunk := await asyncio.to_thread(source.read, _CHUNK_BYTES):
                 yield chunk

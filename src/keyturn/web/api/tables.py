@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from email.utils import formatdate
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from keyturn.errors import Invalid, NotFound
@@ -115,8 +115,10 @@ async def preview(ctx: Ctx, table_id: str, limit: int = 100) -> Response:
 
 
 @router.get("/tables/{table_id}/schema")
-async def schema(ctx: Ctx, table_id: str) -> Response:
-    """The learned schema, null before the first read."""
+async def schema(ctx: Ctx, table_id: str, format: Literal["json", "arrow"] = "json") -> Response:
+    """The learned schema, null before the first read; as `arrow` it is learned then, and answered in IPC form."""
+    if format == "arrow":
+        return Response(await rows_out.schema(ctx, table_id), media_type=rows_out.ARROW_TYPE)
     return json_answer({"columns": shown_columns((await tables.get(ctx, table_id)).columns)})
 
 
@@ -144,14 +146,22 @@ async def latest(ctx: Ctx, table_id: str, ending: str, request: Request) -> Resp
 
 
 @router.get("/tables/{table_id}/rows")
-async def rows(ctx: Ctx, table_id: str, format: str = "ndjson", limit: int | None = None) -> Response:
+async def rows(
+    ctx: Ctx,
+    table_id: str,
+    format: str = "ndjson",
+    limit: int | None = None,
+    columns: Annotated[list[str] | None, Query(max_length=2000)] = None,
+) -> Response:
     """Everything, streamed as arrow, ndjson, csv or parquet; the completeness stamp travels with the data.
+
+    `columns` (repeatable) leaves all others out, at the API too where the table has a Columns parameter.
 
     A read that fails in the middle ends the body without its terminator: what arrived is not the whole.
     """
     if limit is not None and limit < 1:
         raise Invalid("Enter a whole number greater than 0.", at="limit")
-    stream = await rows_out.begin(ctx, table_id, format=format, limit=limit)
+    stream = await rows_out.begin(ctx, table_id, format=format, limit=limit, columns=columns)
     return StreamingResponse(stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id})
 
 
