@@ -7,11 +7,12 @@ import inspect
 import pytest
 import sqlalchemy as sa
 
-from keyturn.storage import authorizations, connections, grants, imports, oauth_clients, tables
+from keyturn.storage import authorizations, connections, grants, imports, notices, oauth_clients, tables
 from keyturn.storage.database import metadata
 
-IDS = {"oauth_clients": "oc_1", "connections": "cn_1", "tables": "tb_1", "imports": "im_1", "grants": "gr_1"}
-NOUNS = (oauth_clients, connections, tables, imports, grants, authorizations)
+IDS = {"oauth_clients": "oc_1", "connections": "cn_1", "tables": "tb_1", "imports": "im_1", "grants": "gr_1",
+       "notices": "nt_1"}  # fmt: skip
+NOUNS = (oauth_clients, connections, tables, imports, grants, authorizations, notices)
 
 
 @pytest.fixture

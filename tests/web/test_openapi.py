@@ -25,6 +25,7 @@ GET /imports/{import_id}/files/{name} | POST /tokens | GET /tokens | DELETE /tok
 GET /audit | GET /audit/head | GET /audit/export | GET /members | PATCH /members/{account_id}
 GET /members/{account_id}/dependents | POST /members/{account_id}/removal | POST /members/{account_id}/password-link
 POST /service-accounts | GET /invitations | POST /invitations | DELETE /invitations/{invitation_id}
+GET /notices
 GET /workspaces | POST /workspaces | PATCH /workspaces/{workspace_id} | DELETE /workspaces/{workspace_id}
 """
 BODIES = {

@@ -18,6 +18,7 @@ from keyturn.cli import (
     exits,
     imports,
     members,
+    notices,
     profile,
     sql,
     tables,
@@ -45,6 +46,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 app.add_typer(members.app, name="members")
 app.add_typer(workspaces.app, name="workspaces")
+app.add_typer(notices.app, name="notices")
 
 
 def _version(value: bool) -> None:

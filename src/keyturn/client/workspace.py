@@ -12,6 +12,7 @@ from keyturn.client.config import Config
 from keyturn.client.connections import Connections
 from keyturn.client.imports import ImportRun, Imports
 from keyturn.client.members import Invitations, Members, Workspaces
+from keyturn.client.notices import Notices
 from keyturn.client.oauth_clients import OAuthClients
 from keyturn.client.profile import Profile
 from keyturn.client.tables import Table, Tables
@@ -38,6 +39,7 @@ class Workspace:
         self.members = Members(transport)
         self.invitations = Invitations(transport)
         self.workspaces = Workspaces(transport)
+        self.notices = Notices(transport)
 
     def __repr__(self) -> str:
         return f"Workspace({self.url!r})"

@@ -26,6 +26,18 @@ STATUS_WORDS: dict[str, str] = {
     "reconnect_needed": "Reconnect needed",
     "paused": "Paused",
 }
+# Why a status is what it is, to follow "but" or a colon.
+DETAIL_WORDS: dict[str, str] = {
+    "client_deleted": "its OAuth 2.0 client was deleted",
+    "client_refused": "the end system refused our Client ID or Client Secret",
+    "client_changed": "the Token URL moved to another host",
+    "no_refresh_token": "there is no refresh token, so it stops when the access token ends",
+    "refresh_token_expired": "the refresh token has expired",
+    "scopes_missing": "not all scopes were granted",
+    "ends_soon": "the refresh token ends within a week",
+    "revoked": "access was revoked, the password changed, or it was unused too long",
+    "rotation_lost": "a refresh was cut off, so its refresh token may be used up",
+}
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", re.ASCII)
 _OURS = frozenset({"host", "content-length", "connection", "transfer-encoding", "authorization", "cookie", "upgrade"})
@@ -182,3 +194,12 @@ class Connection:
     def name(self) -> str:
         """Its name, the first half of `connection.table`."""
         return self.settings.name
+
+    def visible_to(self, account_id: str, role: str) -> bool:
+        """Its owner, everybody it is shared with, and Workspace Admins (who see that it exists, not its data)."""
+        return self.settings.access != "only_me" or self.owner_id == account_id or role == "admin"
+
+
+def why(detail: str | None) -> str:
+    """The reason behind a status, in words; empty when there is none."""
+    return "" if detail is None else DETAIL_WORDS.get(detail, detail.replace("_", " "))

@@ -73,6 +73,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "members.list": _READERS,
     "members.remove": _ADMINS,
     "members.reset_password": _ADMINS,
+    "notices.list": _READERS,
     "oauth_clients.change_secret": ("clients:write",),
     "oauth_clients.check": ("clients:write",),
     "oauth_clients.create": ("clients:write",),

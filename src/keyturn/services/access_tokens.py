@@ -194,7 +194,7 @@ async def _give_up(ctx: Context, grant: Grant, reason: str) -> None:
     def write(tx: Tx) -> None:
         values = {"state": "reconnect_needed", "reason": reason, "changed_at": ctx.clock()}
         if grant_rows.update(tx, ctx.workspace_id, grant.id, grant.generation, values):
-            refreshes.record_rejection(tx, ctx, grant, reason)
+            refreshes.record_rejection(tx, ctx, grant, reason, reason=reason)
 
     await ctx.database.run(write)
 

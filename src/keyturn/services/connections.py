@@ -160,8 +160,8 @@ async def credential(ctx: Context, connection: Connection) -> str | None:
 
 
 def may_see(ctx: Context, connection: Connection) -> bool:
-    """Its owner, everybody it is shared with, and Workspace Admins (who see that it exists, not its data)."""
-    return connection.settings.access != "only_me" or connection.owner_id == ctx.actor.account_id or ctx.actor.is_admin
+    """Whether the actor may know of it (`Connection.visible_to`)."""
+    return connection.visible_to(ctx.actor.account_id, ctx.actor.role)
 
 
 def require_use(ctx: Context, connection: Connection) -> None:

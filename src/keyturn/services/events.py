@@ -37,6 +37,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "secret_removed": ("Secret removed", "unconnected", "A Client Secret was removed."),
     "slowed_down": ("Slowed down by API", "retrying", "{sentence}"),
 }
+KEPT_SECONDS = 90 * 86400.0
 FAILURES = frozenset({"refresh_failed", "refresh_rejected", "client_refused", "sign_in_failed"})
 
 
@@ -68,6 +69,11 @@ async def of_subject(ctx: Context, subject_id: str, *, limit: int = 100) -> list
     """The newest events of one thing."""
     found = await ctx.database.read(rows.of_subject, ctx.workspace_id, subject_id, limit)
     return [_event(row) for row in found]
+
+
+async def prune(scene: Context) -> int:
+    """Remove what is older than 90 days; the audit log keeps who did what for longer."""
+    return await scene.database.run(rows.prune_anywhere, scene.clock() - KEPT_SECONDS)
 
 
 def _event(row: dict[str, Any]) -> Event:

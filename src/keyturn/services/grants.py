@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
 from keyturn.encryption import AssociatedData
-from keyturn.model.connections import Status
+from keyturn.model.connections import Status, why
 from keyturn.model.grants import Grant, margins
 from keyturn.model.ids import new_id
 from keyturn.oauth.tokens import TokenSet
+from keyturn.services import notices
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import grants as rows
@@ -118,6 +119,20 @@ def store_new(
             "token_origin": registration.token_origin,
         },
     )
+    for kind in ("reconnect_needed", "sign_in_ends"):
+        notices.close(tx, ctx, kind, connection_id, account_id=account_id)
+    short = _falls_short(tokens, scopes_requested)
+    if short is None:
+        notices.close(tx, ctx, "needs_attention", connection_id, account_id=account_id)
+    else:
+        notices.open(tx, ctx, "needs_attention", connection_id, account_id=account_id, why=why(short))
+
+
+def _falls_short(tokens: TokenSet, scopes_requested: Sequence[str]) -> str | None:
+    """What a sign-in that succeeded lacks, as the detail of its health."""
+    if tokens.refresh_token is None:
+        return "no_refresh_token"
+    return "scopes_missing" if scopes_missing(scopes_requested, tokens.scopes) else None
 
 
 def access_token(ctx: Context, grant: Grant) -> str:
@@ -160,6 +175,15 @@ def health_of(grant: Grant | None, *, now: float) -> Health:
     if grant.refresh_expires_at is not None and grant.refresh_expires_at - now < ENDS_SOON_SECONDS:
         return Health("needs_attention", "ends_soon", grant.changed_at)
     return Health("healthy", None, grant.changed_at)
+
+
+def open_notice(tx: Tx, ctx: Context, grant: Grant, reason: str | None) -> None:
+    """Tell that a person has to sign in again."""
+    as_account = f" as {grant.account}" if grant.account else ""
+    words = why(reason or "revoked")
+    notices.open(
+        tx, ctx, "reconnect_needed", grant.connection_id, account_id=grant.account_id, why=words, as_account=as_account
+    )
 
 
 def missing_scopes(grant: Grant) -> tuple[str, ...]:

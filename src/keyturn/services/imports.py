@@ -18,7 +18,7 @@ from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
 from keyturn.model.permissions import permissions_of
 from keyturn.model.validation import parse
-from keyturn.services import audit, reads, tables
+from keyturn.services import audit, notices, reads, tables
 from keyturn.services.context import Actor, Context
 from keyturn.services.reads import TableRead
 from keyturn.storage import accounts as account_rows
@@ -190,6 +190,7 @@ async def run(scene: Context, claimed: Import, epoch: int) -> None:
         result = "ok" if values["status"] == "complete" else "failed"
         told = {"status": values["status"], "rows": values.get("rows")}
         audit.record(tx, ctx, "import.finished", claimed.id, result=result, **told)
+        notices.import_ended(tx, ctx, claimed.settings.table_id, values)
         return True
 
     if not await ctx.database.run(write):

@@ -17,7 +17,7 @@ from keyturn.model.messages import say
 from keyturn.oauth.errors import GARBLED_CODES, OAuthError, Verdict, classify
 from keyturn.oauth.grants import refresh_token_request
 from keyturn.oauth.tokens import TokenSet, process_token_response
-from keyturn.services import events, grants
+from keyturn.services import events, grants, notices
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import leases
@@ -113,6 +113,7 @@ async def _commit(
         )
         if stored:
             events.record(tx, ctx, connection.id, "refreshed", rotated="yes" if rotated else "no")
+            notices.close(tx, ctx, "client_refused", registration.client.id)
         return stored
 
     if not await _persist(ctx, write):
@@ -142,10 +143,13 @@ async def _commit_failure(ctx: Context, connection: Connection, grant: Grant, ve
         if not written:
             return False
         if verdict.outcome == "grant_dead":
-            record_rejection(tx, ctx, grant, verdict.code or "invalid_grant")
+            record_rejection(tx, ctx, grant, verdict.code or "invalid_grant", reason=values["reason"])
         elif verdict.outcome == "client_dead":
             if grant.state != "suspended":
                 events.record(tx, ctx, grant.connection_id, "client_refused", error=verdict.code or "invalid_client")
+            if connection.oauth_client_id is not None:
+                error = verdict.code or "invalid_client"
+                notices.open(tx, ctx, "client_refused", connection.oauth_client_id, error=error)
         elif grant.last_error_class != verdict.outcome:
             events.record(tx, ctx, grant.connection_id, "refresh_failed", sentence=_words(connection, verdict))
         return True
@@ -179,9 +183,10 @@ def _why_dead(grant: Grant) -> str:
     return "rotation_lost" if grant.last_error_class == "unknown_outcome" else "revoked"
 
 
-def record_rejection(tx: Tx, ctx: Context, grant: Grant, error: str) -> None:
-    """The timeline's entry for a grant that needs a person."""
+def record_rejection(tx: Tx, ctx: Context, grant: Grant, error: str, *, reason: str) -> None:
+    """A grant needs a person: the timeline's entry, and the notice."""
     events.record(tx, ctx, grant.connection_id, "refresh_rejected", error=error)
+    grants.open_notice(tx, ctx, grant, reason)
 
 
 def client_refused(connection: Connection, error: str) -> ClientRefused:

@@ -28,6 +28,11 @@ def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
     tx.execute(events.insert().values(workspace_id=workspace_id, **values))
 
 
+def prune_anywhere(tx: Tx, before: float) -> int:
+    """Remove events from before that time."""
+    return tx.execute(events.delete().where(events.c.at < before)).rowcount
+
+
 def of_subject(tx: Tx, workspace_id: str, subject_id: str, limit: int) -> list[dict[str, Any]]:
     """The newest events of one thing, with the name of who did it."""
     found = (

@@ -12,6 +12,7 @@ from keyturn.web.api import (
     imports,
     invitations,
     members,
+    notices,
     oauth_clients,
     presets,
     proxy,
@@ -33,6 +34,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/audit…                                 web/api/audit.py
 #  /api/v1/members… /api/v1/service-accounts      web/api/members.py
 #  /api/v1/invitations…                           web/api/invitations.py
+#  /api/v1/notices                                web/api/notices.py
 #  /api/v1/workspaces…                            web/api/workspaces.py
 #  /                                              web/pages/home.py
 #  /setup /setup/recovery-key                     web/pages/setup.py
@@ -60,6 +62,7 @@ API = (
     members.router,
     invitations.router,
     workspaces.router,
+    notices.router,
 )
 PAGES = (
     home.router,

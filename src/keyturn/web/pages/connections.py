@@ -17,6 +17,7 @@ from keyturn.model.connections import (
     Connection,
     ConnectionSettings,
     OAuth2Auth,
+    why,
 )
 from keyturn.model.ids import slug_of
 from keyturn.services import connection_tests, connections, events, oauth_clients, tables
@@ -55,7 +56,7 @@ async def list_(visit: Here, done: str = "") -> Response:
         connections=found,
         has_clients=bool(clients),
         words=STATUS_WORDS,
-        why=health.why,
+        why=why,
         done=done,
     )
 

@@ -8,21 +8,11 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
-from keyturn.model.connections import STATUS_WORDS, Connection
+from keyturn.model.connections import STATUS_WORDS, Connection, why
 from keyturn.services.events import Event
 from keyturn.web.rendering import clock_time, when
 
 DAYS = 90
-DETAILS: dict[str, str] = {
-    "client_deleted": "its OAuth 2.0 client was deleted",
-    "client_refused": "the end system refused our Client ID or Client Secret",
-    "no_refresh_token": "there is no refresh token, so it stops when the access token ends",
-    "refresh_token_expired": "the refresh token has expired",
-    "scopes_missing": "not all scopes were granted",
-    "ends_soon": "the refresh token ends within a week",
-    "revoked": "access was revoked, the password changed, or it was unused too long",
-    "rotation_lost": "a refresh was cut off, so its refresh token may be used up",
-}
 # How a day is drawn, worst first: an event's kind → (class of the strip, state, words)
 _DAY_KINDS: dict[str, tuple[str, str]] = {
     "refresh_rejected": ("x", "reconnect_needed"),
@@ -44,16 +34,10 @@ class Day:
     sentence: str
 
 
-def why(connection: Connection) -> str:
-    """The reason behind a status, in words; empty when there is none."""
-    detail = connection.status_detail
-    return "" if detail is None else DETAILS.get(detail, detail.replace("_", " "))
-
-
 def sentence(connection: Connection) -> Markup:
     """What is true now: the first line of the page."""
     word = Markup("<b>{}.</b> ").format(STATUS_WORDS[connection.status])
-    reason = why(connection)
+    reason = why(connection.status_detail)
     if connection.status == "not_connected":
         end = f"{reason[:1].upper()}{reason[1:]}. " if reason else ""
         return word + f"{end}Sign in once, and Keyturn keeps it alive."

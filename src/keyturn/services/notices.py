@@ -1,0 +1,173 @@
+"""Notices: one for each episode of trouble, however many replicas and calls see it. Verbs tell what they find out:
+
+    notices.open(tx, ctx, "reconnect_needed", connection_id, why="access was revoked")
+    notices.close(tx, ctx, "reconnect_needed", connection_id)
+
+Both belong into the transaction that writes what they tell. `open` does nothing while an episode of that kind is open
+for that thing, and `close` nothing when none is, so both may be called as often as the state is seen. `stage` is for
+trouble that grows (30, 7, 1 days left): each stage is told once. `tell` is for what has no length. Kinds and their
+words are in `model/notices.py`; blanks are filled from keyword arguments, `name` and `system` by themselves.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from keyturn import redaction
+from keyturn.errors import Invalid
+from keyturn.model.ids import new_id
+from keyturn.model.notices import KINDS, Notice
+from keyturn.services.context import Context
+from keyturn.storage import connections as connection_rows
+from keyturn.storage import notices as rows
+from keyturn.storage import oauth_clients as client_rows
+from keyturn.storage import tables as table_rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
+
+log = structlog.get_logger(__name__)
+
+KEPT_SECONDS = 90 * 86400.0
+
+
+def open(  # noqa: A001 - read as notices.open
+    tx: Tx, ctx: Context, kind: str, subject_id: str, *, account_id: str | None = None, stage: str = "", **data: object
+) -> bool:
+    """Begin an episode, or move the open one on to another stage; answers whether there is something new to tell.
+
+    `account_id`: the member whose own sign-in it is about; None for everybody's.
+    """
+    values = _values(tx, ctx, kind, subject_id, account_id=account_id, stage=stage, data=data)
+    if values is None:
+        return False
+    new = rows.open_(tx, ctx.workspace_id, values)
+    if not new:
+        holder = account_id or ""
+        new = rows.advance(tx, ctx.workspace_id, kind, subject_id, holder, stage, values["data"]) is not None
+    if new:
+        log.info("notice_opened", kind=kind, subject=subject_id, stage=stage or None)
+    return new
+
+
+def close(
+    tx: Tx, ctx: Context, kind: str, subject_id: str, *, account_id: str | None = None, silently: bool = False
+) -> bool:
+    """End the open episode, if there is one; answers whether there was. `silently`: nobody is told that it is over."""
+    notice = rows.close(tx, ctx.workspace_id, kind, subject_id, account_id or "", ctx.clock())
+    if notice is None:
+        return False
+    log.info("notice_closed", kind=kind, subject=subject_id, silently=silently)
+    return True
+
+
+def tell(tx: Tx, ctx: Context, kind: str, subject_id: str, **data: object) -> None:
+    """Something that happened once and is over."""
+    values = _values(tx, ctx, kind, subject_id, account_id=None, stage="", data=data)
+    if values is not None:
+        rows.insert_closed(tx, ctx.workspace_id, values)
+
+
+def import_ended(tx: Tx, ctx: Context, table_id: str, ended: Mapping[str, Any]) -> None:
+    """One notice for however many imports of a table fail in a row, and one when it is imported whole again.
+
+    `ended`: `status`, `error` and `completeness` of the import, which ended in this transaction.
+    """
+    status = ended["status"]
+    if status == "complete":
+        close(tx, ctx, "import_failed", table_id)
+    elif status in {"failed", "incomplete"}:
+        outcome = "failed" if status == "failed" else "is incomplete"
+        open(tx, ctx, "import_failed", table_id, outcome=outcome, sentence=_why_not_whole(ended))
+
+
+def _why_not_whole(ended: Mapping[str, Any]) -> str:
+    if ended.get("error"):
+        return str(ended["error"]["message"])
+    stamp = ended.get("completeness") or {}
+    reason = str(stamp.get("stop_reason") or "unknown").replace("_", " ")
+    return f"It ended after {stamp.get('rows', 0):,} rows ({reason}). The previous file is untouched."
+
+
+async def list_(
+    ctx: Context, *, open_only: bool = False, limit: int = 100, cursor: str | None = None
+) -> tuple[list[Notice], str | None]:
+    """Episodes about what the actor may see, newest first, and where to go on."""
+    before = _before(cursor)
+
+    def fetch(tx: Tx) -> tuple[list[Notice], str | None]:
+        found = rows.newest(tx, ctx.workspace_id, open_only=open_only, before=before, limit=limit + 1)
+        page = found[:limit]
+        visible = _visible(tx, ctx)
+        onward = None
+        if len(found) > limit:
+            onward = base64.urlsafe_b64encode(f"{page[-1].opened_at!r}|{page[-1].id}".encode()).decode()
+        return [notice for notice in page if _may_see(ctx, notice, visible)], onward
+
+    return await ctx.database.read(fetch)
+
+
+def _values(
+    tx: Tx, ctx: Context, kind: str, subject_id: str, *, account_id: str | None, stage: str, data: dict[str, object]
+) -> dict[str, Any] | None:
+    """The columns of an episode; None when its thing is gone."""
+    about = _about(tx, ctx, KINDS[kind].noun, subject_id)
+    if about is None:
+        return None
+    clean = {name: redaction.text(value, limit=500) for name, value in {**about, **data}.items() if value is not None}
+    return {
+        "id": new_id("nt"),
+        "kind": kind,
+        "subject_id": subject_id,
+        "account_id": account_id or "",
+        "stage": stage,
+        "data": clean,
+        "opened_at": ctx.clock(),
+    }
+
+
+def _about(tx: Tx, ctx: Context, noun: str, subject_id: str) -> dict[str, str] | None:
+    """The names a sentence needs."""
+    if noun == "oauth_client":
+        client = client_rows.get(tx, ctx.workspace_id, subject_id)
+        return None if client is None else {"name": client.name}
+    if noun == "table":
+        table = table_rows.get(tx, ctx.workspace_id, subject_id)
+        return None if table is None else {"name": table.full_name, "connection_id": table.settings.connection_id}
+    connection = connection_rows.get(tx, ctx.workspace_id, subject_id)
+    if connection is None:
+        return None
+    return {"name": connection.name, "system": connection.oauth_client_name or "its API", "connection_id": subject_id}
+
+
+def _visible(tx: Tx, ctx: Context) -> set[str]:
+    who = ctx.actor
+    found = connection_rows.all_of(tx, ctx.workspace_id)
+    return {connection.id for connection in found if connection.visible_to(who.account_id, who.role)}
+
+
+def _may_see(ctx: Context, notice: Notice, visible: set[str]) -> bool:
+    if KINDS[notice.kind].noun == "oauth_client":
+        return ctx.actor.is_admin
+    own = notice.account_id in {None, ctx.actor.account_id} or ctx.actor.is_admin
+    return own and notice.data.get("connection_id") in visible
+
+
+def _before(cursor: str | None) -> tuple[float, str] | None:
+    if cursor is None:
+        return None
+    try:
+        at, _, notice_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
+        return float(at), notice_id
+    except (ValueError, binascii.Error):
+        raise Invalid("This cursor is not one of ours. Take next_cursor as it was answered.", at="cursor") from None
+
+
+async def prune(scene: Context) -> int:
+    """Remove episodes that ended 90 days ago."""
+    return await scene.database.run(rows.prune_anywhere, scene.clock() - KEPT_SECONDS)

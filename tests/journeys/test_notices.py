@@ -1,0 +1,60 @@
+"""What people are told: once when a sign-in ends, once when it works again, however many processes look."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from keyturn.demo.state import new_secret
+from world import TOKEN
+
+
+def refreshed(server, connection) -> int:
+    """Renew its token set now; answers the status of the answer."""
+    return server.api.post(f"/connections/{connection['id']}/refresh").status_code
+
+
+def test_a_sign_in_that_ended_is_one_notice_until_somebody_reconnects(world, steps, terminal, postgres_url):
+    first = world.serve(database_url=postgres_url)
+    second = world.serve(database_url=postgres_url, public=first.url)
+    client = steps.register(world, first)
+    connection = steps.connect(world, first, client)
+    terminal.run("login", first.url, "--token-stdin", typed=TOKEN + "\n")
+    assert json.loads(terminal.run("notices", "list", "--json"))["data"] == []
+    world.end_system.demo.revoke_grants()
+    assert {refreshed(server, connection) for server in (first, second, first)} == {409}
+    (notice,) = steps.ok(second.api.get("/notices", params={"open": "true"}))["data"]
+    assert notice["title"] == "acme needs reconnecting"
+    assert "access was revoked" in notice["message"]
+    assert "Reconnect as jane@demo" in notice["message"]
+    assert notice["subject"] == {"type": "connection", "id": connection["id"], "name": "acme"}
+    assert "acme needs reconnecting" in terminal.run("notices", "list")
+    begun = steps.ok(first.api.post(f"/connections/{connection['id']}/authorizations"))
+    steps.sign_in(begun["start_url"])
+    assert json.loads(terminal.run("notices", "list", "--json"))["data"] == []
+    (over,) = json.loads(terminal.run("notices", "list", "--all", "--json"))["data"]
+    assert over["closed_at"] > over["opened_at"]
+
+
+def test_a_refused_client_is_one_notice_for_all_its_connections(world, steps):
+    server = world.serve()
+    client = steps.register(world, server)
+    connections = [steps.connect(world, server, client, name=name) for name in ("one", "two")]
+    steps.ok(server.api.post(f"/oauth-clients/{client['id']}/secrets", json={"client_secret": "not-the-right-one"}))
+    assert {refreshed(server, connection) for connection in connections} == {409}
+    (notice,) = steps.ok(server.api.get("/notices", params={"open": "true"}))["data"]
+    assert (notice["kind"], notice["subject"]["name"]) == ("client_refused", "Demo CRM")
+    (app,) = world.end_system.demo.apps.values()
+    secret, value = new_secret(time.time())
+    app.secrets.append(secret)
+    steps.ok(server.api.post(f"/oauth-clients/{client['id']}/secrets", json={"client_secret": value}))
+    assert [refreshed(server, connection) for connection in connections] == [200, 200]
+    assert steps.ok(server.api.get("/notices", params={"open": "true"}))["data"] == []
+
+
+def test_a_sign_in_without_all_its_scopes_is_a_notice_that_a_full_one_ends(world, steps):
+    server = world.serve()
+    client = steps.register(world, server, scopes="read:orders")
+    steps.connect(world, server, client)
+    (notice,) = steps.ok(server.api.get("/notices", params={"open": "true"}))["data"]
+    assert (notice["kind"], "there is no refresh token" in notice["message"]) == ("needs_attention", True)
