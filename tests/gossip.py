@@ -5,10 +5,13 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from email.utils import formatdate
+from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -22,6 +25,12 @@ class Gossip:
         self.mode = "good"
         self.issued = 0
         self.scope: str | None = None
+        # What it says besides, or instead: at the callback, with a token, at the token endpoint, by its clock.
+        self.callback: dict[str, str] = {}
+        self.more: dict[str, Any] = {}
+        self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.clock_off_by = 0.0
+        self.heard: list[str] = []
         routes = [
             Route("/authorize", self._authorize),
             Route("/token", self._token, methods=["POST"]),
@@ -32,7 +41,10 @@ class Gossip:
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         app = Starlette(routes=routes)
-        self._server = uvicorn.Server(uvicorn.Config(app, port=self.port, log_config=None, lifespan="off"))
+        app.add_middleware(BaseHTTPMiddleware, dispatch=self._listen)
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, port=self.port, log_config=None, lifespan="off", date_header=False)
+        )
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> Gossip:
@@ -45,12 +57,21 @@ class Gossip:
         self._server.should_exit = True
         self._thread.join(10)
 
+    async def _listen(self, request: Request, go_on: Any) -> Response:
+        self.heard.append(request.url.path)
+        answer = await go_on(request)
+        answer.headers["Date"] = formatdate(time.time() + self.clock_off_by, usegmt=True)
+        return answer
+
     async def _authorize(self, request: Request) -> RedirectResponse:
         asked = request.query_params
         self.secrets |= {"state": asked["state"], "code": "canary-code-5c1d0"}
         back = {"code": "canary-code-5c1d0", "state": asked["state"]}
         if self.mode == "denied":
             back = {"error": "access_denied", "error_description": f"no {dict(asked)}", "state": asked["state"]}
+        if "error" in self.callback:
+            back.pop("code", None)
+        back |= self.callback
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", 302)
 
     async def _token(self, request: Request) -> Response:
@@ -59,6 +80,8 @@ class Gossip:
         if "code_verifier" in sent:
             self.secrets["verifier"] = sent["code_verifier"]
         echo = f"{body} {unquote_plus(body)} {request.headers.get('authorization')}"
+        if self.refusal is not None:
+            return JSONResponse(self.refusal[1], self.refusal[0])
         if self.mode == "oauth_error":
             return JSONResponse({"error": "invalid_grant", "error_description": echo}, 400)
         if self.mode == "web_page":
@@ -74,7 +97,8 @@ class Gossip:
         self.secrets |= {f"access {self.issued}": access, f"refresh {self.issued}": refresh}
         granted = {} if self.scope is None else {"scope": self.scope}
         tokens = {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": 3600}
-        return JSONResponse({**tokens, **granted})
+        tokens |= granted | self.more
+        return JSONResponse({name: value for name, value in tokens.items() if value is not None})
 
     async def _api(self, request: Request) -> JSONResponse | HTMLResponse:
         if request.url.path.endswith("/things"):

@@ -22,13 +22,13 @@ PLACES = st.builds(AssociatedData, PARTS, PARTS, PARTS, PARTS, st.integers(0, 99
 
 
 @given(st.text(max_size=2000), PLACES)
-def test_what_is_sealed_opens_in_its_place(text, place):
+def test_p1_what_is_sealed_opens_in_its_place(text, place):
     ring = Keyring([KEY])
     assert ring.open(ring.seal(text, ad=place), ad=place) == text
 
 
 @given(PLACES, PLACES)
-def test_a_value_moved_elsewhere_does_not_open(place, other):
+def test_p2_a_value_moved_elsewhere_does_not_open(place, other):
     ring = Keyring([KEY])
     sealed = ring.seal("secret", ad=place)
     if place == other:
@@ -40,7 +40,7 @@ def test_a_value_moved_elsewhere_does_not_open(place, other):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
-def test_a_changed_byte_is_noticed(position, change):
+def test_p7_a_changed_byte_is_noticed(position, change):
     ring = Keyring([KEY])
     sealed = bytearray(ring.seal("a refresh token", ad=HERE))
     sealed[position % len(sealed)] ^= change
@@ -143,7 +143,7 @@ def test_a_keyring_looks_at_its_source_again_when_a_value_needs_a_key_it_has_not
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
-def test_keys_come_from_a_command_without_a_shell():
+def test_p5_keys_come_from_a_command_without_a_shell():
     text = f"{encryption.encode_key(KEY)},{encryption.encode_key(OTHER)}"
     assert encryption.CommandKeys(f"printf %s {text}").read() == (KEY, OTHER)
     for broken in ("false", "/nonexistent/program", "echo not-a-key", "echo 'unclosed"):

@@ -72,7 +72,7 @@ CASES = [(found, *made) for found in classes() if (made := filled(found)) is not
 
 
 @pytest.mark.parametrize(("found", "made", "names"), [pytest.param(*case, id=case[0].__qualname__) for case in CASES])
-def test_a_record_with_secrets_does_not_show_them(found, made, names):
+def test_n1_a_record_with_secrets_does_not_show_them(found, made, names):
     for shown in (repr(made), str(made), f"{made}"):
         assert CANARY not in shown, (found, names)
 

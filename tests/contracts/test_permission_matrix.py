@@ -127,7 +127,7 @@ def same(answer: httpx2.Response) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(300)
-def test_every_route_by_every_role_on_own_and_foreign_things(tenants):
+def test_r4_every_route_by_every_role_on_own_and_foreign_things(tenants):
     wrong: list[str] = []
     check: Callable[..., None] = lambda good, *told: None if good else wrong.append(" ".join(map(str, told)))  # noqa: E731
     # What takes things away comes last, so that the rest finds them there.
@@ -167,7 +167,7 @@ def excused(verb: str, role: str) -> bool:
 
 
 @pytest.mark.parametrize("permission", sorted(ROLES["admin"]))
-def test_a_token_with_one_permission_can_do_nothing_else(tenants, permission):
+def test_r5_a_token_with_one_permission_can_do_nothing_else(tenants, permission):
     admin = tenants.own.programs["admin"]
     me = admin.get("/api/v1/me").json()["account"]["id"]
     assert me

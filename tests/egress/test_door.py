@@ -74,7 +74,7 @@ async def test_an_answer_comes_whole_with_its_headers():
     assert b"User-Agent: Keyturn\r\n" in heard[0]
 
 
-async def test_the_deadline_is_for_the_whole_answer_however_it_dribbles():
+async def test_d9_the_deadline_is_for_the_whole_answer_however_it_dribbles():
     async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
@@ -115,7 +115,7 @@ async def test_a_connection_that_breaks_after_the_request_leaves_it_open_what_ha
 
 
 @pytest.mark.parametrize("packed", [False, True])
-async def test_more_than_the_limit_is_refused_also_out_of_a_small_archive(packed):
+async def test_d9_more_than_the_limit_is_refused_also_out_of_a_small_archive(packed):
     body = gzip.compress(b"0" * 5_000_000) if packed else b"0" * 2_000_000
     head = "200 OK\r\nContent-Encoding: gzip" if packed else "200 OK"
     async with listening(answering(head, body)) as port, opened() as egress:
@@ -124,12 +124,12 @@ async def test_more_than_the_limit_is_refused_also_out_of_a_small_archive(packed
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_redirects_are_answers_unless_they_are_asked_for(status):
+async def test_d8_redirects_are_answers_unless_they_are_asked_for(status):
     async with listening(answering(f"{status} Go\r\nLocation: http://127.0.0.1:1/")) as port, opened() as egress:
         assert (await egress.send(get(f"http://127.0.0.1:{port}/"))).status == status
 
 
-async def test_a_followed_redirect_carries_no_credential_and_is_checked_again():
+async def test_l5_a_followed_redirect_carries_no_credential_and_is_checked_again():
     heard: list[bytes] = []
     async with listening(answering("200 OK", heard=heard)) as there, opened() as egress:
         onward = answering(f"302 Go\r\nLocation: http://127.0.0.1:{there}/there")
@@ -145,7 +145,7 @@ async def test_a_followed_redirect_carries_no_credential_and_is_checked_again():
         assert caught.value.message_code == "E-BLOCKED"
 
 
-async def test_a_circle_of_redirects_ends():
+async def test_l5_a_circle_of_redirects_ends():
     async with listening(answering("302 Go\r\nLocation: /again")) as port, opened() as egress:
         with pytest.raises(UpstreamError, match="redirects too often"):
             await egress.send(get(f"http://127.0.0.1:{port}/"), follow_redirects=3)
@@ -167,7 +167,7 @@ class Fickle(AbstractResolver):
         pass
 
 
-async def test_a_public_name_that_leads_inside_is_blocked_at_the_connect():
+async def test_l2_a_public_name_that_leads_inside_is_blocked_at_the_connect():
     async with opened("", resolver=Fickle("127.0.0.1")) as egress:
         with pytest.raises(UpstreamError) as caught:
             await egress.send(get("https://rebind.example/"))
@@ -175,7 +175,37 @@ async def test_a_public_name_that_leads_inside_is_blocked_at_the_connect():
     assert "rebind.example" in caught.value.message
 
 
-async def test_what_was_checked_is_what_is_connected_to():
+async def test_l6_words_do_not_tell_an_open_port_of_the_inside_from_a_closed_one():
+    said = set()
+    async with listening(answering("200 OK", b"inside")) as port, opened("") as egress:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            closed = probe.getsockname()[1]
+        for url in (f"https://127.0.0.1:{port}/", f"https://127.0.0.1:{closed}/"):
+            with pytest.raises(UpstreamError) as caught:
+                await egress.send(get(url))
+            said.add((caught.value.message, caught.value.message_code, str(caught.value.details)))
+    async with listening(answering("200 OK", b"inside")) as port, opened("", resolver=Fickle("127.0.0.1")) as egress:
+        for url in (f"https://inside.example:{port}/", f"https://inside.example:{closed}/"):
+            with pytest.raises(UpstreamError) as caught:
+                await egress.send(get(url))
+            said.add((caught.value.message, caught.value.message_code, str(caught.value.details)))
+    assert {code for _, code, _ in said} == {"E-BLOCKED"}
+    assert len(said) == 2, "one sentence for each host, whatever its port"
+
+
+async def test_l4_a_proxy_in_the_environment_is_not_asked(monkeypatch):
+    asked: list[bytes] = []
+    async with listening(answering("200 OK", b"stolen", heard=asked)) as proxy:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy}")
+        async with listening(answering("200 OK", b"true")) as port, opened() as egress:
+            answer = await egress.send(get(f"http://127.0.0.1:{port}/"))
+    assert answer.body == b"true"
+    assert asked == []
+
+
+async def test_l2_what_was_checked_is_what_is_connected_to():
     resolver = Fickle("127.0.0.1", "8.8.8.8")
     async with opened("", resolver=resolver) as egress:
         with pytest.raises(UpstreamError) as caught:
@@ -216,7 +246,7 @@ def self_signed(tmp_path) -> tuple[ssl.SSLContext, object]:
     return context, pem
 
 
-async def test_an_unknown_authority_is_refused_until_the_operator_adds_it(tmp_path):
+async def test_d9_an_unknown_authority_is_refused_until_the_operator_adds_it(tmp_path):
     context, authority = self_signed(tmp_path)
     async with listening(answering("200 OK", b"safe"), context) as port:
         url = f"https://127.0.0.1:{port}/"

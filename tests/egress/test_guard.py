@@ -44,7 +44,7 @@ NEVER = ["169.254.169.254", "169.254.0.1", "fe80::1", "::ffff:169.254.169.254", 
 
 
 @pytest.mark.parametrize("text", [*PRIVATE, *NEVER])
-def test_a_private_address_is_not_connected_to(text):
+def test_l2_a_private_address_is_not_connected_to(text):
     address = ipaddress.ip_address(text)
     assert not is_public(address)
     assert not may_connect(NOBODY, address, 443)
@@ -56,7 +56,7 @@ def test_a_public_address_is(text):
 
 
 @pytest.mark.parametrize("text", NEVER)
-def test_link_local_is_refused_whatever_the_operator_lists(text):
+def test_l3_link_local_is_refused_whatever_the_operator_lists(text):
     address = ipaddress.ip_address(text)
     assert is_never(address)
     everything = AllowList.parse("0.0.0.0/0,::/0")
@@ -85,7 +85,7 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("url", SPELLINGS)
-def test_every_spelling_of_a_private_host_is_blocked_before_any_network(url):
+def test_l1_every_spelling_of_a_private_host_is_blocked_before_any_network(url):
     with pytest.raises(UpstreamError) as caught:
         check_literal(url, NOBODY)
     assert caught.value.message_code == "E-BLOCKED"
@@ -98,14 +98,14 @@ def test_other_schemes_and_no_host_are_blocked(url):
         check_literal(url, NOBODY)
 
 
-def test_plain_http_needs_the_operators_word():
+def test_a8_plain_http_needs_the_operators_word():
     with pytest.raises(UpstreamError, match="Use https"):
         check_literal("http://a.example/", NOBODY)
     check_literal("http://a.example/", AllowList.parse("a.example"))
     check_literal("https://a.example/", NOBODY)
 
 
-def test_the_list_takes_hosts_ports_and_networks():
+def test_l3_the_list_takes_hosts_ports_and_networks():
     allowed = AllowList.parse(" intern.example , 10.0.0.0/8, 127.0.0.1:8081, [::1]:9000 ,")
     check_literal("http://intern.example:81/", allowed)
     check_literal("http://10.1.2.3/", allowed)

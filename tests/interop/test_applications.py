@@ -47,7 +47,7 @@ def read_whole(world, steps, person):
     return go
 
 
-def test_jupyterhub_without_a_refresh_token(read_whole, steps, jupyterhub):
+def test_f9_jupyterhub_without_a_refresh_token(read_whole, steps, jupyterhub):
     server, connection, item, made = read_whole(
         jupyterhub,
         base="/hub/api",

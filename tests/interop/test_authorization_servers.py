@@ -41,7 +41,7 @@ def connected(world, steps, person, start, *, base: str, advanced: dict | None =
 
 
 @pytest.mark.parametrize("way", ["basic", "post"])
-def test_oidc_provider_signs_in_with_each_way_of_client_authentication(world, steps, person, oidc_provider, way):
+def test_a5_oidc_provider_signs_in_with_each_way_of_client_authentication(world, steps, person, oidc_provider, way):
     token = {"token": {"auth": way}}
     server, _, client, connection = connected(world, steps, person, oidc_provider, base="", client=way, advanced=token)
     assert connection["status"] == "healthy"
@@ -57,7 +57,7 @@ def test_oidc_provider_signs_in_with_each_way_of_client_authentication(world, st
     assert steps.ok(server.api.post(f"/oauth-clients/{client['id']}/check"))["verdict"] == "refused"
 
 
-def test_oidc_provider_rotation_survives_twenty_readers(world, steps, person, oidc_provider):
+def test_f3_oidc_provider_rotation_survives_twenty_readers(world, steps, person, oidc_provider):
     import httpx2
 
     server, theirs, _, connection = connected(world, steps, person, oidc_provider, base="", access_token_seconds=3)
@@ -73,7 +73,7 @@ def test_oidc_provider_rotation_survives_twenty_readers(world, steps, person, oi
     assert steps.ok(server.api.get(f"/connections/{connection['id']}"))["generation"] >= 3
 
 
-def test_oidc_provider_forgets_us_on_disconnect(world, steps, person, oidc_provider):
+def test_h1_oidc_provider_forgets_us_on_disconnect(world, steps, person, oidc_provider):
     server, _, _, connection = connected(world, steps, person, oidc_provider, base="")
     answer = steps.ok(server.api.post(f"/connections/{connection['id']}/disconnect", json={}))
     assert answer["revocation"] == "revoked"
@@ -93,7 +93,7 @@ def test_django_oauth_toolkit_becomes_a_table_in_three_paging_styles(world, step
         assert (item["status"], stamp["rows"], stamp["complete"]) == ("complete", 251, True), item
 
 
-def test_django_oauth_toolkit_reuse_protection_never_bites(world, steps, person, django_oauth_toolkit):
+def test_f3_django_oauth_toolkit_reuse_protection_never_bites(world, steps, person, django_oauth_toolkit):
     server, _, _, connection = connected(
         world, steps, person, django_oauth_toolkit, base="/api", access_token_seconds=3
     )

@@ -157,7 +157,7 @@ def test_a_quirk_works_by_its_setting(here, quirk):
 
 
 @pytest.mark.parametrize(("quirk", "words"), REFUSED.items())
-def test_what_is_not_taken_is_refused_in_words(here, quirk, words):
+def test_d8_what_is_not_taken_is_refused_in_words(here, quirk, words):
     connection, ended = here.sign_in(here.register([quirk]))
     assert ended["status"] == "failed", ended
     assert words in f"{ended['error']['message']} {ended['error'].get('technical')}", ended
@@ -176,7 +176,7 @@ def test_a_fault_of_the_moment_passes(here, quirk):
 
 
 @pytest.mark.parametrize("quirk", ["err200", "ok_false", "err_nested", "err_403", "err_empty", "err_html"])
-def test_a_refusal_in_any_shape_stores_nothing(here, quirk):
+def test_e1_a_refusal_in_any_shape_stores_nothing(here, quirk):
     connection, ended = here.sign_in(here.register([quirk], client_secret="wrong"))
     assert ended["status"] == "failed", ended
     assert ended["error"]["message_code"] in {"E-CLIENT", "E-TOKEN", "E-NOTJSON"}, ended

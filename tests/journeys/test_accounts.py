@@ -84,7 +84,7 @@ def test_a_decision_is_true_or_false(steps, server, connection, body):
     assert server.api.post(f"/authorizations/{begun['id']}/decide", json=body).status_code == 422
 
 
-def test_without_a_refresh_token_the_end_is_said_at_once(world, steps, server, browser):
+def test_f13_without_a_refresh_token_the_end_is_said_at_once(world, steps, server, browser):
     client = steps.register(world, server, scopes="read:orders")
     connection = steps.connect(world, server, client)
     begun, page = signed_in_as(world, steps, server, connection, "jane", browser)
@@ -94,7 +94,7 @@ def test_without_a_refresh_token_the_end_is_said_at_once(world, steps, server, b
     assert steps.ok(server.api.get(f"/connections/{connection['id']}"))["status"] == "needs_attention"
 
 
-def test_a_scope_that_was_not_granted_is_named_at_once(world, steps, server, browser, gossip):
+def test_a7_a_scope_that_was_not_granted_is_named_at_once(world, steps, server, browser, gossip):
     settings = {
         "name": "Narrow",
         "client_id": "app",

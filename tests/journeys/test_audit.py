@@ -14,7 +14,7 @@ def lines(server) -> list[dict]:
     return [json.loads(line) for line in server.api.get("/audit/export").text.splitlines()]
 
 
-def test_the_story_is_told_without_secrets_and_holds(world, steps, terminal, database_url):
+def test_r8_the_story_is_told_without_secrets_and_holds(world, steps, terminal, database_url):
     server = world.serve(database_url=database_url)
     client = steps.register(world, server)
     connection = steps.connect(world, server, client)

@@ -47,7 +47,7 @@ SENTENCES = [
 
 
 @pytest.mark.parametrize(("mode", "message_code", "sentence"), SENTENCES)
-def test_a_sign_in_that_got_no_token_says_why_and_stores_none(
+def test_r10_a_sign_in_that_got_no_token_says_why_and_stores_none(
     server, steps, gossip, connection, mode, message_code, sentence
 ):
     gossip.mode = mode
@@ -63,7 +63,7 @@ def test_a_sign_in_that_got_no_token_says_why_and_stores_none(
 
 
 @pytest.mark.parametrize("mode", ["web_page", "nothing", "told_with_200", "ten_megabytes"])
-def test_a_refresh_that_got_no_token_keeps_the_one_there_is(server, steps, gossip, connection, mode):
+def test_f7_a_refresh_that_got_no_token_keeps_the_one_there_is(server, steps, gossip, connection, mode):
     begun = steps.ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
     steps.sign_in(begun["start_url"])
     gossip.mode = mode
@@ -74,7 +74,7 @@ def test_a_refresh_that_got_no_token_keeps_the_one_there_is(server, steps, gossi
     assert server.api.get(f"/connections/{connection['id']}/proxy/things").status_code == 200
 
 
-def test_a_state_that_ended_is_refused_and_sends_no_token_request(world, server, steps, gossip, connection):
+def test_b5_a_state_that_ended_is_refused_and_sends_no_token_request(world, server, steps, gossip, connection):
     begun = steps.ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
     with httpx2.Client(timeout=30) as browser:
         location = browser.post(begun["start_url"], headers={"Origin": server.url}).headers["location"]
@@ -117,7 +117,7 @@ def test_taken_names_of_connections_and_tables_are_conflicts(server, steps, goss
         ("surprise", 1),
     ],
 )
-def test_each_field_of_a_connection_says_what_is_wrong(server, settings, field, value):
+def test_r9_each_field_of_a_connection_says_what_is_wrong(server, settings, field, value):
     answer = server.api.post("/connections", json={**settings, field: value})
     assert answer.status_code in {404, 422}, answer.text
     assert answer.json()["errors"][0]["at"].startswith(field) or answer.status_code == 404, answer.text

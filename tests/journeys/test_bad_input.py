@@ -71,7 +71,7 @@ def problems(answer) -> dict[str, str]:
     return {item["at"]: item["message"] for item in answer.json()["errors"]}
 
 
-def test_each_field_of_the_client_form_says_what_is_wrong_and_nothing_is_created(server):
+def test_a8_l7_r9_each_field_of_the_client_form_says_what_is_wrong_and_nothing_is_created(server):
     for field, value, expected in FIELD_CASES:
         body = {**GOOD, field: value}
         if value is MISSING:
@@ -106,7 +106,7 @@ def test_a_body_that_is_no_object_is_refused(server, raw):
     assert (answer.status_code, list(problems(answer))) == (422, ["body"])
 
 
-def test_form_posts_and_cookies_are_nothing_to_the_api(server):
+def test_r3_form_posts_and_cookies_are_nothing_to_the_api(server):
     assert server.api.post("/oauth-clients", content=b"a=b", headers={"Content-Type": "text/plain"}).status_code == 422
     answer = server.api.get("/me", headers={"Authorization": "Basic abc"})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
@@ -179,7 +179,7 @@ def test_a_page_that_repeats_ends_the_read_and_says_so(server, connection, steps
     assert '"complete":false' in lines[-1]
 
 
-def test_a_next_link_to_another_host_gets_no_token(server, connection, steps):
+def test_g2_a_next_link_to_another_host_gets_no_token(server, connection, steps):
     body = {"connection_id": connection["id"], "name": "odd", "path": "/odd/foreign_next"}
     table = steps.ok(server.api.post("/tables", json=body))
     with pytest.raises(httpx2.RemoteProtocolError):
@@ -225,7 +225,7 @@ def test_a_token_url_that_answers_a_web_page_is_named_at_sign_in(world, steps, s
 
 
 @pytest.mark.parametrize("fault", ["token_500s", "lose_token_answers", "token_pages"])
-def test_a_refresh_that_goes_wrong_keeps_the_grant_and_is_tried_again(world, steps, server, connection, fault):
+def test_f4_a_refresh_that_goes_wrong_keeps_the_grant_and_is_tried_again(world, steps, server, connection, fault):
     demo = world.end_system.demo
     demo.faults.grace_seconds = 60
     demo.expire_access_tokens()

@@ -281,7 +281,7 @@ def test_what_goes_wrong_is_said_where_it_is_looked_for(world, steps, look):
     look.at("37-delete-client-in-use")
 
 
-def test_a_known_end_system_fills_the_form(world, look):
+def test_l7_a_known_end_system_fills_the_form(world, look):
     server = world.serve()
     sign_in(look, server)
     page = look.page
@@ -369,7 +369,7 @@ def test_a_member_is_invited_joins_and_leaves(world, look, another_look):
     assert b'"verb":"invitation.created"' in downloading.value.path().read_bytes()
 
 
-def test_a_dangerous_change_wants_the_password_again_and_keeps_what_was_typed(world, steps, look):
+def test_r7_a_dangerous_change_wants_the_password_again_and_keeps_what_was_typed(world, steps, look):
     server = world.serve()
     client = steps.register(world, server)
     sign_in(look, server)

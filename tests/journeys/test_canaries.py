@@ -160,7 +160,7 @@ def spellings(secret: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_no_planted_secret_is_found_anywhere(world, steps, gossip, request, kind):
+def test_g4_n1_n2_n3_n4_p1_no_planted_secret_is_found_anywhere(world, steps, gossip, request, kind):
     database_url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     story = Story(world, steps, gossip, database_url)
     for part in (story.register, story.sign_in, story.read, story.refresh, story.look):

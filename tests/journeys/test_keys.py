@@ -73,7 +73,7 @@ class Load:
 
 @pytest.mark.postgres
 @pytest.mark.timeout(300)
-def test_rotation_under_load_with_three_replicas_one_of_them_killed(world, steps, postgres_url, tmp_path):
+def test_p3_rotation_under_load_with_three_replicas_one_of_them_killed(world, steps, postgres_url, tmp_path):
     file = tmp_path / "shared-key"
     file.write_text(encode_key(new_key()) + "\n")
     file.chmod(0o600)
@@ -217,7 +217,7 @@ def test_a_key_of_the_environment_is_rotated_by_its_operator(world, steps):
         ({}, "E-KEY"),
     ],
 )
-def test_it_does_not_start_without_a_key_that_stored_secrets_need(world, steps, environment, words):
+def test_p4_it_does_not_start_without_a_key_that_stored_secrets_need(world, steps, environment, words):
     server = world.serve()
     steps.register(world, server)
     server.stop()

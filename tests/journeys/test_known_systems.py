@@ -90,7 +90,7 @@ def test_i1_an_issuers_metadata_is_found_wherever_it_lies(server, steps, publish
         ({"code_challenge_methods_supported": ["plain"]}, "PKCE by plain alone"),
     ],
 )
-def test_i2_metadata_that_is_not_to_be_used_is_refused_in_words(server, publisher, changes, words):
+def test_c2_i2_metadata_that_is_not_to_be_used_is_refused_in_words(server, publisher, changes, words):
     url, documents = publisher
     documents["/.well-known/openid-configuration"] = metadata(url, **changes)
     answer = discover(server, issuer=url)
@@ -100,7 +100,7 @@ def test_i2_metadata_that_is_not_to_be_used_is_refused_in_words(server, publishe
 
 
 @pytest.mark.parametrize("issuer", ["", 5, "nonsense", "javascript:alert(1)", "https://10.0.0.1/", None])
-def test_an_issuer_that_is_none_is_refused(server, issuer):
+def test_l4_an_issuer_that_is_none_is_refused(server, issuer):
     assert discover(server, issuer=issuer).status_code in {422, 502}
 
 

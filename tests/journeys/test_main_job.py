@@ -81,7 +81,7 @@ def test_rows_stream_in_four_formats_with_the_stamp(world, steps):
         assert file.num_rows == stamp["rows"]
 
 
-def test_an_expired_token_is_renewed_without_anybody_noticing(world, steps):
+def test_f8_an_expired_token_is_renewed_without_anybody_noticing(world, steps):
     server = world.serve()
     connection = steps.connect(world, server, steps.register(world, server))
     world.end_system.demo.expire_access_tokens()
@@ -91,7 +91,7 @@ def test_an_expired_token_is_renewed_without_anybody_noticing(world, steps):
     assert steps.ok(server.api.get(f"/connections/{connection['id']}"))["generation"] == 2
 
 
-def test_revoked_access_says_who_must_reconnect_and_where(world, steps):
+def test_f7_revoked_access_says_who_must_reconnect_and_where(world, steps):
     server = world.serve()
     connection = steps.connect(world, server, steps.register(world, server))
     world.end_system.demo.revoke_grants()
@@ -102,7 +102,7 @@ def test_revoked_access_says_who_must_reconnect_and_where(world, steps):
     assert steps.ok(server.api.get(f"/connections/{connection['id']}"))["status"] == "reconnect_needed"
 
 
-def test_disconnecting_revokes_at_the_end_system(world, steps):
+def test_h1_disconnecting_revokes_at_the_end_system(world, steps):
     server = world.serve()
     connection = steps.connect(world, server, steps.register(world, server))
     answer = steps.ok(server.api.post(f"/connections/{connection['id']}/disconnect", json={"revoke": True}))
@@ -121,7 +121,7 @@ def test_a_second_process_on_the_same_folder_says_so_and_exits_1(world, steps):
     assert "SQLite serves one process" in again.stderr
 
 
-def test_what_was_made_is_there_after_a_kill_and_a_lost_key_refuses_to_start(world, steps):
+def test_p4_what_was_made_is_there_after_a_kill_and_a_lost_key_refuses_to_start(world, steps):
     server = world.serve()
     connection = steps.connect(world, server, steps.register(world, server))
     server.kill()
@@ -138,7 +138,7 @@ def test_what_was_made_is_there_after_a_kill_and_a_lost_key_refuses_to_start(wor
     assert not (world.tmp_path / "data" / "key").exists()
 
 
-def test_twenty_reads_through_two_processes_make_one_token_request(world, steps, postgres_url):
+def test_f2_twenty_reads_through_two_processes_make_one_token_request(world, steps, postgres_url):
     import concurrent.futures
 
     key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="

@@ -118,7 +118,7 @@ def test_the_last_admin_stays_one(place, steps):
     assert place.api.get("/audit").status_code == 403, "the token follows its owner's role at once"
 
 
-def test_a_password_link_works_once_and_signs_out_everywhere(place, steps):
+def test_r1_a_password_link_works_once_and_signs_out_everywhere(place, steps):
     member = place.join("viewer")
     now = time.time()
     place.run(sessions.start(place.database, member, user_agent="x", now=now))

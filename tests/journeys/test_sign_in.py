@@ -41,7 +41,7 @@ def allow(world, location: str) -> str:
     return answer.headers["location"]
 
 
-def test_the_request_has_pkce_state_and_the_exact_redirect_uri(world, server, waiting):
+def test_b2_the_request_has_pkce_state_and_the_exact_redirect_uri(world, server, waiting):
     client, _, _, _, location = waiting
     query = parse_qs(urlsplit(location).query)
     assert query["redirect_uri"] == [f"{server.url}/oauth2/callback/demo-crm"] == [client["redirect_uri"]]
@@ -51,7 +51,7 @@ def test_the_request_has_pkce_state_and_the_exact_redirect_uri(world, server, wa
 
 
 @pytest.mark.parametrize("query", ["", "?state=", "?state=nope&code=x", "?state=<script>&error_description=<b>x</b>"])
-def test_a_callback_without_a_state_of_ours_is_a_plain_400(world, server, waiting, query):
+def test_b5_a_callback_without_a_state_of_ours_is_a_plain_400(world, server, waiting, query):
     answer = waiting[3].get(f"{server.url}/oauth2/callback/demo-crm{query}")
     assert answer.status_code == 400
     assert "Nothing is wrong; start it again." in answer.text
@@ -60,7 +60,7 @@ def test_a_callback_without_a_state_of_ours_is_a_plain_400(world, server, waitin
     assert world.end_system.demo.token_requests == []
 
 
-def test_another_browser_cannot_finish_it_and_does_not_spoil_it(world, steps, server, waiting):
+def test_b1_another_browser_cannot_finish_it_and_does_not_spoil_it(world, steps, server, waiting):
     _, _, begun, browser, location = waiting
     back = allow(world, location)
     assert httpx2.get(back).status_code == 400
@@ -72,21 +72,21 @@ def test_another_browser_cannot_finish_it_and_does_not_spoil_it(world, steps, se
     assert steps.ok(server.api.get(f"/authorizations/{begun['id']}"))["status"] == "completed"
 
 
-def test_a_callback_works_once(world, server, waiting):
+def test_b4_a_callback_works_once(world, server, waiting):
     back = allow(world, waiting[4])
     assert waiting[3].get(back).status_code == 303
     assert waiting[3].get(back).status_code == 400
     assert len(world.end_system.demo.token_requests) == 1
 
 
-def test_an_answer_at_another_clients_address_is_refused(world, steps, server, waiting):
+def test_k1_k3_an_answer_at_another_clients_address_is_refused(world, steps, server, waiting):
     steps.register(world, server, name="Other")
     back = allow(world, waiting[4]).replace("/demo-crm?", "/other?")
     assert waiting[3].get(back).status_code == 400
     assert world.end_system.demo.token_requests == []
 
 
-def test_another_issuer_in_the_answer_is_refused(world, steps, server, waiting):
+def test_k2_another_issuer_in_the_answer_is_refused(world, steps, server, waiting):
     client, *_ = waiting
     patch = {"advanced": {"issuer": "https://issuer.example"}}
     steps.ok(server.api.patch(f"/oauth-clients/{client['id']}", json=patch))
@@ -95,7 +95,7 @@ def test_another_issuer_in_the_answer_is_refused(world, steps, server, waiting):
     assert world.end_system.demo.token_requests == []
 
 
-def test_a_denied_sign_in_says_so_and_the_connection_stays_as_it_was(world, steps, server):
+def test_b6_a_denied_sign_in_says_so_and_the_connection_stays_as_it_was(world, steps, server):
     connection = steps.connect(world, server, steps.register(world, server))
     begun = steps.ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
     answer = steps.sign_in(begun["start_url"], decision="deny")
@@ -105,7 +105,7 @@ def test_a_denied_sign_in_says_so_and_the_connection_stays_as_it_was(world, step
     assert steps.ok(server.api.get(f"/connections/{connection['id']}"))["status"] == "healthy"
 
 
-def test_the_host_header_does_not_change_the_redirect_uri(world, steps, server, waiting):
+def test_a4_the_host_header_does_not_change_the_redirect_uri(world, steps, server, waiting):
     begun = steps.ok(server.api.post(f"/connections/{waiting[1]['id']}/authorizations"))
     path = urlsplit(begun["start_url"]).path
     answer = httpx2.get(server.url.replace("localhost", "127.0.0.1") + path, headers={"Host": "evil.example"})
@@ -113,13 +113,13 @@ def test_the_host_header_does_not_change_the_redirect_uri(world, steps, server, 
     assert answer.headers["location"].startswith(server.url)
 
 
-def test_continue_from_another_site_is_refused(server, waiting, steps):
+def test_b11_continue_from_another_site_is_refused(server, waiting, steps):
     begun = steps.ok(server.api.post(f"/connections/{waiting[1]['id']}/authorizations"))
     answer = httpx2.post(begun["start_url"], headers={"Origin": "https://evil.example"})
     assert answer.status_code == 403
 
 
-def test_changing_the_token_url_clears_the_secret_and_sends_nothing_old_there(world, steps, server):
+def test_f14_k3_r7_changing_the_token_url_clears_the_secret_and_sends_nothing_old_there(world, steps, server):
     connection = steps.connect(world, server, client := steps.register(world, server))
     moved = "https://elsewhere.example/token"
     changed = steps.ok(server.api.patch(f"/oauth-clients/{client['id']}", json={"token_url": moved}))

@@ -38,7 +38,7 @@ def test_an_assertion_says_who_for_whom_and_not_for_long():
     }  # fmt: skip
 
 
-def test_a_token_for_an_assertion():
+def test_j2_a_token_for_an_assertion():
     request = grants.jwt_bearer_request(SERVER, PUBLIC, assertion="a.b.c", scopes=("x", "y"))
     assert form_of(request) == {
         "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
@@ -48,7 +48,7 @@ def test_a_token_for_an_assertion():
     }
 
 
-def test_the_rfc_8693_exchange():
+def test_j2_the_rfc_8693_exchange():
     advanced = Advanced(resources=("https://backend.example.com/api",))
     request = grants.token_exchange_request(
         SERVER, BASIC, subject_token="accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC", advanced=advanced

@@ -53,17 +53,17 @@ def query_of(url: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def test_the_challenge_of_rfc_7636_appendix_b():
+def test_c1_the_challenge_of_rfc_7636_appendix_b():
     assert challenge(VERIFIER) == CHALLENGE == create_s256_code_challenge(VERIFIER)
 
 
-def test_verifiers_states_and_nonces_are_new_each_time_and_of_the_right_length():
+def test_b1_c1_verifiers_states_and_nonces_are_new_each_time_and_of_the_right_length():
     made = {make() for make in (new_verifier, new_state, new_nonce) for _ in range(400)}
     assert len(made) == 1200
     assert all(43 <= len(value) <= 128 and value.replace("-", "").replace("_", "").isalnum() for value in made)
 
 
-def test_the_rfc_6749_example_request():
+def test_a1_the_rfc_6749_example_request():
     assert query_of(url_of()) == {
         "response_type": "code",
         "client_id": "s6BhdRkqt3",
@@ -76,7 +76,7 @@ def test_the_rfc_6749_example_request():
 
 
 @given(st.lists(texts.filter(lambda t: t and not t.isspace()), max_size=4), texts.filter(bool), texts.filter(bool))
-def test_the_server_decodes_what_authlib_would_have_sent(scopes, state, client_id):
+def test_a3_the_server_decodes_what_authlib_would_have_sent(scopes, state, client_id):
     theirs = prepare_grant_uri(
         SERVER.authorization_url,
         client_id,
@@ -93,14 +93,14 @@ def test_the_server_decodes_what_authlib_would_have_sent(scopes, state, client_i
     assert "+" not in ours
 
 
-def test_a_registered_query_is_kept_to_the_letter_and_ours_is_there_once():
+def test_a2_a_registered_query_is_kept_to_the_letter_and_ours_is_there_once():
     url = url_of("https://server.example.com/authorize?tenant=a%2Fb&flag&scope=old&&client%5Fid=x")
     assert url.startswith("https://server.example.com/authorize?tenant=a%2Fb&flag&response_type=code")
     assert query_of(url)["scope"] == "read write"
     assert query_of(url)["client_id"] == "s6BhdRkqt3"
 
 
-def test_empty_parameters_are_left_out():
+def test_a3_empty_parameters_are_left_out():
     url = url_of(scopes=(), nonce=None, advanced=Advanced.model_validate({"authorize": {"params": {"prompt": ""}}}))
     assert not {"scope", "nonce", "prompt"} & query_of(url).keys()
 
@@ -127,21 +127,21 @@ def test_settings_add_rename_and_drop_parameters():
     assert not {"client_id", "state", "response_type"} & query.keys()
 
 
-def test_pkce_is_left_out_only_where_the_settings_say_so():
+def test_c3_pkce_is_left_out_only_where_the_settings_say_so():
     off = Advanced.model_validate({"authorize": {"pkce": "off"}})
     assert "code_challenge" not in query_of(url_of(advanced=off))
     with pytest.raises(OAuthError, match="pkce_required"):
         url_of(code_challenge=None)
 
 
-def test_a_server_that_lists_only_plain_is_refused():
+def test_c2_a_server_that_lists_only_plain_is_refused():
     with pytest.raises(OAuthError) as caught:
         url_of(methods=("plain",))
     assert caught.value.error == "pkce_unsupported"
     assert "code_challenge_method=S256" in url_of(methods=("plain", "S256"))
 
 
-def test_a_fragment_is_refused_unless_allowed_and_then_the_parameters_stand_behind_it():
+def test_a2_a_fragment_is_refused_unless_allowed_and_then_the_parameters_stand_behind_it():
     with pytest.raises(OAuthError, match="fragment"):
         url_of("https://server.example.com/#/login")
     advanced = Advanced.model_validate({"authorize": {"fragment": True}})
@@ -206,7 +206,7 @@ def test_a_code_together_with_an_error_is_refused():
         parse_callback([("code", "c"), ("error", "access_denied")])
 
 
-def test_long_codes_pass_and_endless_ones_do_not():
+def test_b7_long_codes_pass_and_endless_ones_do_not():
     assert len(parse_callback([("code", "c" * 8192)]).code or "") == 8192
     with pytest.raises(OAuthError, match="too long"):
         parse_callback([("code", "c" * 20_000)])
@@ -237,7 +237,7 @@ ISSUER = dataclasses.replace(SERVER, issuer="https://honest.as.example", iss_req
         (SERVER, None, True),
     ],
 )
-def test_iss_is_compared_to_the_letter_and_needed_if_promised(server, iss, good):
+def test_k2_iss_is_compared_to_the_letter_and_needed_if_promised(server, iss, good):
     pairs = [("code", "c")] + ([("iss", iss)] if iss else [])
     if good:
         check_iss(parse_callback(pairs), server)

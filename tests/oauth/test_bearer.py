@@ -17,7 +17,7 @@ def answer(status: int, challenge: str | None = None, body: bytes = b"") -> Resp
     return Response(status, Headers.of({} if challenge is None else {"WWW-Authenticate": challenge}), body)
 
 
-def test_the_token_goes_into_the_authorization_header_alone():
+def test_g1_the_token_goes_into_the_authorization_header_alone():
     placed = place_token(REQUEST, "mF_9.B5f-4.1JqM")
     assert placed.headers.get_all("Authorization") == ("Bearer mF_9.B5f-4.1JqM",)
     assert placed.url == REQUEST.url
@@ -76,11 +76,11 @@ SCOPE = 'Bearer realm="example", error="insufficient_scope", scope="a b"'
         (answer(401, None, b"rows"), {"status": [401, 200], "body": {"path": "x", "in": ["602"]}}, True),
     ],
 )
-def test_expiry_is_told_from_other_refusals(response, settings, expired):
+def test_f9_expiry_is_told_from_other_refusals(response, settings, expired):
     assert looks_expired(response, Api.model_validate({"expired_when": settings})) is expired
 
 
-def test_insufficient_scope_is_a_matter_of_permission():
+def test_g3_insufficient_scope_is_a_matter_of_permission():
     assert insufficient_scope(answer(403, SCOPE))
     assert not insufficient_scope(answer(403, RFC))
     assert not insufficient_scope(answer(403))

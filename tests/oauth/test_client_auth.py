@@ -33,20 +33,20 @@ def test_the_rfc_6749_example_is_sent_as_written_there():
     assert form == {"grant_type": "refresh_token"}
 
 
-def test_post_puts_id_and_secret_into_the_body_alone():
+def test_d2_post_puts_id_and_secret_into_the_body_alone():
     credentials = ClientCredentials("s6BhdRkqt3", "7Fjfp0ZBr1KtDRbnfVdmIw", "post")
     form, headers = authenticate({"a": "b"}, Headers.of({"Authorization": "Basic old"}), credentials)
     assert form == {"a": "b", "client_id": "s6BhdRkqt3", "client_secret": "7Fjfp0ZBr1KtDRbnfVdmIw"}
     assert headers.get("Authorization") is None
 
 
-def test_a_public_client_sends_its_id_alone():
+def test_d5_a_public_client_sends_its_id_alone():
     form, headers = authenticate({"client_secret": "left"}, Headers(), ClientCredentials("id", None, "none"))
     assert form == {"client_id": "id"}
     assert headers == Headers()
 
 
-def test_percent_encoding_writes_a_space_as_percent_20_and_raw_writes_it_as_it_is():
+def test_d3_percent_encoding_writes_a_space_as_percent_20_and_raw_writes_it_as_it_is():
     _, headers = authenticate({}, Headers(), ClientCredentials("i:d", "a:b+c %41&=ü", "basic"))
     assert basic_of(headers) == "i%3Ad:a%3Ab%2Bc%20%2541%26%3D%C3%BC"
     _, headers = authenticate({}, Headers(), ClientCredentials("id", "a:b+c %41&=", "basic", "raw"))
@@ -62,7 +62,7 @@ def test_the_secret_may_stand_as_the_user_name():
     st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1),
     st.text(st.characters(max_codepoint=127), min_size=1),
 )
-def test_the_raw_header_is_authlibs(client_id: str, secret: str):
+def test_d3_the_raw_header_is_authlibs(client_id: str, secret: str):
     theirs: dict[str, str] = {}
     encode_client_secret_basic(SimpleNamespace(client_id=client_id, client_secret=secret), "POST", "", theirs, "")
     _, ours = authenticate({}, Headers(), ClientCredentials(client_id, secret, "basic", "raw"))
@@ -104,7 +104,7 @@ def test_repr_shows_no_secret():
         ("detect", (), "rubbish", ("post", "basic")),
     ],
 )
-def test_detect_follows_metadata_then_memory_then_post_and_basic(configured, metadata, remembered, tries):
+def test_d4_detect_follows_metadata_then_memory_then_post_and_basic(configured, metadata, remembered, tries):
     assert methods_to_try(configured, metadata, remembered) == tries
 
 
@@ -135,7 +135,7 @@ def assertion_of(credentials: ClientCredentials) -> tuple[dict, dict, dict]:
         ("client_secret_jwt", "s" * 32, {"alg": "HS256"}),
     ],
 )
-def test_an_assertion_is_short_lived_for_the_issuer_alone_and_never_the_same(method, secret, header):
+def test_d6_an_assertion_is_short_lived_for_the_issuer_alone_and_never_the_same(method, secret, header):
     credentials = ClientCredentials("me", secret, method, audience=ISSUER, issued_at=1000.9)
     form, found, claims = assertion_of(credentials)
     assert found == header
@@ -146,7 +146,7 @@ def test_an_assertion_is_short_lived_for_the_issuer_alone_and_never_the_same(met
 
 
 @pytest.mark.parametrize("method", ["private_key_jwt", "client_secret_jwt"])
-def test_authlib_reads_the_assertion(method):
+def test_d6_authlib_reads_the_assertion(method):
     secret = KEY if method == "private_key_jwt" else "s" * 32
     form, _, claims = assertion_of(ClientCredentials("me", secret, method, audience=ISSUER))
     key = jose.public_key(KEY, algorithm="ES256") if method == "private_key_jwt" else secret

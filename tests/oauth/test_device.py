@@ -33,7 +33,7 @@ def test_the_rfc_8628_requests():
     assert form_of(basic) == {"client_id": "1406020730"}
 
 
-def test_the_rfc_8628_answer():
+def test_j1_the_rfc_8628_answer():
     found = device.process_device_authorization_response(answer(EXAMPLE))
     assert (found.user_code, found.expires_in_seconds, found.interval_seconds) == ("WDJB-MJHT", 1800.0, 5.0)
     assert found.verification_uri_complete == EXAMPLE["verification_uri_complete"]
@@ -68,7 +68,7 @@ def test_refusals_are_errors():
         device.process_device_authorization_response(answer({**EXAMPLE, "user_code": "x" * 101}))
 
 
-def test_waiting_goes_on_only_while_the_server_says_so():
+def test_j1_waiting_goes_on_only_while_the_server_says_so():
     assert device.next_interval(OAuthError("authorization_pending"), 5) == 5
     assert device.next_interval(OAuthError("slow_down"), 5) == 10
     assert device.next_interval(OAuthError("slow_down"), 299) == 300

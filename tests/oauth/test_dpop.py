@@ -33,7 +33,7 @@ def test_a_proof_for_the_token_endpoint():
     assert claims == {"htm": "POST", "htu": "https://server.example.com/token", "iat": 1562262616}
 
 
-def test_a_proof_for_the_api_holds_the_tokens_hash_and_the_nonce():
+def test_j7_a_proof_for_the_api_holds_the_tokens_hash_and_the_nonce():
     token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU"
     made = dpop.proof(KEY, method="GET", url="https://r.example.org", issued_at=1, access_token=token, nonce="n")
     _, claims = parts_of(made)
@@ -44,7 +44,7 @@ def test_a_proof_for_the_api_holds_the_tokens_hash_and_the_nonce():
     assert hashlib.sha256(token.encode()).digest() == base64.urlsafe_b64decode(claims["ath"] + "=")
 
 
-def test_another_implementation_verifies_it():
+def test_j7_another_implementation_verifies_it():
     made = dpop.proof(KEY, method="POST", url="https://r.example.org/x", issued_at=1)
     header, claims = parts_of(made)
     assert verified(made, header["jwk"]) == claims

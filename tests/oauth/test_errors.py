@@ -68,7 +68,7 @@ def test_an_error_is_classified_by_code_and_status(error, status, outcome):
         (UpstreamError("x", sent=False, message_code="E-DNS"), "not_sent"),
     ],
 )
-def test_no_answer_is_classified_by_what_can_have_been_sent(error, outcome):
+def test_f5_no_answer_is_classified_by_what_can_have_been_sent(error, outcome):
     verdict = classify(error, now=NOW)
     assert verdict.outcome == outcome
     assert verdict.code == (error.message_code or error.code)
@@ -120,7 +120,7 @@ def test_retry_after_never_fails(value):
     assert seconds is None or 0 <= seconds <= 604800
 
 
-def test_an_error_says_code_and_description_with_control_characters_visible():
+def test_n5_an_error_says_code_and_description_with_control_characters_visible():
     error = OAuthError(
         "invalid_grant", "bad\r\n\x1b[31m\u202ered\tend", "https://e.example/\x00", status=400, where="token"
     )
@@ -141,7 +141,7 @@ def test_an_error_masks_secrets_by_name_and_by_value():
 
 
 @given(st.text(max_size=500), st.none() | st.text(max_size=5000), st.none() | st.text(max_size=500))
-def test_an_error_is_short_and_visible_whatever_the_server_says(error, description, uri):
+def test_e7_an_error_is_short_and_visible_whatever_the_server_says(error, description, uri):
     found = OAuthError(error, description, uri)
     assert len(str(found)) <= 200
     assert len(found.error) <= 80

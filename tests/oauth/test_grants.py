@@ -47,7 +47,7 @@ def exchange(credentials=BASIC, advanced=None, code="SplxlOBeZQQYbYS6WxSbIA", ve
     )
 
 
-def test_the_rfc_6749_code_exchange():
+def test_a5_d1_the_rfc_6749_code_exchange():
     request = exchange()
     assert request.method == "POST"
     assert request.url == "https://server.example.com/token"
@@ -59,7 +59,7 @@ def test_the_rfc_6749_code_exchange():
     )
 
 
-def test_the_rfc_6749_refresh_by_body():
+def test_f6_the_rfc_6749_refresh_by_body():
     request = refresh_token_request(SERVER, POST, refresh_token="tGzv3JOkF0XG5Qx2TlKWIA", scopes=("read",))
     assert request.body == (
         b"grant_type=refresh_token&refresh_token=tGzv3JOkF0XG5Qx2TlKWIA"
@@ -98,7 +98,7 @@ def test_a_refresh_is_authlibs_for_any_token_and_scopes(token, scopes):
     assert sorted((request.body or b"").decode().split("&")) == sorted(theirs.split("&"))
 
 
-def test_secrets_are_in_no_url_and_no_repr():
+def test_d2_secrets_are_in_no_url_and_no_repr():
     request = exchange(POST, verifier="v" * 43)
     shown = repr(request) + request.url
     for secret in ("SplxlOBeZQQYbYS6WxSbIA", "7Fjfp0ZBr1KtDRbnfVdmIw", "v" * 43):
@@ -164,7 +164,7 @@ def test_basic_follows_the_settings():
     assert base64.b64decode((request.headers.get("Authorization") or "").removeprefix("Basic ")) == b"a b:"
 
 
-def test_a_made_up_code_is_new_each_time_and_has_a_verifier_unless_pkce_is_off():
+def test_d10_a_made_up_code_is_new_each_time_and_has_a_verifier_unless_pkce_is_off():
     first, second = (form_of(made_up_code_request(SERVER, POST, redirect_uri=REDIRECT)) for _ in range(2))
     assert first["grant_type"] == "authorization_code"
     assert first["code"] != second["code"]
@@ -173,7 +173,7 @@ def test_a_made_up_code_is_new_each_time_and_has_a_verifier_unless_pkce_is_off()
     assert "code_verifier" not in form_of(made_up_code_request(SERVER, POST, redirect_uri=REDIRECT, advanced=off))
 
 
-def test_resources_are_in_every_request_for_a_token_each_by_itself():
+def test_j4_resources_are_in_every_request_for_a_token_each_by_itself():
     advanced = Advanced(resources=("https://a.example", "urn:b"))
     requests = (
         exchange(NONE, {"resources": ["https://a.example", "urn:b"]}),

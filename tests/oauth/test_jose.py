@@ -40,7 +40,7 @@ def test_ed25519_is_verified_by_its_public_key():
     public.verify(base64.urlsafe_b64decode(signature + "=="), f"{head}.{body}".encode())
 
 
-def test_a_secret_signs_by_hs256_and_a_short_one_does_not():
+def test_d7_a_secret_signs_by_hs256_and_a_short_one_does_not():
     secret = "s" * 32
     assert verified(jose.signed_with_secret(CLAIMS, secret), secret) == CLAIMS
     with pytest.raises(jose.KeyProblem, match="at least 32"):

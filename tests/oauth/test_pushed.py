@@ -37,7 +37,7 @@ def parameters(**settings):
 
 
 @pytest.mark.parametrize("credentials", [BASIC, POST])
-def test_everything_goes_to_the_server_with_the_clients_authentication(credentials):
+def test_j5_everything_goes_to_the_server_with_the_clients_authentication(credentials):
     request = pushed_authorization_request(SERVER, credentials, parameters())
     form = form_of(request)
     assert (request.method, request.url) == ("POST", "https://server.example.com/par")
@@ -60,7 +60,7 @@ def test_several_resources_are_pushed_each():
     assert lists_of(request)["resource"] == ["https://a.example", "urn:b"]
 
 
-def test_the_browser_carries_only_the_reference():
+def test_j5_the_browser_carries_only_the_reference():
     pushed = process_pushed_authorization_response(answer({"request_uri": URI, "expires_in": 60}, 201))
     assert pushed == PushedRequest(URI, 60.0)
     assert URI not in repr(pushed)

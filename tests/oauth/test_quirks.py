@@ -152,7 +152,7 @@ def test_a_reserved_parameter_is_refused_in_params(place, name):
         ({"refresh": {"url": "https://r.example/#x"}}, "fragment"),
     ],
 )
-def test_what_cannot_be_right_is_refused_in_words(settings, words):
+def test_d5_what_cannot_be_right_is_refused_in_words(settings, words):
     assert words in problem_of(settings)[1]
 
 

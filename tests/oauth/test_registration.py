@@ -64,7 +64,7 @@ def test_a_request_says_nothing_that_it_need_not():
         registration_request(WITHOUT, client_name="K", redirect_uris=())
 
 
-def test_the_rfc_7591_answer_is_taken_as_true():
+def test_i4_the_rfc_7591_answer_is_taken_as_true():
     found = read(EXAMPLE)
     assert (found.client_id, found.client_secret) == ("s6BhdRkqt3", EXAMPLE["client_secret"])
     assert found.client_secret_expires_at == 2893276800.0

@@ -51,7 +51,7 @@ def test_without_a_revocation_url_there_is_no_request():
         Response(400, body=b"error=invalid_grant"),
     ],
 )
-def test_an_unknown_token_is_gone_too(response):
+def test_h2_an_unknown_token_is_gone_too(response):
     process_revocation_response(response)
 
 
@@ -72,7 +72,7 @@ def test_a_refusal_is_an_error(response, error):
     assert (caught.value.error, caught.value.where) == (error, "revocation")
 
 
-def test_503_says_when_to_come_back():
+def test_h2_503_says_when_to_come_back():
     with pytest.raises(OAuthError) as caught:
         process_revocation_response(Response(503, Headers.of({"Retry-After": "30"}), b"<html>"))
     verdict = classify(caught.value, now=0.0)

@@ -33,7 +33,7 @@ def answer(status: int = 200, **changes) -> Response:
     return Response(status, body=json.dumps(document).encode())
 
 
-def test_the_rfc_8414_example_document():
+def test_i3_the_rfc_8414_example_document():
     assert process_metadata(ISSUER, answer()) == AuthorizationServer(
         authorization_url="https://server.example.com/authorize",
         token_url="https://server.example.com/token",
@@ -81,7 +81,7 @@ def test_absent_authentication_methods_mean_basic_and_other_absences_stay_unknow
         answer(token_endpoint="javascript:alert(1)"),
     ],
 )
-def test_a_document_that_is_not_this_issuers_is_refused(response):
+def test_i2_a_document_that_is_not_this_issuers_is_refused(response):
     with pytest.raises(OAuthError) as caught:
         process_metadata(ISSUER, response)
     assert (caught.value.error, caught.value.where) == ("invalid_metadata", "metadata")
@@ -98,7 +98,7 @@ def test_an_issuer_without_a_path_has_two_places():
 @pytest.mark.parametrize(
     "issuer", ["https://example.com", "https://example.com/issuer1", "https://example.com:8443/a/b"]
 )
-def test_both_orders_are_tried_for_an_issuer_with_a_path(issuer):
+def test_i1_both_orders_are_tried_for_an_issuer_with_a_path(issuer):
     urls = metadata_urls(issuer)
     assert get_well_known_url(issuer, external=True) in urls
     assert f"{issuer}/.well-known/openid-configuration" in urls

@@ -111,7 +111,7 @@ def test_a_success_is_read_however_it_is_dressed(response):
         (60, {"kind": "at"}, None),
     ],
 )
-def test_the_life_of_an_access_token_is_read_in_every_known_form(value, settings, life):
+def test_e3_the_life_of_an_access_token_is_read_in_every_known_form(value, settings, life):
     assert read(respond(expires_in=value), expires=settings).expires_in_seconds == life
 
 
@@ -123,7 +123,7 @@ def test_a_time_of_expiry_may_stand_under_another_name():
 
 
 @pytest.mark.parametrize("name", ["refresh_token_expires_in", "refresh_expires_in"])
-def test_the_life_of_a_refresh_token(name):
+def test_f10_the_life_of_a_refresh_token(name):
     assert read(respond(**{name: 86400})).refresh_token_expires_in_seconds == 86400.0
     assert read(respond(**{name: 0})).refresh_token_expires_in_seconds is None
     mapped = read(respond(rt=7), fields={"refresh_token_expires_in": "rt"})
@@ -131,7 +131,7 @@ def test_the_life_of_a_refresh_token(name):
 
 
 @pytest.mark.parametrize("value", [NOTHING, None, "", 7, [], "x" * 70_000])
-def test_no_usable_refresh_token_means_keep_the_old_one(value):
+def test_f1_no_usable_refresh_token_means_keep_the_old_one(value):
     assert read(respond(refresh_token=value)).refresh_token is None
 
 
@@ -153,13 +153,13 @@ def test_no_usable_refresh_token_means_keep_the_old_one(value):
         ("read+write", "+", ("read", "write")),
     ],
 )
-def test_scopes_come_as_text_list_or_commas(value, separator, scopes):
+def test_e6_scopes_come_as_text_list_or_commas(value, separator, scopes):
     advanced = Advanced.model_validate({"authorize": {"scope_separator": separator}})
     assert process_token_response(respond(scope=value), advanced, now=NOW).scopes == scopes
 
 
 @pytest.mark.parametrize("value", [NOTHING, None, "", "mac", "DPoP", "user", 7, ["Bearer"]])
-def test_an_odd_token_type_is_refused_unless_the_settings_ignore_it(value):
+def test_e2_an_odd_token_type_is_refused_unless_the_settings_ignore_it(value):
     error = refused(respond(token_type=value))
     assert (error.error, error.where, error.status) == ("unsupported_token_type", "token", 200)
     assert read(respond(token_type=value), token_type="ignore").token_type == "Bearer"
@@ -226,7 +226,7 @@ def test_nested_and_renamed_fields():
         (respond(access_token="tökën"), {}, "malformed_response", "The access token holds characters that no token may hold."),
     ],
 )  # fmt: skip
-def test_everything_else_is_an_error_with_a_code(response, settings, error, description):
+def test_e1_everything_else_is_an_error_with_a_code(response, settings, error, description):
     found = refused(response, **settings)
     assert (found.error, found.description, found.status, found.where) == (error, description, response.status, "token")
 
@@ -246,11 +246,11 @@ def test_an_error_carries_retry_after():
     assert refused(response).retry_after == "9"
 
 
-def test_long_tokens_pass():
+def test_b7_long_tokens_pass():
     assert len(read(respond(access_token="x" * 8192)).access_token) == 8192
 
 
-def test_kept_values_are_plain_and_bounded():
+def test_e5_kept_values_are_plain_and_bounded():
     tokens = read(respond(a="x", b=7, c=True, d={"e": 1}, f="y" * 5000), keep=["a", "b", "c", "d", "f", "d.e"])
     assert tokens.kept == {"a": "x", "b": 7, "c": True, "d.e": 1}
 
@@ -309,7 +309,7 @@ def jwt(**claims) -> str:
         ("a.W10.c", None, None, None),
     ],
 )
-def test_a_life_is_the_servers_word_else_configured_else_in_the_token(token, told, configured, life):
+def test_e4_a_life_is_the_servers_word_else_configured_else_in_the_token(token, told, configured, life):
     assert lifetime(TokenSet(token, expires_in_seconds=told), configured, now=NOW) == life
 
 
@@ -332,7 +332,7 @@ CLAIMS = {"iss": "https://i.example", "aud": "me", "exp": NOW + 10, "nonce": "n"
         ({"email": None}, None),
     ],
 )
-def test_an_id_token_names_the_account_only_if_it_is_ours_and_fresh(changes, account):
+def test_e8_an_id_token_names_the_account_only_if_it_is_ours_and_fresh(changes, account):
     tokens = TokenSet("t", id_token=jwt(**{**CLAIMS, **changes}))
     assert identity_of(tokens, issuer="https://i.example", client_id="me", nonce="n", now=NOW) == account
     assert identity_of(tokens) is None

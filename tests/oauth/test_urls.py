@@ -76,7 +76,7 @@ def test_a_url_has_one_normal_form(typed: str, used: str):
         ("https://\uff0f.example/", "host"),
     ],
 )
-def test_a_wrong_url_is_refused_with_its_reason(typed: str, reason: str):
+def test_l1_a_wrong_url_is_refused_with_its_reason(typed: str, reason: str):
     with pytest.raises(UrlProblem) as caught:
         check_url(typed)
     assert caught.value.reason_code == reason
@@ -123,7 +123,7 @@ def test_a_page_of_this_site_is_returned_to(path: str):
     ["", "x", "https://evil.example", "//evil", "/\\evil", "\\\\evil", "/%2fevil", "/%2f%2fevil", "%2f%2fevil", "/%5cevil",
      "/%255cevil", "/%252f%252fevil", "/a/../b", "/a/%2e%2e/b", "/.", "/\tevil", "/\n/evil", "/%0d%0aX", "/" + "a" * 2000],
 )  # fmt: skip
-def test_another_site_is_never_returned_to(path: str):
+def test_l8_another_site_is_never_returned_to(path: str):
     with pytest.raises(UrlProblem) as caught:
         check_return_to(path)
     assert caught.value.reason_code == "return_to"

@@ -33,7 +33,7 @@ def test_a_url_without_blanks_is_only_checked():
 
 
 @pytest.mark.parametrize("value", ["", "a.evil.com#", "a.b", "a@evil", "a/../", "-a", "a:80", "é", "a" * 64, "a\n.b"])
-def test_a_label_is_one_label(value):
+def test_l9_a_label_is_one_label(value):
     with pytest.raises(UrlProblem, match="Your subdomain: enter letters"):
         fill("https://{subdomain}.endsystem.com/", VARIABLES, {"subdomain": value})
 
@@ -45,7 +45,7 @@ def test_a_segment_is_one_segment(value):
 
 
 @given(st.text(max_size=30), st.text(max_size=30))
-def test_no_value_leaves_the_host_or_the_path(subdomain, tenant):
+def test_l9_no_value_leaves_the_host_or_the_path(subdomain, tenant):
     try:
         parts = urlsplit(fill(TEMPLATE, VARIABLES, {"subdomain": subdomain, "tenant": tenant}))
     except UrlProblem:

@@ -33,7 +33,7 @@ async def ana(database) -> Member:
     return await accounts.verify_password(database, "ana@example.com", PASSWORD, now=NOW)
 
 
-async def test_a_session_ends_when_idle_and_at_its_absolute_limit(database, ana):
+async def test_r1_a_session_ends_when_idle_and_at_its_absolute_limit(database, ana):
     cookie, _ = await sessions.start(database, ana, user_agent="x", now=NOW)
     assert await sessions.find(database, cookie, now=NOW + sessions.IDLE_SECONDS - 1)
     assert await sessions.find(database, cookie, now=NOW + 2 * sessions.IDLE_SECONDS - 2), "it was seen meanwhile"
@@ -99,7 +99,7 @@ async def test_a_session_moves_to_another_workspace_of_the_person_only(database,
     assert await sessions.find(database, cookie, now=NOW) is None, "it ends with the membership"
 
 
-async def test_tries_are_counted_across_replicas_also_side_by_side(database, database_url, ana):
+async def test_r6_tries_are_counted_across_replicas_also_side_by_side(database, database_url, ana):
     other = Database(database_url)
     try:
         tries = [

@@ -71,7 +71,7 @@ def test_writers_side_by_side_make_one_chain(database):
 
 
 @pytest.mark.parametrize("statement", ["update audit_entries set verb = 'x'", "delete from audit_entries"])
-def test_the_database_itself_refuses_changes(database, statement):
+def test_r8_the_database_itself_refuses_changes(database, statement):
     database.run_now(audit.append, "ws_1", entry())
     with pytest.raises(sa.exc.DBAPIError, match="append-only"):
         database.run_now(lambda tx: tx.execute(sa.text(statement)))

@@ -19,12 +19,12 @@ def attempt(database, workspaces, row):
     database.run_now(write)
 
 
-async def test_of_twenty_callbacks_one_gets_the_state(database, attempt):
+async def test_b4_of_twenty_callbacks_one_gets_the_state(database, attempt):
     taken = await asyncio.gather(*(database.run(authorizations.take_anywhere, "s") for _ in range(20)))
     assert sum(row is not None for row in taken) == 1
 
 
-async def test_a_finished_attempt_keeps_no_secret(database, attempt):
+async def test_c4_a_finished_attempt_keeps_no_secret(database, attempt):
     await database.run(authorizations.finish, "ws_a", "au_1", "failed", {"error": {}})
     row = await database.read(authorizations.get, "ws_a", "au_1")
     assert (row["verifier_sealed"], row["nonce_sealed"], row["state_hash"]) == (None, None, None)

@@ -61,7 +61,7 @@ async def test_threads_are_bounded(database):
     assert most <= 8
 
 
-async def test_the_databases_clock_is_in_epoch_seconds_and_moves(database):
+async def test_f12_the_databases_clock_is_in_epoch_seconds_and_moves(database):
     def clock(tx) -> float:
         return tx.execute(sa.select(db_now())).scalar_one()
 

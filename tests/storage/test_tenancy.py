@@ -47,7 +47,7 @@ def functions() -> list:
 
 
 @pytest.mark.parametrize(("module", "function", "arity"), functions())
-def test_another_workspace_finds_and_changes_nothing(database, rows, module, function, arity):
+def test_r4_another_workspace_finds_and_changes_nothing(database, rows, module, function, arity):
     noun = module.__name__.rsplit(".", 1)[1]
     wanted = {"connection_id": "cn_1", "client_id": "oc_1", "oauth_client_id": "oc_1", "table_id": "tb_1",
               "import_id": "im_1", "grant_id": "gr_1"}  # fmt: skip
