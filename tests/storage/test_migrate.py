@@ -6,6 +6,7 @@ import concurrent.futures
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -27,11 +28,31 @@ def test_the_migrated_schema_is_the_one_in_the_code(database):
     assert found == []
 
 
-def test_there_is_one_line_of_migrations(database):
-    def heads(tx) -> list[str]:
-        return ScriptDirectory.from_config(config_for(tx)).get_heads()
+def test_there_is_one_line_of_migrations_and_their_files_begin_with_their_revisions(database):
+    scripts = database.run_now(lambda tx: ScriptDirectory.from_config(config_for(tx)))
+    assert len(scripts.get_heads()) == 1
+    names = [(Path(script.path).name.partition("_")[0], script.revision) for script in scripts.walk_revisions()]
+    assert (
+        [name for name, _ in names]
+        == [revision for _, revision in names]
+        == sorted((r for _, r in names), reverse=True)
+    )
 
-    assert len(database.run_now(heads)) == 1
+
+def test_a_start_on_a_schema_that_is_as_it_should_be_does_not_load_the_migrations(database_url, database):
+    program = f"""
+    import sys
+    from keyturn.storage import schema
+    from keyturn.storage.database import Database
+    from keyturn.storage.migrate import migrate
+    made = Database({database_url!r})
+    migrate(made)
+    made.close()
+    print("alembic" in sys.modules)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    told = [subprocess.run(command, check=True, timeout=120, capture_output=True, text=True).stdout for _ in range(2)]
+    assert told[-1].strip() == "False"
 
 
 def test_migrating_again_changes_nothing(database):

@@ -6,6 +6,7 @@ It gives exactly what `build` would give, or raises `Unfit` and the page takes t
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -56,11 +57,11 @@ class FastBuilder:
         self._parse = pj.ParseOptions(
             explicit_schema=pa.schema([(_ROWS, rows)]), unexpected_field_behavior="error", newlines_in_values=True
         )
-        self._doubles = any(_has_double(column.holds) for column in schema.columns)
+        self._doubles = [column for column in schema.columns if _has_double(column.holds)]
 
     def build(self, raw: bytes) -> pa.RecordBatch:
-        """The batch of a JSON list of objects, which is valid JSON in valid UTF-8. Raises `Unfit`."""
-        if self._doubles and not digits_survive(raw):
+        """The batch of a JSON list of objects. Raises `Unfit`."""
+        if not _is_utf8(raw) or (self._doubles and not digits_survive(raw)):
             raise Unfit
         try:
             rows = self._read(raw)
@@ -68,6 +69,8 @@ class FastBuilder:
                 raise Unfit
             leaves: dict[Path, pa.Array] = {}
             _harvest(rows, self._tree, (), leaves)
+            if any(_may_hold_nought(leaves[c.path], c.holds) for c in self._doubles) and _underflows(raw):
+                raise Unfit
             arrays = [_exact(leaves[c.path], c.holds, c.kind) for c in self._schema.columns]
             return pa.RecordBatch.from_arrays(arrays, schema=self._schema.arrow)
         except (pa.ArrowException, ValueError) as error:
@@ -80,8 +83,18 @@ class FastBuilder:
         return table.column(_ROWS).chunk(0).flatten()
 
 
+def _is_utf8(raw: bytes) -> bool:
+    """Whether it is: the parser takes the bytes of a text as they are."""
+    offsets = pa.py_buffer(struct.pack("<qq", 0, len(raw)))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(raw)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 def digits_survive(raw: bytes) -> bool:
-    """Whether each number that may become a double is one: no digits beyond it, no underflow to nought."""
+    """Whether each number that may become a double has no digits beyond it."""
     runs = raw.translate(_RUNS)
     at = runs.find(_LONG_RUN)
     while at >= 0:
@@ -92,7 +105,7 @@ def digits_survive(raw: bytes) -> bool:
             if literal is not None and not _is_double(literal[0]):
                 return False
         at = runs.find(_LONG_RUN, end)
-    return not (_underflows(raw, b"e-") or _underflows(raw, b"E-"))
+    return True
 
 
 def _is_double(literal: bytes) -> bool:
@@ -107,14 +120,23 @@ def _is_double(literal: bytes) -> bool:
         return True  # part of a text, such as a version: a number in JSON has one point
 
 
-def _underflows(raw: bytes, mark: bytes) -> bool:
-    """Whether a number has an exponent of three digits below nought."""
-    at = raw.find(mark)
-    while at >= 0:
-        if raw[at + 2 : at + 5].isdigit() and _MANTISSA.search(raw, max(0, at - 40), at):
-            return True
-        at = raw.find(mark, at + 2)
+def _underflows(raw: bytes) -> bool:
+    """Whether a number has an exponent of three digits below nought: too little for a double, which is nought then."""
+    for mark in (b"e-", b"E-"):
+        at = raw.find(mark)
+        while at >= 0:
+            if raw[at + 2 : at + 5].isdigit() and _MANTISSA.search(raw, max(0, at - 40), at):
+                return True
+            at = raw.find(mark, at + 2)
     return False
+
+
+def _may_hold_nought(array: pa.Array, holds: ColumnType) -> bool:
+    """Whether a column of doubles holds 0.0, or is nested and was not looked into."""
+    if holds.word != "float64":
+        return _has_double(holds)
+    found = pc.min_max(array)
+    return array.null_count < len(array) and found["min"].as_py() <= 0 <= found["max"].as_py()
 
 
 def _plant(tree: _Tree, path: Path, kind: ColumnType) -> None:
@@ -173,7 +195,7 @@ def _exact(array: pa.Array, holds: ColumnType, kind: ColumnType) -> pa.Array:
     if word in {"int53", "float64"}:
         _refuse_beyond(array, EXACT_IN_DOUBLE if word == "int53" else EXACT_IN_DOUBLE - 1)
     elif word in _TEXT:
-        if not pc.all(pc.match_substring_regex(array, _TEXT[word]), min_count=0).as_py():
+        if not _usual_instants(array, word) and not _all(pc.match_substring_regex(array, _TEXT[word])):
             raise Unfit
         return array.cast(kind.arrow)
     elif word == "list":
@@ -186,6 +208,19 @@ def _exact(array: pa.Array, holds: ColumnType, kind: ColumnType) -> pa.Array:
     elif word == "unseen":
         return pa.nulls(len(array), kind.arrow)
     return array
+
+
+def _usual_instants(array: pa.Array, word: str) -> bool:
+    """Whether each is like 2026-01-31T09:30:00Z: 20 bytes with a usual year have no other spelling that casts."""
+    if word != "timestamp" or array.null_count == len(array):
+        return False
+    length, text = pc.min_max(pc.binary_length(array)), pc.min_max(array)
+    alike = length["min"].as_py() == length["max"].as_py() == len("2026-01-31T09:30:00Z")
+    return alike and text["min"].as_py() >= "1000-" and text["max"].as_py() < "9899-"
+
+
+def _all(found: pa.Array) -> bool:
+    return bool(pc.all(found, min_count=0).as_py())
 
 
 def _shaped(array: pa.Array, kind: ColumnType) -> pa.Array:

@@ -49,8 +49,6 @@ def cut(body: bytes, rows_path: str | None) -> Envelope | None:
     around: list[tuple[tuple[str, ...], bytes]] = []
     raw = body.removeprefix(_BOM)
     try:
-        if not raw.isascii():
-            raw.decode()
         for depth, key in enumerate(keys):
             fields = _OBJECT.decode(raw)
             if key not in fields:
@@ -60,7 +58,7 @@ def cut(body: bytes, rows_path: str | None) -> Envelope | None:
         if raw.lstrip()[:1] != b"[":
             return None
         return Envelope(keys, tuple(around), raw, len(_LIST.decode(raw)))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

@@ -7,7 +7,6 @@ import fcntl
 import os
 import secrets
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,11 +27,10 @@ from keyturn.encryption import (
 from keyturn.errors import Conflict
 from keyturn.server.config import Config
 from keyturn.services import keys
-from keyturn.services.context import Context, Deployment
+from keyturn.services.context import Context, Deployment, scene
 from keyturn.storage import accounts as deployment_rows
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
-from keyturn.web.auth import Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +73,7 @@ async def stand(config: Config) -> AsyncIterator[Ground]:
             keyring, source = await load_keyring(config, database)
             egress = Egress(EgressSettings(allowed=config.allowed, user_agent=f"Keyturn/{keyturn.__version__}"))
             try:
-                runtime = Runtime(database, egress, keyring, deployment_of(config), time.time)
-                yield Ground(runtime.scene(), source, config)
+                yield Ground(scene(database, egress, keyring, deployment_of(config)), source, config)
             finally:
                 await egress.close()
         finally:

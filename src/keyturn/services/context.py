@@ -92,6 +92,16 @@ class Context:
         return replace(self, actor=actor)
 
 
+NOBODY = Actor("", "", "", "none", frozenset(), kind="system")
+
+
+def scene(
+    database: Database, egress: Egress, keyring: Keyring, deployment: Deployment, clock: Clock = time.time
+) -> Context:
+    """The surroundings of a verb that nobody in particular asks for."""
+    return Context(NOBODY, "", database, egress, keyring, deployment, clock)
+
+
 def check_limit(limit: int | None, *, most: int = 1000, default: int = 100) -> int:
     """A list's `limit` as asked, or the default. Raises `Invalid` outside 1…`most`."""
     if limit is None:

@@ -1,16 +1,22 @@
-"""Migrations at start, under a lock: of many replicas that start at once, one migrates and the others wait."""
+"""Migrations at start, under a lock: of many replicas that start at once, one migrates and the others wait.
+
+Alembic is loaded only where there is something to do: most starts find the schema as it should be.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from keyturn.storage.database import Database, Tx
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _LOCK = 7_306_215_044_311
+_FOLDER = Path(__file__).parent / "migrations"
 
 
 def migrate(database: Database, revision: str = "head") -> None:
@@ -20,6 +26,10 @@ def migrate(database: Database, revision: str = "head") -> None:
 
 def upgrade(tx: Tx, revision: str = "head") -> None:
     """The same in an open transaction."""
+    if revision == "head" and _is_at_head(tx):
+        return
+    from alembic import command
+
     if tx.dialect.name == "postgresql":
         tx.execute(sa.text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     command.upgrade(config_for(tx), revision)
@@ -27,7 +37,17 @@ def upgrade(tx: Tx, revision: str = "head") -> None:
 
 def config_for(tx: Tx) -> Config:
     """Alembic's configuration on an open transaction."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_FOLDER))
     config.attributes["connection"] = tx
     return config
+
+
+def _is_at_head(tx: Tx) -> bool:
+    """Whether the last migration is in place: their files begin with their revisions, which are one line."""
+    if not sa.inspect(tx).has_table("alembic_version"):
+        return False
+    newest = max(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py"))
+    return tx.execute(sa.text("select version_num from alembic_version")).scalars().all() == [newest]

@@ -15,7 +15,7 @@ from keyturn.errors import Forbidden, Unauthenticated
 from keyturn.model.messages import say
 from keyturn.model.permissions import permissions_of
 from keyturn.services import api_tokens, sessions, workspaces
-from keyturn.services.context import Actor, Context, Deployment
+from keyturn.services.context import Actor, Context, Deployment, scene
 from keyturn.services.token_uses import TokenUses
 from keyturn.web.usage import remember_program
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from keyturn.services.sessions import Session
     from keyturn.storage.database import Database
 
-NOBODY = Actor("", "", "", "none", frozenset(), kind="system")
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -42,7 +41,7 @@ class Runtime:
 
     def scene(self) -> Context:
         """The surroundings of a verb that nobody in particular asks for."""
-        return Context(NOBODY, "", self.database, self.egress, self.keyring, self.deployment, self.clock)
+        return scene(self.database, self.egress, self.keyring, self.deployment, self.clock)
 
 
 @dataclass(frozen=True, slots=True)
