@@ -64,6 +64,21 @@ def test_a_new_secret_beside_the_old_one_stops_nothing_while_it_is_not_known_yet
     assert steps.ok(server.api.get(f"/connections/{connection['id']}"))["status"] == "healthy"
 
 
+def test_a_refresh_and_a_sign_in_go_on_with_the_other_secret_when_one_is_refused(world, server, steps, client):
+    connection = steps.connect(world, server, client)
+    add(server, steps, client, "not-known-there-yet", keep_old=True)
+    before = len(world.end_system.demo.token_requests)
+    steps.ok(server.api.post(f"/connections/{connection['id']}/refresh"))
+    assert len(world.end_system.demo.token_requests) - before == 2
+    first, second = steps.ok(server.api.get(f"/oauth-clients/{client['id']}"))["secrets"]
+    assert (bool(first["last_refused_at"]), bool(second["last_ok_at"])) == (True, True)
+    before = len(world.end_system.demo.token_requests)
+    steps.ok(server.api.post(f"/connections/{connection['id']}/refresh"))
+    assert len(world.end_system.demo.token_requests) - before == 1, "the refused one is not tried first again"
+    add(server, steps, client, "another-unknown-one", keep_old=True)
+    assert steps.connect(world, server, client, name="second")["status"] == "healthy"
+
+
 def test_secrets_are_ordered_and_taken_away_but_not_the_last(server, steps, client):
     added = add(server, steps, client, "the-second-secret", keep_old=True)
     newer, older = (secret["id"] for secret in added["secrets"])

@@ -216,7 +216,7 @@ class Egress:
         return UpstreamError(f"{host} broke the connection before it had answered.", sent=sent)
 
     def _timeout(self, request: Request, seconds: float, progress: _Progress) -> UpstreamTimeout:
-        sentence = say("E-TIMEOUT", system=_host(request), seconds=f"{seconds:g}")
+        sentence = say("E-TIMEOUT", system=_host(request), seconds=f"{round(seconds, 1):g}")
         return UpstreamTimeout(sentence, message_code="E-TIMEOUT", sent=None if progress.sent else False)
 
 

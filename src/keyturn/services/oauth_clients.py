@@ -59,10 +59,6 @@ class Registration:
         methods = methods_to_try(advanced.token.auth, self.server.token_endpoint_auth_methods, self.client.token_auth)
         return tuple(self._way(method, secret) for secret in self._secrets(methods) for method in methods)
 
-    def credentials(self) -> tuple[ClientCredentials, ...]:
-        """The credentials of `ways`."""
-        return tuple(way.credentials for way in self.ways())
-
     def refresh_ways(self) -> tuple[Way, ...]:
         """For a refresh, which never probes styles: the first style alone, with each secret."""
         ways = self.ways()
@@ -252,11 +248,6 @@ def put_secret(tx: Tx, ctx: Context, client_id: str, secret: str, expires_on: st
         "expires_on": expires_on,
     }
     secret_rows.insert_first(tx, ctx.workspace_id, client_id, values)
-
-
-async def remember_token_auth(ctx: Context, client_id: str, method: str) -> None:
-    """The style of client authentication that worked: it is used alone from now on."""
-    await ctx.database.run(rows.update, ctx.workspace_id, client_id, {"token_auth": method})
 
 
 def server_of(settings: OAuthClientSettings) -> AuthorizationServer:

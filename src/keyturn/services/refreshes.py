@@ -15,9 +15,8 @@ from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.model.messages import say
 from keyturn.oauth.errors import GARBLED_CODES, OAuthError, Verdict, classify
-from keyturn.oauth.grants import refresh_token_request
-from keyturn.oauth.tokens import TokenSet, process_token_response
-from keyturn.services import events, grants, notices
+from keyturn.oauth.tokens import TokenSet
+from keyturn.services import client_secrets, events, grants, notices, token_requests
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import leases
@@ -29,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 DEADLINE_SECONDS = 15.0
 LEASE_SECONDS = DEADLINE_SECONDS + 10.0
-TOKEN_RESPONSE_MAX_BYTES = 1024 * 1024
 _SUSPENDED_SECONDS = 600.0
 _BACKOFF_MOST_SECONDS = 600.0
 _BACKOFF_MOST_WHILE_GOOD_SECONDS = 30.0
@@ -57,29 +55,17 @@ async def renew(
             break
         requested_at = ctx.clock()
         try:
-            tokens = await _exchange(ctx, registration, refresh_token)
+            answered = await token_requests.refresh(ctx, registration, refresh_token, timeout_seconds=DEADLINE_SECONDS)
         except (OAuthError, UpstreamError) as error:
             verdict = classify(error, now=ctx.clock())
             log.info("refresh_answer", grant=grant.id, outcome=verdict.outcome, attempt=attempt)
             if verdict.outcome == "unknown_outcome" and attempt == 1:
                 continue
             break
-        await _commit(ctx, connection, registration, grant, tokens, refresh_token, epoch, requested_at)
+        await _commit(ctx, connection, registration, grant, answered.found, refresh_token, epoch, requested_at)
+        await client_secrets.worked(ctx, registration, answered.way)
         return
     await _commit_failure(ctx, connection, grant, verdict or Verdict("not_sent"), epoch)
-
-
-async def _exchange(ctx: Context, registration: Registration, refresh_token: str) -> TokenSet:
-    # A refresh never probes styles of client authentication: only what worked at sign-in is used.
-    request = refresh_token_request(
-        registration.server,
-        registration.credentials()[0],
-        refresh_token=refresh_token,
-        scopes=registration.client.settings.scopes.split(),
-        advanced=registration.client.settings.advanced,
-    )
-    response = await ctx.egress.send(request, timeout_seconds=DEADLINE_SECONDS, max_bytes=TOKEN_RESPONSE_MAX_BYTES)
-    return process_token_response(response, registration.client.settings.advanced, now=ctx.clock())
 
 
 async def _commit(

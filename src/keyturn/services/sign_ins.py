@@ -16,9 +16,17 @@ from keyturn.model.connections import Connection
 from keyturn.model.messages import say
 from keyturn.oauth.authorization import CallbackAnswer, check_iss, parse_callback
 from keyturn.oauth.errors import OAuthError
-from keyturn.oauth.grants import authorization_code_request
-from keyturn.oauth.tokens import TokenSet, identity_of, process_token_response
-from keyturn.services import account_switches, authorizations, events, grants, oauth_clients, refreshes
+from keyturn.oauth.tokens import TokenSet, identity_of
+from keyturn.services import (
+    account_switches,
+    authorizations,
+    client_secrets,
+    events,
+    grants,
+    oauth_clients,
+    refreshes,
+    token_requests,
+)
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import authorizations as rows
@@ -130,7 +138,9 @@ async def _exchange_and_store(
     if answer.code is None:
         raise OAuthError("no_code", "The answer has neither a code nor an error.", where="authorization")
     requested_at = ctx.clock()
-    tokens = await _tokens_for(ctx, row, registration, answer.code)
+    answered = await _tokens_for(ctx, row, registration, answer.code)
+    await client_secrets.worked(ctx, registration, answered.way)
+    tokens = answered.found
     account = _account(ctx, row, registration, tokens)
     holder = account_switches.holder_of(row, connection)
     before = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
@@ -146,12 +156,21 @@ async def _exchange_and_store(
     await ctx.database.run(write)
 
 
-async def _tokens_for(ctx: Context, row: dict[str, Any], registration: Registration, code: str) -> TokenSet:
+async def _tokens_for(
+    ctx: Context, row: dict[str, Any], registration: Registration, code: str
+) -> token_requests.Answered[TokenSet]:
     redaction.remember(code)
     verifier = None
     if row["verifier_sealed"] is not None and registration.client.settings.advanced.authorize.pkce != "off":
         verifier = ctx.keyring.open(row["verifier_sealed"], ad=authorizations.sealed_ad(row, "verifier_sealed"))
-    return await _exchange(ctx, registration, code, row["redirect_uri"], verifier)
+    return await token_requests.exchange_code(
+        ctx,
+        registration,
+        code=code,
+        redirect_uri=row["redirect_uri"],
+        verifier=verifier,
+        timeout_seconds=refreshes.DEADLINE_SECONDS,
+    )
 
 
 def _account(ctx: Context, row: dict[str, Any], registration: Registration, tokens: TokenSet) -> str | None:
@@ -165,36 +184,6 @@ def _account(ctx: Context, row: dict[str, Any], registration: Registration, toke
         nonce=nonce,
         now=ctx.clock(),
     )
-
-
-async def _exchange(
-    ctx: Context, registration: Registration, code: str, redirect_uri: str, verifier: str | None
-) -> TokenSet:
-    """Code for tokens. With `detect`, a refused style is followed by one try of the other (the code is not used up)."""
-    tries = registration.credentials()
-    for index, credentials in enumerate(tries):
-        request = authorization_code_request(
-            registration.server,
-            credentials,
-            code=code,
-            redirect_uri=redirect_uri,
-            code_verifier=verifier,
-            advanced=registration.client.settings.advanced,
-        )
-        response = await ctx.egress.send(
-            request, timeout_seconds=refreshes.DEADLINE_SECONDS, max_bytes=refreshes.TOKEN_RESPONSE_MAX_BYTES
-        )
-        try:
-            tokens = process_token_response(response, registration.client.settings.advanced, now=ctx.clock())
-        except OAuthError as error:
-            refused = error.error == "invalid_client" or error.status == 401
-            if refused and index + 1 < len(tries):
-                continue
-            raise
-        if registration.client.token_auth != credentials.method:
-            await oauth_clients.remember_token_auth(ctx, registration.client.id, credentials.method)
-        return tokens
-    raise UpstreamError("No way of client authentication is left to try.")
 
 
 def _notes(

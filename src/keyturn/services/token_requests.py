@@ -1,0 +1,113 @@
+"""Requests in which a client proves itself at an authorization server: each of its ways in turn, under one deadline.
+
+Every token request goes through here, whatever its grant type. What becomes of the answer is the caller's affair.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Generic, TypeVar
+
+from keyturn.errors import Conflict
+from keyturn.oauth.client_auth import ClientCredentials
+from keyturn.oauth.errors import OAuthError
+from keyturn.oauth.grants import authorization_code_request, refresh_token_request
+from keyturn.oauth.tokens import TokenSet, process_token_response
+from keyturn.services import client_secrets
+from keyturn.services.context import Context
+from keyturn.services.oauth_clients import Registration, Way
+from keyturn.wire import Request, Response
+
+MAX_BYTES = 1 << 20
+Found = TypeVar("Found")
+Make = Callable[[ClientCredentials], Request]
+Process = Callable[[Response], Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[Found]):
+    """What a server answered, and the way of authenticating that it took.
+
+    Once the answer is stored, say so by `client_secrets.worked(ctx, registration, answered.way)`.
+    """
+
+    found: Found
+    way: Way
+
+
+async def exchange_code(
+    ctx: Context,
+    registration: Registration,
+    *,
+    code: str,
+    redirect_uri: str,
+    verifier: str | None,
+    timeout_seconds: float,
+) -> Answered[TokenSet]:
+    """A code for tokens (RFC 6749 §4.1.3). With `detect`, styles are tried in turn: a refused one uses no code up."""
+    make = partial(
+        authorization_code_request,
+        registration.server,
+        code=code,
+        redirect_uri=redirect_uri,
+        code_verifier=verifier,
+        advanced=registration.client.settings.advanced,
+    )
+    return await tokens(ctx, registration, registration.ways(), make, timeout_seconds=timeout_seconds)
+
+
+async def refresh(
+    ctx: Context, registration: Registration, refresh_token: str, *, timeout_seconds: float
+) -> Answered[TokenSet]:
+    """A refresh token for tokens (RFC 6749 §6). Styles are never probed; another secret is tried if one is refused."""
+    make = partial(
+        refresh_token_request,
+        registration.server,
+        refresh_token=refresh_token,
+        scopes=registration.client.settings.scopes.split(),
+        advanced=registration.client.settings.advanced,
+    )
+    return await tokens(ctx, registration, registration.refresh_ways(), make, timeout_seconds=timeout_seconds)
+
+
+async def tokens(
+    ctx: Context, registration: Registration, ways: Sequence[Way], make: Make, *, timeout_seconds: float
+) -> Answered[TokenSet]:
+    """A token request of any grant type: `make` builds it for the credentials of each way."""
+
+    def process(response: Response) -> TokenSet:
+        return process_token_response(response, registration.client.settings.advanced, now=ctx.clock())
+
+    return await ask(ctx, registration, ways, make, process, timeout_seconds=timeout_seconds)
+
+
+async def ask(
+    ctx: Context,
+    registration: Registration,
+    ways: Sequence[Way],
+    make: Make,
+    process: Process[Found],
+    *,
+    timeout_seconds: float,
+) -> Answered[Found]:
+    """Send what `make` builds, in each of `ways` until one is not refused; `process` reads the answer.
+
+    `timeout_seconds` is for all of it together. Raises `OAuthError`, `UpstreamError`, `UpstreamTimeout`.
+    """
+    ends_at = time.monotonic() + timeout_seconds
+    for number, way in enumerate(ways, 1):
+        # Assertions are signed for the moment they are sent (RFC 7523 §3).
+        request = make(replace(way.credentials, issued_at=ctx.clock()))
+        response = await ctx.egress.send(
+            request, timeout_seconds=max(0.0, ends_at - time.monotonic()), max_bytes=MAX_BYTES
+        )
+        try:
+            return Answered(process(response), way)
+        except OAuthError as error:
+            if not client_secrets.is_refusal(error) or number == len(ways):
+                raise
+        await client_secrets.refused(ctx, registration, way)
+    raise Conflict(f"There is no way of client authentication to try for {registration.client.name}.")
