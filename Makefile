@@ -48,6 +48,7 @@ interop: setup
 
 soak: setup
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns --timeout 3600
+	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/journeys/test_crashes.py --timeout 3600
 
 docs:
 	@echo "The docs are plain Markdown: start at docs/quickstart.md"

@@ -11,6 +11,7 @@ OPERATOR_VERBS: dict[str, str] = {
     "demo": "Keyturn and the demo end system side by side: the main job, performed before your eyes.",
     "restore": "Fill a fresh deployment with a backup.",
     "serve": "Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…).",
+    "worker": "Run imports beside the servers of the same PostgreSQL, without serving pages.",
     "keys": "Encryption keys: list, rotate, remove, recover.",
     "migrate": "Bring the database to this version's schema and stop.",
 }

@@ -37,7 +37,7 @@ def rows(*pairs: tuple[int, str | None]) -> pa.RecordBatch:
 
 
 def write(path, way: Way, *batches: pa.RecordBatch, schema: Schema = SCHEMA) -> TableFile:
-    file = TableFile(path, way)
+    file = TableFile(path, way, path.parent / ".part-x")
     for batch in batches:
         file.add(batch, schema)
     file.finish(schema, STAMP)
@@ -148,7 +148,7 @@ def test_updates_are_what_a_dictionary_would_do(tmp_path_factory, pairs, data):
 
 
 def test_a_discarded_file_leaves_nothing(tmp_path):
-    file = TableFile(tmp_path / "t.csv", Way("csv"))
+    file = TableFile(tmp_path / "t.csv", Way("csv"), tmp_path / ".part-x")
     file.add(rows((1, "a")), SCHEMA)
     file.discard()
     assert list(tmp_path.iterdir()) == []

@@ -109,7 +109,9 @@ def show(import_id: Id, *, json: Json = False) -> None:
             "Status": item.get("label") or item["status"],
             "Rows": stamp.sentence if stamp else f"{item['rows']:,} rows, page {item['pages']:,}",
             "Why": (item["error"] or {}).get("message") or (stamp.note if stamp and stamp.is_short else None),
+            "Waiting for": (item["waiting"] or {}).get("reason"),
             "Waiting until": words.full_time((item["waiting"] or {}).get("until")),
+            "Goes on": f"keyturn imports resume {run.id}" if item.get("resumes_at_page") else None,
             "Started": words.full_time(item.get("started_at")),
             "Finished": words.full_time(item.get("finished_at")),
             "Files": ", ".join(f"{file.name} ({words.size(file.bytes)})" for file in files) or None,
@@ -127,6 +129,20 @@ def cancel(import_id: Id, *, json: Json = False) -> None:
         out.json(run.found)
         return
     out.good(f"Cancelling {run.id}; it stops at its next page")
+
+
+@app.command()
+def resume(import_id: Id, *, json: Json = False) -> None:
+    """Let one that failed, was cancelled or is incomplete go on behind its last safe page."""
+    out = terminal()
+    with workspace() as found:
+        run = found.imports[import_id]
+        page = run.found.get("resumes_at_page")
+        run.resume()
+    if json:
+        out.json(run.found)
+        return
+    out.good(f"{run.id} goes on from page {page:,}" if page else f"{run.id} begins anew")
 
 
 def _check_place(to: Path) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from keyturn.client.imports import ImportRun
 
 
+_WAITS = {"end_system": "end system", "reconnect": "reconnect needed", "destination": "destination"}
+
+
 @contextmanager
 def shown(name: str) -> Iterator[Callable[[ImportRun], object] | None]:
     """What to call with each look at an import; None where stderr is no terminal."""
@@ -50,7 +53,7 @@ def sentence(found: dict[str, Any], *, elapsed_seconds: float) -> str:
     if waiting := found.get("waiting"):
         until = datetime.fromisoformat(waiting["until"])
         seconds = max(0, round((until - datetime.now(UTC)).total_seconds()))
-        parts.append(f"waiting {seconds} s (API limit)")
+        parts.append(f"waiting {seconds} s ({_WAITS.get(waiting.get('kind'), 'API limit')})")
     if total and 0 < rows < total:
         parts.append(_left(elapsed_seconds * (total - rows) / rows))
     return " · ".join(parts)

@@ -115,6 +115,11 @@ class ImportRun:
         self.found = dict(self._http.post(f"{_ROUTE}/{self.id}/cancel"))
         return self
 
+    def resume(self) -> ImportRun:
+        """Let it go on behind its last safe page. Raises `Conflict` unless it ended short of its end."""
+        self.found = dict(self._http.post(f"{_ROUTE}/{self.id}/resume"))
+        return self
+
     def download(self, path: str | os.PathLike[str]) -> Path:
         """Fetch its one file to `path`, checked against size and SHA-256, and only then under that name.
 

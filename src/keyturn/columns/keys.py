@@ -25,7 +25,7 @@ class Deduplicator:
 
     def add(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch without the rows that were there already. Rows with a null in their key are kept."""
-        if not self._key or not batch.num_rows or any(name not in batch.schema.names for name in self._key):
+        if not self._has_key(batch):
             return batch
         names = self._names(batch)
         repeated = self._repeated(names)
@@ -35,6 +35,14 @@ class Deduplicator:
         kept = batch.filter(pc.invert(repeated))
         self.duplicates += batch.num_rows - kept.num_rows
         return kept
+
+    def remember(self, batch: pa.RecordBatch) -> None:
+        """Rows that were given out before, by an earlier part of the same read."""
+        if self._has_key(batch):
+            self._remember(self._names(batch))
+
+    def _has_key(self, batch: pa.RecordBatch) -> bool:
+        return bool(self._key and batch.num_rows and all(name in batch.schema.names for name in self._key))
 
     def _names(self, batch: pa.RecordBatch) -> pa.Array:
         arrays = [batch.column(name) for name in self._key]

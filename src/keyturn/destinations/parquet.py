@@ -1,7 +1,6 @@
-"""One Parquet file, whole or not there: unfinished parts are named `.part-*`, and the end is one atomic rename.
+"""Parquet files, and what puts any finished file in its place: measured, made safe, and then one atomic rename.
 
-When the schema widens while rows flow in, the rows so far stay in a closed part; at the end all parts become one
-file of the widest schema. The completeness stamp is in the file's key-value metadata, `keyturn.completeness`.
+The completeness stamp is in a Parquet file's key-value metadata, `keyturn.completeness`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from keyturn.columns.schema import Schema
-from keyturn.columns.write import cast_batch
-
 COMPLETENESS_KEY = "keyturn.completeness"
 _COMPRESSION = "zstd"
+# A row group of a page's hundred rows would cost ten times its encoding, and every reader its patience.
+_GROUP_ROWS = 32_768
+_GROUP_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,76 +32,44 @@ class Written:
     sha256: str
 
 
-class ParquetFile:
-    """A Parquet file being written next to `path`. End with `finish` or `discard`."""
+class ParquetWriter:
+    """A Parquet file of one schema being written. Pages are gathered into row groups that are worth reading."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._stem = f".part-{secrets.token_hex(6)}-{path.name}"
-        self._parts: list[Path] = []
-        self._writer: pq.ParquetWriter | None = None
-        self._schema: Schema | None = None
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path, self.schema = path, schema
+        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(path, schema, compression=_COMPRESSION)
+        self._group: list[pa.RecordBatch] = []
+        self._rows = self._bytes = 0
 
-    def add(self, batch: pa.RecordBatch, schema: Schema) -> None:
-        """Append rows of `schema`, which may be wider than before. Raises OSError when the disk is full."""
-        if self._writer is None or schema.arrow != (self._schema and self._schema.arrow):
-            self._open(schema)
-        if self._writer is not None and batch.num_rows:
-            self._writer.write_batch(batch)
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Append rows. Raises OSError when the disk is full."""
+        if not batch.num_rows:
+            return
+        self._group.append(batch)
+        self._rows += batch.num_rows
+        self._bytes += batch.get_total_buffer_size()
+        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+            self._write_group()
 
-    def finish(self, schema: Schema, completeness: Mapping[str, Any], *, path: Path | None = None) -> Written:
-        """Put the file at its place (or at `path`) in one step: fsync, then rename over what was there."""
-        if self._writer is None or schema.arrow != (self._schema and self._schema.arrow):
-            self._open(schema)
-        stamp = {COMPLETENESS_KEY: json.dumps(completeness)}
-        whole = self._parts[-1]
-        if len(self._parts) > 1:
-            self._close()
-            whole = self._merge(schema, stamp)
-        elif self._writer is not None:
-            self._writer.add_key_value_metadata(stamp)
-            self._close()
-        written = put_in_place(whole, path or self.path)
-        self.discard()
-        return written
+    def end(self, completeness: Mapping[str, Any]) -> Path:
+        """The file with its stamp, closed."""
+        self._write_group()
+        if self._writer is not None:
+            self._writer.add_key_value_metadata({COMPLETENESS_KEY: json.dumps(dict(completeness))})
+        self.close()
+        return self.path
 
-    def discard(self) -> None:
-        """Remove every unfinished part; what was at `path` before is untouched."""
-        self._close()
-        for part in self._parts:
-            part.unlink(missing_ok=True)
-        self._parts = []
-
-    def _open(self, schema: Schema) -> None:
-        self._close()
-        part = self.path.parent / f"{self._stem}-{len(self._parts)}"
-        self._parts.append(part)
-        self._writer = pq.ParquetWriter(part, schema.arrow, compression=_COMPRESSION)
-        self._schema = schema
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Write no more."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
-    def _merge(self, schema: Schema, stamp: Mapping[str, str]) -> Path:
-        whole = self.path.parent / f"{self._stem}-whole"
-        self._parts.append(whole)
-        with pq.ParquetWriter(whole, schema.arrow, compression=_COMPRESSION) as writer:
-            for part in self._parts[:-1]:
-                with pq.ParquetFile(part) as source:
-                    for batch in source.iter_batches():
-                        writer.write_batch(cast_batch(batch, schema))
-            writer.add_key_value_metadata(dict(stamp))
-        return whole
-
-
-def put_in_place(made: Path, target: Path) -> Written:
-    """Put a finished part at its place in one step: fsync, then rename over what was there."""
-    written = measured(made, target)
-    swap(made, target)
-    return written
+    def _write_group(self) -> None:
+        group, self._group = self._group, list[pa.RecordBatch]()
+        self._rows = self._bytes = 0
+        if group and self._writer is not None:
+            self._writer.write_table(pa.Table.from_batches(group, self.schema), row_group_size=2 * _GROUP_ROWS)
 
 
 def measured(made: Path, target: Path) -> Written:
@@ -129,14 +95,6 @@ def completeness_of(path: Path) -> dict[str, Any] | None:
     metadata = pq.read_metadata(path).metadata or {}
     found = metadata.get(COMPLETENESS_KEY.encode())
     return None if found is None else json.loads(found)
-
-
-def remove_leftovers(folder: Path) -> int:
-    """Remove unfinished parts that a killed process left; answers how many. Call while nothing writes there."""
-    leftovers = list(folder.rglob(".part-*")) if folder.is_dir() else []
-    for leftover in leftovers:
-        leftover.unlink(missing_ok=True)
-    return len(leftovers)
 
 
 def _sha256(path: Path) -> str:

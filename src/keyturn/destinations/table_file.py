@@ -1,11 +1,10 @@
-"""A table's file of any format and mode, whole or not there: rows are staged as Parquet, the end is one atomic rename.
+"""A table's file of any format and mode, whole or not there: pages go into a journal, the end is one atomic rename.
 
 What was at the place before is read for append and update, and stays untouched until the new file is whole.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -15,10 +14,11 @@ from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from keyturn.columns.schema import Schema
-from keyturn.destinations.parquet import COMPLETENESS_KEY, ParquetFile, Written, measured, swap
+from keyturn.columns.write import cast_batch
+from keyturn.destinations.journal import Journal, Segment, remove_folder
+from keyturn.destinations.parquet import ParquetWriter, Written, measured, swap
 from keyturn.destinations.streams import CsvStream, NdjsonStream
 from keyturn.errors import Invalid
 
@@ -40,22 +40,47 @@ class Way:
 
 
 class TableFile:
-    """A file being made next to `path`. End with `finish` or `discard`."""
+    """A file being made for `path`; `folder`, on the same disk, holds its pages until then.
 
-    def __init__(self, path: Path, way: Way) -> None:
-        self.path, self._way = path, way
-        self._staged = ParquetFile(path)
+    `run` names this process's own files in there; `segments` are what a former run left that counts.
+    """
+
+    def __init__(
+        self, path: Path, way: Way, folder: Path, *, run: str = "1", segments: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        self.path, self._way, self._folder, self._run = path, way, folder, run
+        self._journal = Journal(folder, run, segments)
+        self._may_go_along = way.format == "parquet" and way.mode == "replace" and not segments
+        self._along: ParquetWriter | None = None
         self._made: Path | None = None
         self.cells_changed = 0
 
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """The pages added by now; those made safe by `sync` are what another run may go on from."""
+        return self._journal.segments
+
     def add(self, batch: pa.RecordBatch, schema: Schema) -> None:
         """Append rows. Raises OSError when the disk is full."""
-        self._staged.add(batch, schema)
+        self._journal.add(batch)
+        if self._may_go_along:
+            self._go_along(batch, schema)
+
+    def sync(self, segments: Sequence[Segment]) -> None:
+        """Make those pages survive a power loss."""
+        self._journal.sync(segments)
+
+    def last(self, rows: int) -> list[pa.RecordBatch]:
+        """The batches that hold at least the last `rows` rows."""
+        return self._journal.last(rows)
 
     def finish(self, schema: Schema, completeness: Mapping[str, Any], *, path: Path | None = None) -> Written:
         """`make` and `put` in one. Raises as `make` does."""
-        written = self.make(schema, completeness, path=path)
-        self.put(written)
+        try:
+            written = self.make(schema, completeness, path=path)
+            self.put(written)
+        finally:
+            self.discard()
         return written
 
     def make(self, schema: Schema, completeness: Mapping[str, Any], *, path: Path | None = None) -> Written:
@@ -64,67 +89,98 @@ class TableFile:
         Raises `Invalid` when what is there cannot take the new rows: then it stays as it was.
         """
         target = path or self.path
-        staged = self._staged.finish(schema, completeness, path=self._part("staged")).path
+        self._journal.close()
         if self._way.format == "parquet" and self._way.mode == "replace":
-            self._made = staged
-            return measured(staged, target)
+            self._made = self._parquet(schema, completeness)
+            return measured(self._made, target)
         self._made = self._part("made")
         try:
-            self._make(staged, self._made, target if target.exists() else None, schema, completeness)
-            return measured(self._made, target)
-        except BaseException as error:
-            self.discard()
-            if isinstance(error, duckdb.Error):
-                first = str(error).splitlines()[0][:200]
-                raise Invalid(
-                    f"{target.name} cannot take these rows ({first}). Choose Replace, or another file.", at="mode"
-                ) from None
-            raise
-        finally:
-            staged.unlink(missing_ok=True)
+            self._make(self._made, target if target.exists() else None, schema, completeness)
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0][:200]
+            raise Invalid(
+                f"{target.name} cannot take these rows ({first}). Choose Replace, or another file.", at="mode"
+            ) from None
+        return measured(self._made, target)
 
     def put(self, written: Written) -> None:
-        """Put what `make` made at its place, in one step."""
+        """Put what `make` made at its place, in one step. Raises FileNotFoundError when another run cleared it away."""
         if self._made is not None:
             swap(self._made, written.path)
             self._made = None
 
+    def close(self) -> None:
+        """Stop; the pages that were made safe stay for another run."""
+        self._journal.close()
+        self._leave()
+
     def discard(self) -> None:
-        """Remove what is unfinished."""
-        self._staged.discard()
-        if self._made is not None:
-            for leftover in (self._made, self._made.with_name(self._made.name + ".wal")):
-                leftover.unlink(missing_ok=True)
-            self._made = None
+        """Stop, and forget the pages."""
+        self.close()
+        remove_folder(self._folder)
+
+    def _go_along(self, batch: pa.RecordBatch, schema: Schema) -> None:
+        """Write the Parquet file beside the pages, so that nothing is left to encode at the end."""
+        if self._along is None:
+            self._along = ParquetWriter(self._part("along"), schema.arrow)
+        if schema.arrow.equals(self._along.schema, check_metadata=True):
+            self._along.add(batch)
+        else:
+            # The columns widened: the file is made of the pages at the end.
+            self._may_go_along = False
+            self._leave()
+
+    def _leave(self) -> None:
+        if self._along is not None:
+            self._along.close()
+            self._along.path.unlink(missing_ok=True)
+            self._along = None
+
+    def _parquet(self, schema: Schema, completeness: Mapping[str, Any]) -> Path:
+        """All rows in one file of the schema they ended with."""
+        along, self._along = self._along, None
+        if along is not None and along.schema.equals(schema.arrow, check_metadata=True):
+            return along.end(completeness)
+        writer = ParquetWriter(self._part("rows"), schema.arrow)
+        for batch in self._journal.batches():
+            writer.add(cast_batch(batch, schema))
+        return writer.end(completeness)
 
     def _part(self, what: str) -> Path:
-        return self.path.with_name(f".part-{secrets.token_hex(6)}-{what}-{self.path.name}")
+        self._folder.mkdir(exist_ok=True)
+        return self._folder / f"{self._run}-{what}-{secrets.token_hex(3)}{self.path.suffix}"
 
-    def _make(
-        self, staged: Path, made: Path, before: Path | None, schema: Schema, completeness: Mapping[str, Any]
-    ) -> None:
+    def _make(self, made: Path, before: Path | None, schema: Schema, completeness: Mapping[str, Any]) -> None:
         match self._way.format:
             case "csv":
                 encoder = CsvStream(neutralise=self._way.neutralise_formulas)
-                self._text(staged, made, before, schema, encoder)
+                self._text(made, before, schema, encoder)
                 self.cells_changed = encoder.cells_changed
             case "ndjson":
-                self._text(staged, made, before, schema, NdjsonStream())
+                self._text(made, before, schema, NdjsonStream())
             case "duckdb":
-                _into_duckdb(staged, made, before, self._way)
+                _into_duckdb(self._parquet(schema, completeness), made, before, self._way)
             case "parquet":
-                _into_parquet(staged, made, before, self._way, completeness)
+                _into_parquet(self._parquet(schema, completeness), made, before, self._way, completeness)
 
-    def _text(
-        self, staged: Path, made: Path, before: Path | None, schema: Schema, encoder: CsvStream | NdjsonStream
-    ) -> None:
-        with made.open("wb") as out, pq.ParquetFile(staged) as source:
+    def _text(self, made: Path, before: Path | None, schema: Schema, encoder: CsvStream | NdjsonStream) -> None:
+        with made.open("wb") as out:
             if before is not None and self._way.mode == "append":
                 _copy_before(before, out, encoder.header(schema))
                 encoder.go_on(schema)
-            for batch in source.iter_batches(batch_size=_BATCH_ROWS):
-                out.write(encoder.add(batch, schema))
+            for batch in self._journal.batches():
+                out.write(encoder.add(cast_batch(batch, schema), schema))
             out.write(encoder.tail(schema))
+
+
+def clear_away(folder: Path, segments: Sequence[Mapping[str, Any]]) -> None:
+    """Remove what former runs left in `folder` but the segments that count: a run that lost its lease finds its
+    finished file gone and cannot put it in place any more.
+    """
+    counted = {item["name"] for item in segments}
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in counted:
+            path.unlink(missing_ok=True)
 
 
 def _copy_before(before: Path, out: Any, header: bytes) -> None:
@@ -153,10 +209,10 @@ def _into_parquet(staged: Path, made: Path, before: Path | None, way: Way, compl
         kept = _kept_sql(way)
         both = connection.sql(f"{kept} union all by name select * from new_rows")  # noqa: S608 - names are quoted
         reader = both.to_arrow_reader(_BATCH_ROWS)
-        with pq.ParquetWriter(made, reader.schema, compression="zstd") as writer:
-            for batch in reader:
-                writer.write_batch(batch)
-            writer.add_key_value_metadata({COMPLETENESS_KEY: json.dumps(dict(completeness))})
+        writer = ParquetWriter(made, reader.schema)
+        for batch in reader:
+            writer.add(batch)
+        writer.end(completeness)
 
     _connected(":memory:", act)
 

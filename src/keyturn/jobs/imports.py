@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
-from keyturn.errors import Unavailable
-from keyturn.services import imports
+from keyturn.errors import Conflict, Unavailable
+from keyturn.services import import_runs
 from keyturn.services.context import Context
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 4
+# Each holds a few pages and a row group in memory; the event loop and the threads serve them in turn.
+AT_ONCE = 50
+_TIDY_SECONDS = 6 * 3600.0
 _POLL_SECONDS = 0.5
 
 
@@ -26,17 +29,24 @@ class ImportRunner:
 
     async def run(self) -> None:
         """The loop; ends soon after `stop`."""
+        tidied_at: float | None = None
         while not self._stopping.is_set():
+            if tidied_at is None or time.monotonic() - tidied_at > _TIDY_SECONDS:
+                tidied_at = time.monotonic()
+                await self._tidy()
             claimed = None
             if len(self._running) < AT_ONCE:
                 try:
-                    claimed = await imports.claim(self._scene)
+                    claimed = await import_runs.claim(self._scene)
                 except Unavailable:
                     log.warning("imports_wait_for_database")
+                except Conflict:
+                    # Another process took one for the same place in this moment.
+                    log.info("imports_claimed_elsewhere")
             if claimed is None:
                 await self._pause()
                 continue
-            task = asyncio.create_task(imports.run(self._scene, *claimed))
+            task = asyncio.create_task(import_runs.run(self._scene, *claimed))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
@@ -47,6 +57,12 @@ class ImportRunner:
             task.cancel()
         if self._running:
             await asyncio.wait(list(self._running), timeout=5)
+
+    async def _tidy(self) -> None:
+        try:
+            await import_runs.tidy(self._scene)
+        except (Unavailable, OSError) as error:
+            log.warning("imports_not_tidied", reason=str(error))
 
     async def _pause(self) -> None:
         try:

@@ -13,12 +13,21 @@ ImportStatus = Literal["queued", "running", "waiting", "complete", "incomplete",
 STATUS_LABELS: dict[str, str] = {
     "queued": "Queued",
     "running": "Running",
-    "waiting": "Waiting (rate limit)",
+    "waiting": "Waiting",
     "complete": "Complete",
     "incomplete": "Incomplete",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
+# What an import waits for, in words.
+WAITS: dict[str, str] = {
+    "rate_limit": "rate limit",
+    "end_system": "end system",
+    "reconnect": "reconnect needed",
+    "destination": "destination",
+}
+# Stop reasons after which there is no next page: to resume is to begin anew.
+NOTHING_LEFT = frozenset({"no_next", "has_more_false", "total_reached", "empty_page", "short_page", "max_rows"})
 FINISHED = frozenset({"complete", "incomplete", "failed", "cancelled"})
 
 
@@ -73,7 +82,8 @@ class ImportSettings(Settings):
 class Import:
     """One run. `completeness` is the stamp once it finished; `error` is `{code, message, message_code}`.
 
-    Times are epoch seconds; `waiting` is `{reason, until}` while the API asked us to wait.
+    Times are epoch seconds; `waiting` is `{kind, reason, until}` while something outside is waited for. `rows` and
+    `pages` are those that are safe: an import that is interrupted goes on behind them.
     """
 
     id: str
@@ -88,6 +98,8 @@ class Import:
     error: dict[str, Any] | None
     waiting: dict[str, Any] | None
     cancel_requested: bool
+    attempts: int
+    has_checkpoint: bool
     created_by: str
     created_by_name: str
     created_at: float
@@ -95,8 +107,21 @@ class Import:
     finished_at: float | None
 
     @property
+    def may_resume(self) -> bool:
+        """Whether it has ended short of its end, so that it can go on or be tried again."""
+        return self.status in FINISHED - {"complete"}
+
+    @property
+    def resumes_at_page(self) -> int | None:
+        """The page that is asked for next when it is resumed; None when it would begin anew."""
+        ended = (self.completeness or {}).get("stop_reason") in NOTHING_LEFT
+        return self.pages + 1 if self.may_resume and self.has_checkpoint and not ended else None
+
+    @property
     def label(self) -> str:
-        """The status in words; a total nobody reported is said, not hidden."""
+        """The status in words; a total nobody reported is said, and what is waited for."""
+        if self.status == "waiting":
+            return f"Waiting ({WAITS.get((self.waiting or {}).get('kind', ''), 'rate limit')})"
         if self.status == "complete" and (self.completeness or {}).get("complete") is None:
             return "Complete, total unknown"
         return STATUS_LABELS[self.status]

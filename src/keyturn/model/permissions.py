@@ -64,6 +64,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "imports.files": ("tables:read",),
     "imports.get": ("tables:read",),
     "imports.list": ("tables:read",),
+    "imports.resume": ("imports:run",),
     "invitations.create": _ADMINS,
     "invitations.list": _ADMINS,
     "invitations.revoke": _ADMINS,

@@ -22,7 +22,7 @@ from keyturn.jobs.replicas import Presence
 from keyturn.server.config import Config
 from keyturn.server.control import listen
 from keyturn.server.ground import Ground, deployment_of, load_keyring, lock_data_dir
-from keyturn.services import access_tokens, accounts, imports
+from keyturn.services import access_tokens, accounts, import_runs
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from keyturn.web.auth import Runtime
@@ -76,34 +76,41 @@ async def prepare(config: Config) -> Prepared:
     return Prepared(runtime, setup_url, lock, Ground(runtime.scene(), source, config))
 
 
+@asynccontextmanager
+async def at_work(prepared: Prepared) -> AsyncIterator[None]:
+    """What runs by itself on prepared ground, with a web server beside it or without; at the end all is given back."""
+    scene = prepared.runtime.scene()
+    if prepared.lock is not None:
+        await asyncio.to_thread(import_runs.free_all, scene)
+    runner, writer = ImportRunner(scene), AuditWriter(scene, prepared.runtime.uses)
+    presence = Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
+    task, writing = asyncio.create_task(runner.run()), asyncio.create_task(writer.run())
+    present = asyncio.create_task(presence.run())
+    control = await listen(prepared.ground) if prepared.lock is not None else None
+    try:
+        yield
+    finally:
+        await runner.stop()
+        await task
+        await access_tokens.drain()
+        if control is not None:
+            control.close()
+        await writer.stop()
+        await presence.stop()
+        await asyncio.gather(writing, present)
+        await prepared.runtime.egress.close()
+        await asyncio.to_thread(prepared.runtime.database.close)
+        if prepared.lock is not None:
+            prepared.lock.close()
+
+
 def create_app(prepared: Prepared) -> FastAPI:
-    """The ASGI app on prepared ground; its lifespan starts the import runner and waits for refreshes at the end."""
+    """The ASGI app on prepared ground; what runs by itself runs as long as it does."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001 - the framework's signature
-        scene = prepared.runtime.scene()
-        if prepared.lock is not None:
-            await asyncio.to_thread(imports.remove_unfinished_files, scene)
-        runner, writer = ImportRunner(scene), AuditWriter(scene, prepared.runtime.uses)
-        presence = Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
-        task, writing = asyncio.create_task(runner.run()), asyncio.create_task(writer.run())
-        present = asyncio.create_task(presence.run())
-        control = await listen(prepared.ground) if prepared.lock is not None else None
-        try:
+        async with at_work(prepared):
             yield
-        finally:
-            await runner.stop()
-            await task
-            await access_tokens.drain()
-            if control is not None:
-                control.close()
-            await writer.stop()
-            await presence.stop()
-            await asyncio.gather(writing, present)
-            await prepared.runtime.egress.close()
-            await asyncio.to_thread(prepared.runtime.database.close)
-            if prepared.lock is not None:
-                prepared.lock.close()
 
     app = FastAPI(
         title="Keyturn",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,9 @@ import structlog
 import typer
 import uvicorn
 
-from keyturn.errors import KeyturnError
+from keyturn.errors import Invalid, KeyturnError
 from keyturn.server import backup_commands, key_commands
-from keyturn.server.app import create_app, prepare
+from keyturn.server.app import at_work, create_app, prepare
 from keyturn.server.config import Config
 from keyturn.server.ground import lock_data_dir
 from keyturn.server.speech import configured, stop
@@ -34,6 +35,27 @@ def serve() -> None:
         asyncio.run(_serve(config))
     except KeyturnError as error:
         stop(error)
+
+
+@app.command()
+def worker() -> None:
+    """Run imports beside the servers of the same PostgreSQL, without serving pages; stop it with Ctrl+C or SIGTERM."""
+    config = configured()
+    if config.is_sqlite:
+        stop(Invalid("On SQLite `keyturn serve` does the work itself. A worker of its own needs PostgreSQL."))
+    try:
+        asyncio.run(_work(config))
+    except KeyturnError as error:
+        stop(error)
+
+
+async def _work(config: Config) -> None:
+    ending = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ending.set)
+    async with at_work(await prepare(config)):
+        print("The worker runs.", flush=True)  # noqa: T201
+        await ending.wait()
 
 
 @app.command()

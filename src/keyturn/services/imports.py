@@ -1,42 +1,24 @@
-"""Imports: a queued row is the request; `run` reads the whole table into its destination under a fenced lease."""
+"""Imports: asking for one, looking at it, stopping it and letting it go on. A queued row is the request."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from keyturn.destinations.parquet import Written, is_there, remove_leftovers
-from keyturn.destinations.table_file import TableFile, Way
-from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Unavailable
+from keyturn.errors import Conflict, Invalid, NotFound
 from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
-from keyturn.model.permissions import permissions_of
 from keyturn.model.validation import parse
-from keyturn.services import audit, notices, reads, tables
-from keyturn.services.context import Actor, Context
-from keyturn.services.reads import TableRead
-from keyturn.storage import accounts as account_rows
+from keyturn.services import audit, reads, tables
+from keyturn.services.context import Context
 from keyturn.storage import imports as rows
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
 
-log = structlog.get_logger(__name__)
-
-LEASE_SECONDS = 20.0
-_HEARTBEAT_SECONDS = 5.0
-_PROGRESS_EVERY_SECONDS = 0.4
 _LATEST_LOOK = 50
-
-
-class _Stopped(Exception):
-    """The run has to end: cancelled by a person, or its lease belongs to somebody else now."""
+PAGES_PREFIX = ".part-"
 
 
 async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
@@ -58,6 +40,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
         "id": import_id,
         "table_id": settings.table_id,
         "settings": settings.model_dump(mode="json"),
+        "place": str(target),
         "created_by": ctx.actor.account_id,
         "created_at": ctx.clock(),
     }
@@ -87,7 +70,7 @@ async def list_(ctx: Context, *, limit: int = 100, table_id: str | None = None) 
 
 
 async def cancel(ctx: Context, import_id: str) -> Import:
-    """Stop it at the next page; the previous file stays as it was. Raises `Conflict` when it has ended."""
+    """Stop it; the previous file stays as it was, and it can be resumed. Raises `Conflict` when it has ended."""
     ctx.require("imports:run")
     found = await get(ctx, import_id)
     if found.status in FINISHED:
@@ -98,6 +81,26 @@ async def cancel(ctx: Context, import_id: str) -> Import:
         audit.record(tx, ctx, "import.cancelled", import_id)
 
     await ctx.database.run(write)
+    return await get(ctx, import_id)
+
+
+async def resume(ctx: Context, import_id: str) -> Import:
+    """Let one that ended short of its end go on behind its last safe page. Raises `Conflict` for any other."""
+    ctx.require("imports:run")
+    found = await get(ctx, import_id)
+    await reads.begin(ctx, found.settings.table_id)
+    anew = found.resumes_at_page is None
+
+    def write(tx: Tx) -> bool:
+        if not rows.queue_again(tx, ctx.workspace_id, import_id, anew=anew):
+            return False
+        audit.record(tx, ctx, "import.resumed", import_id, page=found.resumes_at_page or 1)
+        return True
+
+    if not await ctx.database.run(write):
+        raise Conflict(
+            f"Only an import that failed, was cancelled or is incomplete can go on. This one: {found.label}."
+        )
     return await get(ctx, import_id)
 
 
@@ -138,6 +141,11 @@ async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, Import
     raise NotFound(f"No import of {table.full_name} to a {suffix} file has ended complete yet. Import it once.")
 
 
+def pages_folder(target: Path, import_id: str) -> Path:
+    """Where an import keeps its pages while it is under way: beside its place, so that the end is one rename."""
+    return target.parent / f"{PAGES_PREFIX}{import_id}"
+
+
 def destination_path(ctx: Context, url: str) -> Path:
     """Where a destination's address leads. Raises `Invalid` outside the workspace's folder and the export folders."""
     wanted = Path(url)
@@ -161,208 +169,3 @@ def destination_path(ctx: Context, url: str) -> Path:
     if outside or inside_data or wanted.is_dir():
         raise Invalid("That address is not a file in the folder it may be written to.", at="destination.url")
     return wanted
-
-
-async def claim(scene: Context) -> tuple[Import, int] | None:
-    """Take the oldest import that waits, on any workspace; None when there is nothing to do."""
-    return await scene.database.run(rows.claim_anywhere, owner=scene.deployment.owner, seconds=LEASE_SECONDS)
-
-
-async def run(scene: Context, claimed: Import, epoch: int) -> None:
-    """Run a claimed import to its end; whatever happens is in its row. The lease is renewed with each page."""
-    ctx = await _as_creator(scene, claimed)
-    started = {"started_at": claimed.started_at or ctx.clock(), "rows": 0, "pages": 0}
-    await ctx.database.run(rows.progress, ctx.workspace_id, claimed.id, epoch, seconds=LEASE_SECONDS, values=started)
-    heart = asyncio.create_task(_keep_lease(ctx, claimed, epoch))
-    try:
-        values = await _values(ctx, claimed, epoch)
-    except asyncio.CancelledError:
-        # This process ends: another one, or the next start, may go on at once.
-        await ctx.database.run(rows.release, ctx.workspace_id, claimed.id, epoch)
-        raise
-    finally:
-        heart.cancel()
-    values["finished_at"] = ctx.clock()
-
-    def write(tx: Tx) -> bool:
-        if not rows.finish(tx, ctx.workspace_id, claimed.id, epoch, values):
-            return False
-        result = "ok" if values["status"] == "complete" else "failed"
-        told = {"status": values["status"], "rows": values.get("rows")}
-        audit.record(tx, ctx, "import.finished", claimed.id, result=result, **told)
-        notices.import_ended(tx, ctx, claimed.settings.table_id, values)
-        return True
-
-    if not await ctx.database.run(write):
-        log.warning("import_fenced", import_id=claimed.id, epoch=epoch)
-
-
-async def _values(ctx: Context, claimed: Import, epoch: int) -> dict[str, Any]:
-    """How the run ended, as the columns of its row; a failure leaves no file of this run."""
-    try:
-        put_before = await _put_before(ctx, claimed)
-        if put_before is not None:
-            return put_before
-        target = destination_path(ctx, claimed.settings.destination.url)
-        return await _read_into(ctx, claimed, epoch, TableFile(target, await _way(ctx, claimed)))
-    except _Stopped:
-        values: dict[str, Any] = {"status": "cancelled"}
-    except KeyturnError as error:
-        values = {"status": "failed", "error": _problem(error), "completeness": error.details.get("completeness")}
-    except OSError as error:
-        log.warning("import_cannot_write", import_id=claimed.id, error=error.strerror)
-        sentence = f"The file could not be written ({error.strerror}). The previous file is untouched."
-        values = {"status": "failed", "error": {"code": "unavailable", "message_code": None, "message": sentence}}
-    except Exception:
-        log.exception("import_failed", import_id=claimed.id)
-        sentence = "Something of ours failed; it is in the log. The previous file is untouched."
-        values = {"status": "failed", "error": {"code": "internal", "message_code": None, "message": sentence}}
-    return {**values, "files": []}
-
-
-async def _keep_lease(ctx: Context, claimed: Import, epoch: int) -> None:
-    """Hold the lease while a long page or a long last step is under way; losing it is noticed by the run itself."""
-    while True:
-        await asyncio.sleep(_HEARTBEAT_SECONDS)
-        try:
-            await ctx.database.run(rows.progress, ctx.workspace_id, claimed.id, epoch, seconds=LEASE_SECONDS, values={})
-        except Unavailable:
-            continue
-
-
-async def _put_before(ctx: Context, claimed: Import) -> dict[str, Any] | None:
-    """The end of a run whose process died after its file was put in place: not read, and not appended, again."""
-    planned = await ctx.database.read(rows.files, ctx.workspace_id, claimed.id)
-    stamp = claimed.completeness
-    if not planned or stamp is None:
-        return None
-    folder = destination_path(ctx, claimed.settings.destination.url).parent
-    for file in planned:
-        if not await asyncio.to_thread(is_there, Written(folder / file.name, file.bytes, file.sha256)):
-            return None
-    return _ended(stamp, [asdict(file) for file in planned])
-
-
-def remove_unfinished_files(scene: Context) -> int:
-    """At start, while no import runs: parts that a killed process left behind."""
-    return remove_leftovers(scene.deployment.data_dir / "files")
-
-
-async def _read_into(ctx: Context, claimed: Import, epoch: int, file: TableFile) -> dict[str, Any]:
-    progress = _Progress(ctx, claimed, epoch)
-    read = await reads.begin(ctx, claimed.settings.table_id, on_wait=progress.waiting)
-    try:
-        async for batch in read.batches():
-            await asyncio.to_thread(file.add, batch.data, batch.schema)
-            await progress.page(read)
-        completeness = read.completeness.as_dict()
-        schema = read.schema
-        if schema is None:
-            raise Invalid("The table has no columns yet, since the API answered without rows.")  # noqa: TRY301
-        whole = completeness["complete"] is not False
-        place = file.path if whole else file.path.with_name(f"{file.path.stem}.incomplete{file.path.suffix}")
-        written = await asyncio.to_thread(file.make, schema, completeness, path=place)
-        ended = _ended(completeness, [_file(written, file.cells_changed)])
-        # Written down before the swap, and only while the lease is ours: whoever takes over after a crash sees
-        # whether this very file is in place, and an append is never done twice.
-        await progress.plan({"files": ended["files"], "completeness": completeness})
-        await asyncio.to_thread(file.put, written)
-    except BaseException:
-        await asyncio.to_thread(file.discard)
-        raise
-    return ended
-
-
-def _ended(completeness: dict[str, Any], files: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "status": "incomplete" if completeness["complete"] is False else "complete",
-        "rows": completeness["rows"],
-        "pages": completeness["pages"],
-        "reported_total": completeness["reported_total"],
-        "completeness": completeness,
-        "files": files,
-    }
-
-
-async def _way(ctx: Context, claimed: Import) -> Way:
-    """How the file is made: its format and mode, with the table's key and name as they are now."""
-    settings = claimed.settings
-    table = await tables.get(ctx, settings.table_id)
-    return Way(
-        format=settings.destination.type,
-        mode=settings.mode,
-        key=tuple(table.settings.primary_key),
-        table=settings.destination.table or table.name,
-        neutralise_formulas=settings.destination.neutralise_formulas,
-    )
-
-
-class _Progress:
-    """Writes a run's progress now and then, keeps its lease, and notices that it has to stop."""
-
-    def __init__(self, ctx: Context, claimed: Import, epoch: int) -> None:
-        self._ctx, self._import, self._epoch = ctx, claimed, epoch
-        self._written_at = 0.0
-        self._waiting = False
-
-    async def page(self, read: TableRead) -> None:
-        """A page is written. Raises `_Stopped` when the run was cancelled or is somebody else's."""
-        if time.monotonic() - self._written_at < _PROGRESS_EVERY_SECONDS and not self._waiting:
-            return
-        stamp = read.completeness
-        await self._write(
-            {
-                "rows": stamp.rows,
-                "pages": stamp.pages,
-                "reported_total": stamp.reported_total,
-                "status": "running",
-                "waiting": None,
-            }
-        )
-        self._waiting = False
-
-    async def plan(self, values: dict[str, Any]) -> None:
-        """What is about to be put in place. Raises `_Stopped` when the run was cancelled or is somebody else's."""
-        await self._write({**values, "status": "running", "waiting": None})
-
-    async def waiting(self, seconds: float, reason: str) -> None:
-        """The API asked us to wait."""
-        until = self._ctx.clock() + seconds
-        await self._write({"status": "waiting", "waiting": {"reason": reason, "until": until, "seconds": seconds}})
-        self._waiting = True
-
-    async def _write(self, values: dict[str, Any]) -> None:
-        self._written_at = time.monotonic()
-        go_on = await self._ctx.database.run(
-            rows.progress,
-            self._ctx.workspace_id,
-            self._import.id,
-            self._epoch,
-            seconds=LEASE_SECONDS + float((values.get("waiting") or {}).get("seconds", 0)),
-            values=values,
-        )
-        if not go_on:
-            raise _Stopped
-
-
-async def _as_creator(scene: Context, claimed: Import) -> Context:
-    """The context of whoever asked, with the role they have now."""
-    member = await scene.database.read(account_rows.member, claimed.workspace_id, claimed.created_by)
-    role = member.role if member else "none"
-    name, email = (member.name, member.email) if member else (claimed.created_by_name, "")
-    allowed = permissions_of(role) if member else frozenset[str]()
-    actor = Actor(claimed.created_by, name, email, role, allowed, kind="system")
-    return replace(scene, actor=actor, workspace_id=claimed.workspace_id)
-
-
-def _problem(error: KeyturnError) -> dict[str, Any]:
-    return {"code": error.code, "message_code": error.message_code, "message": error.message}
-
-
-def _file(written: Written, cells_changed: int) -> dict[str, Any]:
-    return {
-        "name": written.path.name,
-        "bytes": written.bytes,
-        "sha256": written.sha256,
-        "cells_changed": cells_changed,
-    }

@@ -89,6 +89,11 @@ class TableRead:
         stamp = self._reader.completeness
         return stamp.less(self._keys.duplicates, self._rejected, paging=self._reader.paging)
 
+    def remember(self, batches: Sequence[pa.RecordBatch]) -> None:
+        """Rows that came before the checkpoint this read resumes from: those that come again are known by their key."""
+        for batch in batches:
+            self._keys.remember(batch)
+
     async def batches(self) -> AsyncIterator[Batch]:
         """Typed batches, page by page. Raises what the end system or the token service raises.
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from keyturn.columns.schema import Schema
-from keyturn.destinations.parquet import ParquetFile
 from keyturn.destinations.streams import FORMATS, SchemaMoved, encoder, schema_message
+from keyturn.destinations.table_file import TableFile, Way
 from keyturn.errors import IncompleteData, Invalid
 from keyturn.model.messages import say
 from keyturn.services import reads, tables
@@ -89,7 +89,7 @@ async def _parquet(
     folder = ctx.deployment.data_dir / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as place:
-        file = ParquetFile(Path(place) / "rows.parquet")
+        file = TableFile(Path(place) / "rows.parquet", Way(), Path(place) / "pages")
         schema = read.schema or Schema(())
         async for batch in _from(first, batches):
             schema = batch.schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,6 +36,20 @@ imports = sa.Table(
     sa.Column("lease_owner", sa.Text),
     sa.Column("lease_until", sa.Double),
     sa.Column("lease_epoch", sa.Integer, nullable=False),
+    # Where the rows go; one import at a time writes there.
+    sa.Column("place", sa.Text),
+    # The pages that are safe, and the point behind them: `{"read": …, "segments": […]}`.
+    sa.Column("checkpoint", sa.JSON(none_as_null=True)),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_attempt_at", sa.Double),
+)
+_AT_WORK = ("running", "waiting")
+sa.Index(
+    "uq_imports_place_at_work",
+    imports.c.place,
+    unique=True,
+    sqlite_where=imports.c.status.in_(_AT_WORK),
+    postgresql_where=imports.c.status.in_(_AT_WORK),
 )
 
 
@@ -47,14 +62,17 @@ def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
         "files": [],
         "cancel_requested": False,
         "lease_epoch": 0,
+        "attempts": 0,
     }
     tx.execute(imports.insert().values(workspace_id=workspace_id, **start, **values))
 
 
-def _selection() -> sa.Select[Any]:
+def _selection() -> sa.Select[*tuple[Any, ...]]:
     full_name = connections.c.name + "." + tables.c.name
+    shown = [column for column in imports.c if column is not imports.c.checkpoint]
+    kept = imports.c.checkpoint.is_not(None).label("has_checkpoint")
     return (
-        sa.select(imports, full_name.label("table_name"), accounts.c.name.label("created_by_name"))
+        sa.select(*shown, kept, full_name.label("table_name"), accounts.c.name.label("created_by_name"))
         .join(tables, tables.c.id == imports.c.table_id)
         .join(connections, connections.c.id == tables.c.connection_id)
         .join(accounts, accounts.c.id == imports.c.created_by)
@@ -82,21 +100,45 @@ def files(tx: Tx, workspace_id: str, import_id: str) -> list[ImportFile]:
     return [ImportFile(**item) for item in tx.execute(found).scalar_one_or_none() or []]
 
 
+def checkpoint(tx: Tx, workspace_id: str, import_id: str) -> dict[str, Any] | None:
+    """The pages of one import that are safe, and where its reading goes on."""
+    mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.id == import_id)
+    return tx.execute(sa.select(imports.c.checkpoint).where(mine)).scalar_one_or_none()
+
+
 def claim_anywhere(tx: Tx, *, owner: str, seconds: float) -> tuple[Import, int] | None:
-    """Take the oldest import that waits for a worker or whose worker is gone; answers it with its epoch."""
+    """Take an import that is due and that nobody holds; answers it with its epoch.
+
+    First of a workspace that has the fewest at work, then the oldest; never two at the same place.
+    """
     now = db_now()
-    free = sa.or_(imports.c.lease_until.is_(None), imports.c.lease_until < now)
-    oldest = (
+    free = sa.and_(
+        sa.or_(imports.c.lease_until.is_(None), imports.c.lease_until < now),
+        sa.or_(imports.c.next_attempt_at.is_(None), imports.c.next_attempt_at <= now),
+    )
+    other = imports.alias()
+    busy = sa.exists().where(other.c.place == imports.c.place, other.c.id != imports.c.id, other.c.status.in_(_AT_WORK))
+    neighbours = sa.select(sa.func.count()).where(
+        other.c.workspace_id == imports.c.workspace_id, other.c.status.in_(_AT_WORK), other.c.lease_until >= now
+    )
+    next_one = (
         sa.select(imports.c.id)
-        .where(imports.c.status.in_(("queued", "running", "waiting")), free)
-        .order_by(imports.c.created_at)
+        .where(imports.c.status.in_(("queued", *_AT_WORK)), free, ~busy)
+        .order_by(neighbours.scalar_subquery(), imports.c.created_at, imports.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=imports)
     )
     found = (
         imports.update()
-        .where(imports.c.id == oldest.scalar_subquery(), free)
-        .values(lease_owner=owner, lease_until=now + seconds, lease_epoch=imports.c.lease_epoch + 1, status="running")
+        .where(imports.c.id == next_one.scalar_subquery(), free)
+        .values(
+            lease_owner=owner,
+            lease_until=now + seconds,
+            lease_epoch=imports.c.lease_epoch + 1,
+            status="running",
+            waiting=sa.null(),
+            next_attempt_at=None,
+        )
         .returning(imports.c.id, imports.c.workspace_id, imports.c.lease_epoch)
     )
     row = tx.execute(found).one_or_none()
@@ -106,40 +148,75 @@ def claim_anywhere(tx: Tx, *, owner: str, seconds: float) -> tuple[Import, int] 
     return None if claimed is None else (claimed, row.lease_epoch)
 
 
+def free_anywhere(tx: Tx) -> None:
+    """Every lease given back: for a process that knows that it is the only one, at its start."""
+    tx.execute(imports.update().where(imports.c.lease_until.is_not(None)).values(lease_owner=None, lease_until=None))
+
+
 def progress(tx: Tx, workspace_id: str, import_id: str, epoch: int, *, seconds: float, values: dict[str, Any]) -> bool:
     """Write progress and keep the lease, if it is still ours; answers False when it is not, or cancel was asked."""
-    found = (
-        imports.update()
-        .where(imports.c.workspace_id == workspace_id, imports.c.id == import_id, imports.c.lease_epoch == epoch)
-        .values(lease_until=db_now() + seconds, **values)
-        .returning(imports.c.cancel_requested)
-    )
-    cancelled = tx.execute(found).scalar_one_or_none()
-    return cancelled is False
+    found = _held(workspace_id, import_id, epoch).values(lease_until=db_now() + seconds, **values)
+    return tx.execute(found.returning(imports.c.cancel_requested)).scalar_one_or_none() is False
 
 
 def release(tx: Tx, workspace_id: str, import_id: str, epoch: int) -> None:
     """Give an unfinished run back, for another process to take at once."""
-    found = imports.update().where(
-        imports.c.workspace_id == workspace_id, imports.c.id == import_id, imports.c.lease_epoch == epoch
-    )
-    tx.execute(found.values(lease_owner=None, lease_until=None))
+    tx.execute(_held(workspace_id, import_id, epoch).values(lease_owner=None, lease_until=None))
+
+
+def park(
+    tx: Tx, workspace_id: str, import_id: str, epoch: int, *, seconds: float, attempts: int, waiting: dict[str, Any]
+) -> bool:
+    """Give a run back, to be taken again after `seconds`; False when it is not ours, or cancel was asked."""
+    values = {"status": "waiting", "waiting": waiting, "attempts": attempts, "lease_owner": None, "lease_until": None}
+    found = _held(workspace_id, import_id, epoch).where(imports.c.cancel_requested.is_(False))
+    return tx.execute(found.values(next_attempt_at=db_now() + seconds, **values)).rowcount == 1
 
 
 def finish(tx: Tx, workspace_id: str, import_id: str, epoch: int, values: dict[str, Any]) -> bool:
     """Write the end, if the lease is still ours (the fence)."""
-    found = imports.update().where(
-        imports.c.workspace_id == workspace_id, imports.c.id == import_id, imports.c.lease_epoch == epoch
-    )
-    return tx.execute(found.values(lease_owner=None, lease_until=None, waiting=None, **values)).rowcount == 1
+    ended: dict[str, Any] = {"lease_owner": None, "lease_until": None, "waiting": None, "next_attempt_at": None}
+    return tx.execute(_held(workspace_id, import_id, epoch).values(**ended, **values)).rowcount == 1
 
 
 def request_cancel(tx: Tx, workspace_id: str, import_id: str, now: float) -> bool:
-    """Ask a run to stop; one that nobody runs yet is cancelled at once. Answers whether it was still unfinished."""
+    """Ask a run to stop; one that nobody holds is cancelled at once. Answers whether it was still unfinished."""
     mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.id == import_id)
-    tx.execute(imports.update().where(mine, imports.c.status == "queued").values(status="cancelled", finished_at=now))
-    found = imports.update().where(mine, imports.c.status.not_in(FINISHED)).values(cancel_requested=True)
-    return tx.execute(found).rowcount == 1
+    unfinished = sa.and_(mine, imports.c.status.not_in(FINISHED))
+    unheld = sa.or_(imports.c.lease_until.is_(None), imports.c.lease_until < db_now())
+    asked = tx.execute(imports.update().where(unfinished).values(cancel_requested=True)).rowcount == 1
+    ended = {"status": "cancelled", "finished_at": now, "waiting": None, "next_attempt_at": None}
+    # Raising the epoch fences off a process that is late and not dead.
+    tx.execute(
+        imports.update().where(unfinished, unheld).values(lease_epoch=imports.c.lease_epoch + 1, files=[], **ended)
+    )
+    return asked
+
+
+def queue_again(tx: Tx, workspace_id: str, import_id: str, *, anew: bool) -> bool:
+    """Let an import that has ended go on, or begin `anew`. Answers False when it has not ended, or has ended well."""
+    found = imports.update().where(
+        imports.c.workspace_id == workspace_id,
+        imports.c.id == import_id,
+        imports.c.status.in_(FINISHED - {"complete"}),
+    )
+    values: dict[str, Any] = {"status": "queued", "cancel_requested": False, "attempts": 0, "finished_at": None}
+    values |= {"error": None, "completeness": None, "files": [], "next_attempt_at": None}
+    if anew:
+        values |= {"checkpoint": None, "rows": 0, "pages": 0}
+    return tx.execute(found.values(**values)).rowcount == 1
+
+
+def states_anywhere(tx: Tx, import_ids: Iterable[str]) -> dict[str, tuple[str, float | None]]:
+    """(status, when it ended) of imports in any workspace, for tidying up behind them."""
+    found = sa.select(imports.c.id, imports.c.status, imports.c.finished_at).where(imports.c.id.in_(list(import_ids)))
+    return {row.id: (row.status, row.finished_at) for row in tx.execute(found)}
+
+
+def _held(workspace_id: str, import_id: str, epoch: int) -> sa.Update:
+    return imports.update().where(
+        imports.c.workspace_id == workspace_id, imports.c.id == import_id, imports.c.lease_epoch == epoch
+    )
 
 
 def _noun(row: Any) -> Import:
@@ -156,6 +233,8 @@ def _noun(row: Any) -> Import:
         error=row.error,
         waiting=row.waiting,
         cancel_requested=row.cancel_requested,
+        attempts=row.attempts,
+        has_checkpoint=row.has_checkpoint,
         created_by=row.created_by,
         created_by_name=row.created_by_name,
         created_at=row.created_at,

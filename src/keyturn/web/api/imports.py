@@ -23,7 +23,7 @@ def shown(item: Import) -> dict[str, Any]:
     """An import as JSON."""
     waiting = None
     if item.waiting is not None:
-        waiting = {"reason": item.waiting["reason"], "until": rfc3339(item.waiting["until"])}
+        waiting = {**item.waiting, "until": rfc3339(item.waiting["until"])}
     return {
         "id": item.id,
         **item.settings.model_dump(mode="json"),
@@ -36,6 +36,7 @@ def shown(item: Import) -> dict[str, Any]:
         "completeness": item.completeness,
         "error": item.error,
         "waiting": waiting,
+        "resumes_at_page": item.resumes_at_page,
         "created_by": {"id": item.created_by, "name": item.created_by_name},
         "created_at": rfc3339(item.created_at),
         "started_at": rfc3339(item.started_at),
@@ -66,6 +67,12 @@ async def get(ctx: Ctx, import_id: str) -> Response:
 async def cancel(ctx: Ctx, import_id: str) -> Response:
     """Stop it at the next page."""
     return json_answer(shown(await imports.cancel(ctx, import_id)))
+
+
+@router.post("/{import_id}/resume")
+async def resume(ctx: Ctx, import_id: str) -> Response:
+    """Let one that failed, was cancelled or is incomplete go on behind its last safe page."""
+    return json_answer(shown(await imports.resume(ctx, import_id)))
 
 
 @router.get("/{import_id}/files")

@@ -28,6 +28,7 @@ STOPPED = {
     "max_pages": "the limit of pages",
     "max_rows": "the limit of rows",
     "repeated_page": "a page identical to the one before",
+    "repeated_cursor": "a page that led back to one we had",
     "error": "an error",
     "cancelled": "cancelled",
 }
@@ -89,6 +90,16 @@ async def cancel(visit: Here, import_id: str) -> Response:
         await imports.cancel(visit.ctx, import_id)
     except Conflict:
         pass  # It ended meanwhile, and its page says how.
+    return RedirectResponse(f"/imports/{import_id}", 303)
+
+
+@router.post("/imports/{import_id}/resume")
+async def resume(visit: Here, import_id: str) -> Response:
+    """Go on behind the last safe page."""
+    try:
+        await imports.resume(visit.ctx, import_id)
+    except Conflict:
+        pass  # Somebody else resumed it, and its page shows it at work.
     return RedirectResponse(f"/imports/{import_id}", 303)
 
 

@@ -1,0 +1,162 @@
+"""An import's row while its lease is ours, and the landing of its pages: bytes first, then the row that names them.
+
+1. A page's bytes are appended to its segment.    2. The segment, and its folder when it is new, are fsynced.
+3. One transaction writes checkpoint, segments and counts, if the lease is still ours.
+A crash before 3 leaves bytes that no row names: they are not there. A crash after 3 loses nothing. What is written in
+3 never runs ahead of what 2 made safe, so a row never names bytes that a power loss could take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from keyturn.destinations.journal import Segment
+from keyturn.destinations.table_file import TableFile
+from keyturn.errors import Unavailable
+from keyturn.model.imports import Import
+from keyturn.rest.checkpoints import Checkpoint
+from keyturn.services.context import Context
+from keyturn.services.reads import Batch
+from keyturn.storage import imports as rows
+
+log = structlog.get_logger(__name__)
+R = TypeVar("R")
+
+LEASE_SECONDS = 8.0
+_HEARTBEAT_SECONDS = 2.0
+# Between two landings: pages that come slowly land one by one, fast ones in groups, so that it costs a few percent.
+_REST_SECONDS = 0.015
+_REST_MOST_SECONDS = 1.0
+_PATIENCE_MOST_SECONDS = 3.0
+
+
+class Stopped(Exception):
+    """The run has to end: cancelled by a person, or its lease belongs to somebody else now."""
+
+
+async def patiently(act: Callable[[], Awaitable[R]]) -> R:
+    """What `act` answers, as soon as the database is there."""
+    pause = 0.25
+    while True:
+        try:
+            return await act()
+        except Unavailable:
+            log.warning("import_waits_for_database")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _PATIENCE_MOST_SECONDS)
+
+
+class HeldImport:
+    """The row of a claimed import. Every write renews the lease, and waits while the database is away."""
+
+    def __init__(self, ctx: Context, claimed: Import, epoch: int) -> None:
+        self.ctx, self.item, self.epoch = ctx, claimed, epoch
+        self._written_at = 0.0
+        self._waits_until = 0.0
+
+    async def write(self, **values: Any) -> None:
+        """Columns of the row. Raises `Stopped` when the run was cancelled or is somebody else's."""
+        if not await patiently(lambda: self._progress(values)):
+            raise Stopped
+
+    async def waiting(self, seconds: float, reason: str) -> None:
+        """The API asked us to wait."""
+        self._waits_until = self.ctx.clock() + seconds
+        told = {"kind": "rate_limit", "reason": reason, "until": self._waits_until}
+        await self.write(status="waiting", waiting=told)
+
+    async def at_work(self, **values: Any) -> None:
+        """The same as `write`; and it is said that the run goes on, unless it waits just now."""
+        if self.ctx.clock() >= self._waits_until:
+            values |= {"status": "running", "waiting": None}
+        await self.write(**values)
+
+    async def keep(self, work: asyncio.Task[Any]) -> None:
+        """Hold the lease while nothing lands, and cancel `work` when it has to stop."""
+        while True:
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            if time.monotonic() - self._written_at < _HEARTBEAT_SECONDS:
+                continue
+            try:
+                if not await self._progress({}):
+                    work.cancel()
+                    return
+            except Unavailable:
+                continue
+
+    async def park(self, seconds: float, attempts: int, kind: str, reason: str) -> bool:
+        """Give the row back for a while. Answers False when the run was cancelled, or is somebody else's."""
+        told = {"kind": kind, "reason": reason, "until": self.ctx.clock() + seconds}
+        return await patiently(
+            lambda: self.ctx.database.run(
+                rows.park, self.ctx.workspace_id, self.item.id, self.epoch, seconds=seconds, attempts=attempts,
+                waiting=told,
+            )
+        )  # fmt: skip
+
+    async def _progress(self, values: dict[str, Any]) -> bool:
+        go_on = await self.ctx.database.run(
+            rows.progress, self.ctx.workspace_id, self.item.id, self.epoch, seconds=LEASE_SECONDS, values=values
+        )
+        self._written_at = time.monotonic()
+        return go_on
+
+
+class Landing:
+    """Makes pages safe beside the reading. Begin it with `start`, end it with `settle`."""
+
+    def __init__(self, held: HeldImport, file: TableFile) -> None:
+        self._held, self._file = held, file
+        self._point: tuple[Checkpoint, tuple[Segment, ...]] | None = None
+        self._fresh, self._closing = asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.pages = 0
+
+    def start(self) -> None:
+        """Begin to look out for pages."""
+        self._task = asyncio.create_task(self._loop())
+
+    async def page(self, batch: Batch) -> None:
+        """A page to write. Raises `Stopped`, or OSError when the disk is full, also for pages before this one."""
+        await asyncio.to_thread(self._file.add, batch.data, batch.schema)
+        self._point = batch.checkpoint, self._file.segments
+        self._fresh.set()
+        if self._task is not None and self._task.done():
+            await self._task
+
+    async def settle(self) -> None:
+        """Everything so far is safe when this returns. Raises as `page` does."""
+        self._closing.set()
+        self._fresh.set()
+        if self._task is not None:
+            await self._task
+
+    async def _loop(self) -> None:
+        while not self._closing.is_set():
+            await self._fresh.wait()
+            self._fresh.clear()
+            began_at = time.monotonic()
+            await self._land()
+            rest = min(max(_REST_SECONDS, 2 * (time.monotonic() - began_at)), _REST_MOST_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), rest)
+        await self._land()
+
+    async def _land(self) -> None:
+        if self._point is None:
+            return
+        (checkpoint, segments), self._point = self._point, None
+        await asyncio.to_thread(self._file.sync, segments)
+        await self._held.at_work(
+            rows=checkpoint.rows - checkpoint.duplicates,
+            pages=checkpoint.pages,
+            reported_total=checkpoint.reported_total,
+            checkpoint={"read": checkpoint.as_dict(), "segments": [item.as_dict() for item in segments]},
+        )
+        self.pages += 1
