@@ -9,13 +9,13 @@ RUN := .venv/bin
 SYNC := $(UV) sync --locked --quiet --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test interop soak docs fix chromium
+.PHONY: help setup demo check test interop soak bench docs fix chromium
 
 help:
 	@echo "make demo    the main job, before your eyes: http://localhost:8080"
 	@echo "make test    set everything up and run the tests"
 	@echo "make check   format, lint, types, import contracts, lengths"
-	@echo "also: setup fix interop soak docs"
+	@echo "also: setup fix interop soak bench docs"
 
 .venv-uv/bin/uv:
 	@$(PYTHON) -m venv .venv-uv
@@ -32,7 +32,7 @@ check: setup
 	@$(RUN)/ruff format --check --quiet . && $(RUN)/ruff check --quiet .
 	@$(RUN)/pyrefly check --output-format=min-text --summary=none
 	@$(RUN)/lint-imports --no-cache >/dev/null || $(RUN)/lint-imports --no-cache
-	@$(RUN)/python tools/lengths.py src tests
+	@$(RUN)/python tools/lengths.py src tests benchmarks
 
 # Debian's Chromium, when it may be installed; else an installed one is found, or the browser tests say so and skip.
 chromium:
@@ -49,6 +49,9 @@ interop: setup
 soak: setup
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns --timeout 3600
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/journeys/test_crashes.py --timeout 3600
+
+bench: setup
+	@$(RUN)/python benchmarks/reading/compare.py $(ARGS)
 
 docs:
 	@echo "The docs are plain Markdown: start at docs/quickstart.md"
