@@ -78,16 +78,16 @@ async def prepare(url: str, style: str) -> None:
 
 async def import_() -> None:
     """Read the table into a Parquet file; a JSON line says what was done."""
-    from keyturn.services import imports, tables
+    from keyturn.services import import_runs, imports, tables
 
     async with member() as ctx:
         table = (await tables.list_(ctx))[0]
         asked = {"table_id": table.id, "destination": {"type": "parquet", "url": "rows.parquet"}}
         item = await imports.create(ctx, asked)
-        claimed = await imports.claim(ctx)
+        claimed = await import_runs.claim(ctx)
         if claimed is None:
             raise SystemExit("The import could not be claimed.")
-        await imports.run(ctx, *claimed)
+        await import_runs.run(ctx, *claimed)
         done = await imports.get(ctx, item.id)
     print(json.dumps({"rows": done.rows}))
 
