@@ -22,7 +22,6 @@ from keyturn.model.grants import Grant
 from keyturn.model.messages import say
 from keyturn.services import audit, connections, grants, oauth_clients, refreshes
 from keyturn.services.context import Context
-from keyturn.services.refreshes import LEASE_SECONDS
 from keyturn.storage import grants as grant_rows
 from keyturn.storage import leases
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-WAIT_SECONDS = 30.0
 _POLL_SECONDS = (0.025, 0.25)
 _flights: dict[tuple[int, str, int], asyncio.Task[None]] = {}
 
@@ -110,7 +108,7 @@ async def reveal(ctx: Context, connection_id: str) -> AccessToken:
 async def drain() -> None:
     """Wait for refreshes in flight: an answer on its way must be stored before the process ends."""
     while _flights:
-        await asyncio.wait(list(_flights.values()), timeout=refreshes.DEADLINE_SECONDS)
+        await asyncio.wait(list(_flights.values()))
 
 
 def _start(ctx: Context, connection: Connection, grant: Grant, *, force: bool) -> asyncio.Task[None]:
@@ -131,8 +129,8 @@ def _landed(key: tuple[int, str, int], task: asyncio.Task[None]) -> None:
 
 
 async def _renewed(ctx: Context, connection: Connection, grant: Grant, *, force: bool = False) -> Grant:
-    """The next generation of `grant`, by our own refresh or another replica's. Ends by `WAIT_SECONDS`."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    """The next generation of `grant`, by our own refresh or another replica's. Ends by `RefreshTimes.wait_seconds`."""
+    deadline = time.monotonic() + ctx.deployment.refresh.wait_seconds
     pause = _POLL_SECONDS[0]
     while True:
         remaining = deadline - time.monotonic()
@@ -168,7 +166,7 @@ async def _refresh(ctx: Context, connection: Connection, seen: Grant, *, force: 
         seen.id,
         generation=seen.generation,
         owner=ctx.deployment.owner,
-        seconds=LEASE_SECONDS,
+        seconds=ctx.deployment.refresh.lease_seconds,
         force=force,
     )
     if epoch is None:

@@ -24,6 +24,15 @@ asked_from: ContextVar[str] = ContextVar("keyturn_asked_from", default="")
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshTimes:
+    """How long renewing a token set may take. A lease outlives the one token request it is taken for."""
+
+    deadline_seconds: float = 15.0
+    lease_seconds: float = 25.0
+    wait_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Deployment:
     """What the operator set, as far as verbs need it. `owner` names this process among replicas."""
 
@@ -32,6 +41,7 @@ class Deployment:
     owner: str
     export_dirs: tuple[Path, ...] = ()
     version: str = ""
+    refresh: RefreshTimes = RefreshTimes()
 
     def files_dir(self, workspace_id: str) -> Path:
         """Where imports of a workspace lie when their address is relative."""

@@ -220,11 +220,15 @@ async def registration(ctx: Context, client_id: str) -> Registration:
     """Open one for use. Raises `NotFound`, or `Conflict` when its secret is missing."""
 
     def fetch(tx: Tx) -> tuple[OAuthClient | None, list[secret_rows.SealedSecret]]:
-        return _one(tx, ctx, client_id), secret_rows.all_of_client(tx, ctx.workspace_id, client_id)
+        found = rows.get(tx, ctx.workspace_id, client_id)
+        return found, secret_rows.all_of_client(tx, ctx.workspace_id, client_id)
 
-    client, stored = await ctx.database.read(fetch)
-    if client is None:
+    # Every refresh comes through here, so what a page counts of the client's connections is not read.
+    found, stored = await ctx.database.read(fetch)
+    if found is None:
         raise NotFound("There is no such OAuth 2.0 client in this workspace.")
+    redirect_uri = _redirect_uri(ctx, found.slug, shared=found.settings.advanced.callback.shared)
+    client = replace(found, redirect_uri=redirect_uri, secrets=tuple(item.secret for item in stored))
     sealed = {item.secret.id: item.sealed for item in stored}
     ordered = in_order([item.secret for item in stored], ctx.clock())
     secrets = tuple(OpenedSecret(item.id, ctx.keyring.open(sealed[item.id], ad=_ad(ctx, item.id))) for item in ordered)

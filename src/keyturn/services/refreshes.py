@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-DEADLINE_SECONDS = 15.0
-LEASE_SECONDS = DEADLINE_SECONDS + 10.0
 _SUSPENDED_SECONDS = 600.0
 _BACKOFF_MOST_SECONDS = 600.0
 _BACKOFF_MOST_WHILE_GOOD_SECONDS = 30.0
@@ -47,15 +45,18 @@ async def renew(
     refresh_token = grants.refresh_token(ctx, grant)
     if refresh_token is None:
         return
+    times = ctx.deployment.refresh
     verdict: Verdict | None = None
     for attempt in (1, 2):
-        if LEASE_SECONDS - (time.monotonic() - taken_at) < DEADLINE_SECONDS:
+        if times.lease_seconds - (time.monotonic() - taken_at) < times.deadline_seconds:
             # Not enough lease left for a whole answer: sending now could spend a token nobody may store.
             verdict = verdict or Verdict("not_sent")
             break
         requested_at = ctx.clock()
         try:
-            answered = await token_requests.refresh(ctx, registration, refresh_token, timeout_seconds=DEADLINE_SECONDS)
+            answered = await token_requests.refresh(
+                ctx, registration, refresh_token, timeout_seconds=times.deadline_seconds
+            )
         except (OAuthError, UpstreamError) as error:
             verdict = classify(error, now=ctx.clock())
             log.info("refresh_answer", grant=grant.id, outcome=verdict.outcome, attempt=attempt)

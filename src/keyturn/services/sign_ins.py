@@ -169,7 +169,7 @@ async def _tokens_for(
         code=code,
         redirect_uri=row["redirect_uri"],
         verifier=verifier,
-        timeout_seconds=refreshes.DEADLINE_SECONDS,
+        timeout_seconds=ctx.deployment.refresh.deadline_seconds,
     )
 
 
