@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from looking import another_look, browser, look
 from world import end_system, free_ports, gossip, steps, terminal, world
 
-__all__ = ["end_system", "free_ports", "gossip", "steps", "terminal", "world"]
+__all__ = ["another_look", "browser", "end_system", "free_ports", "gossip", "look", "steps", "terminal", "world"]
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=20_000)

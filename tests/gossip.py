@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
@@ -20,7 +21,7 @@ from starlette.routing import Route
 class Gossip:
     """An end system that repeats all it is told in every error, and remembers it for the search afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
         self.secrets: dict[str, str] = {}
         self.mode = "good"
         self.issued = 0
@@ -39,12 +40,13 @@ class Gossip:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         app = Starlette(routes=routes)
         app.add_middleware(BaseHTTPMiddleware, dispatch=self._listen)
-        self._server = uvicorn.Server(
-            uvicorn.Config(app, port=self.port, log_config=None, lifespan="off", date_header=False)
+        config = uvicorn.Config(
+            app, port=self.port, log_config=None, lifespan="off", date_header=False, ssl_certfile=certificate
         )
+        self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def __enter__(self) -> Gossip:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp.abc import AbstractResolver
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from certificates import self_signed
 from keyturn.egress import AllowList, Egress, EgressSettings
 from keyturn.errors import UpstreamError, UpstreamTimeout
 from keyturn.wire import Headers, Request
@@ -220,34 +216,10 @@ async def test_a_name_that_is_not_there_is_said():
     assert (caught.value.message_code, caught.value.sent) == ("E-DNS", False)
 
 
-def self_signed(tmp_path) -> tuple[ssl.SSLContext, object]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Acme Root CA")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = tmp_path / "certificate.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    pem.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem)
-    return context, pem
-
-
 async def test_d9_an_unknown_authority_is_refused_until_the_operator_adds_it(tmp_path):
-    context, authority = self_signed(tmp_path)
+    authority = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority)
     async with listening(answering("200 OK", b"safe"), context) as port:
         url = f"https://127.0.0.1:{port}/"
         async with opened() as egress:

@@ -2,90 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
+
+from looking import Look
 
 pytestmark = pytest.mark.browser
-SHOTS = os.environ.get("KEYTURN_SHOTS")
 BY_HAND = {"KEYTURN_BOOTSTRAP_EMAIL": "", "KEYTURN_BOOTSTRAP_PASSWORD": "", "KEYTURN_BOOTSTRAP_API_TOKEN": ""}
 PASSWORD = "correct horse battery"
-
-
-def chromium() -> str | None:
-    return next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-    )
-
-
-class Look:
-    """One person's browser. Each `at` checks the page as a person with any eyes, any window and any patience would."""
-
-    def __init__(self, context) -> None:
-        self.context = context
-        self.trouble: list[str] = []
-        self._axe = Axe()
-        context.on("page", self._listen)
-        self.page = context.new_page()
-
-    def _listen(self, page) -> None:
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self.trouble.append(f"{page.url}: {error}"))
-
-    def _said(self, message) -> None:
-        # A refused form is a 4xx on purpose, which Chromium logs of itself.
-        if message.type in {"error", "warning"} and "the server responded with a status of 4" not in message.text:
-            self.trouble.append(f"{message.location.get('url')}: {message.text}")
-
-    def at(self, name: str, page=None) -> None:
-        page = page or self.page
-        page.evaluate("document.fonts.ready")
-        for width, height in ((380, 800), (1280, 800)):
-            page.set_viewport_size({"width": width, "height": height})
-            wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-            assert wide <= 0, f"{name} is {wide} px too wide at {width}"
-            if SHOTS:
-                Path(SHOTS).mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
-        found = self._axe.run(page).response["violations"]
-        told = [f"{v['id']}: {[node['html'][:160] for node in v['nodes']]}" for v in found]
-        assert told == [], f"{name}: {told}"
-        assert self.trouble == [], self.trouble
-
-
-@pytest.fixture
-def browser() -> Iterator[object]:
-    """One Chromium for each test: Playwright's own event loop must not outlive it, or no async test could run after."""
-    found = chromium()
-    if found is None:
-        if os.environ.get("KEYTURN_REQUIRE_BROWSER") == "1":
-            pytest.fail("KEYTURN_REQUIRE_BROWSER is set, but there is no Chromium")
-        pytest.skip("NO CHROMIUM: the browser tests did not run. Install chromium.")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        started = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield started
-        started.close()
-
-
-def _looks(browser) -> Iterator[Look]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    context.set_default_timeout(15_000)
-    yield Look(context)
-    context.close()
-
-
-# Two people, each with a browser of their own.
-look = pytest.fixture(_looks)
-another_look = pytest.fixture(_looks)
 
 
 def setup(look: Look, server) -> None:

@@ -32,6 +32,8 @@ BY_CODE: dict[str, int] = {
 # What a step of a connection's test may name instead of an error's code.
 _BY_MESSAGE_CODE: dict[str, int] = {
     "E-GRANT": RECONNECT_NEEDED,
+    "E-7DAYS": RECONNECT_NEEDED,
+    "E-NOREFRESH": RECONNECT_NEEDED,
     "E-FORBIDDEN": PERMISSION,
     "E-NOTFOUND": NOT_FOUND,
     "E-RATE": WAIT,

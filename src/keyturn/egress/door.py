@@ -201,11 +201,7 @@ class Egress:
             return UpstreamError(say("E-DNS", host=host), message_code="E-DNS", sent=False)
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
             reason = redaction.text(getattr(error, "certificate_error", None) or error, limit=120)
-            return UpstreamError(
-                f"We could not verify {host}’s certificate ({reason}). The operator can add its authority’s file.",
-                message_code="E-TLS",
-                sent=False,
-            )
+            return UpstreamError(say("E-TLS", host=host, reason=reason), message_code="E-TLS", sent=False)
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return UpstreamTimeout(
                 f"{host} did not accept a connection within 5 s.", message_code="E-TIMEOUT", sent=False

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from keyturn.model.messages import say
 from keyturn.model.validation import SecretText, Settings, wrong
 
 # So many days before its last day a secret is spoken of.
@@ -101,10 +102,7 @@ def reminder(secrets: tuple[ClientSecret, ...], system: str, now: float, connect
     recover = f"{connections} connection{'' if connections == 1 else 's'}"
     when = in_words(str(last.expires_on))
     if days < 0:
-        return "E-SECRETEXPIRED", (
-            f"The Client Secret expired on {when}. Create a new one in {system} and paste it here; "
-            f"{recover} will recover by themselves."
-        )
+        return "E-SECRETEXPIRED", say("E-SECRETEXPIRED", day=when, system=system, connections=recover)
     left = "today" if days == 0 else "tomorrow" if days == 1 else f"in {days} days"
     return "", f"The Client Secret expires on {when}, {left}. Create a new one in {system} and paste it here before."
 

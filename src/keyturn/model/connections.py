@@ -36,6 +36,7 @@ DETAIL_WORDS: dict[str, str] = {
     "scopes_missing": "not all scopes were granted",
     "ends_soon": "the refresh token ends within a week",
     "revoked": "access was revoked, the password changed, or it was unused too long",
+    "seven_days": "the sign-in lasted exactly 7 days, as Google has it while an app is in Testing",
     "rotation_lost": "a refresh was cut off, so its refresh token may be used up",
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from keyturn.model.messages import say
+
 MAX_MS = 10 * 365 * 24 * 3600 * 1000
 _UNITS = {"ms": 1, "s": 1000, "sec": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 _TYPED = re.compile(r"\s*([0-9]{1,18})\s*([a-z]*)\s*", re.ASCII | re.IGNORECASE)
@@ -40,4 +42,4 @@ def units_warning(milliseconds: int) -> str | None:
         return None
     seconds = f"{milliseconds / 1000:g}"
     meant = milliseconds * 1000
-    return f"{milliseconds} ms is {seconds} seconds. Did you mean {meant} ms ({in_words(meant)})?"
+    return say("E-UNITS", ms=milliseconds, seconds=seconds, meant_ms=meant, meant=in_words(meant))

@@ -12,16 +12,25 @@ MESSAGES: dict[str, str] = {
     "save, wait a minute, try again.",
     "E-CLIENT": "{system} refused our Client ID or Client Secret ({error}). {tried} "
     "A Workspace Admin should replace the secret.",
+    "E-SECRETEXPIRED": "The Client Secret expired on {day}. Create a new one in {system} and paste it here; "
+    "{connections} will recover by themselves.",
     "E-CLOCK": "This server’s clock is {minutes} minutes off from {system}. Turn on time sync (NTP) on the server; "
     "we allow for it meanwhile.",
     "E-GRANT": "{system} no longer accepts this sign-in ({error}): access was revoked, the password changed, "
     "or it was unused too long. Reconnect{as_account}.",
+    "E-7DAYS": "The sign-in lasted exactly 7 days, which is what Google does while an app is in Testing. Publish the "
+    "app in Google Cloud › Audience, then reconnect.",
     "E-NOREFRESH": "{system} gave no refresh token, so this stops at {stops_at}. Add access_type=offline and "
     "prompt=consent (Google) or the scope offline_access (Microsoft and many others), then reconnect.",
     "E-SCOPE": "You asked for {missing} but {system} granted only {granted}. Reconnect and leave every box ticked, "
     "or ask its admin.",
+    "E-ADMIN": "Your organisation requires an admin to approve this app. Send this link to an admin of {system}’s "
+    "tenant.",
+    "E-TESTUSER": "Google blocks people who are not on the app’s test list. Add {account} under Audience › Test users, "
+    "or publish the app.",
     "E-DENIED": "Access was not granted. If that was a mistake, try again and choose Allow.",
     "E-STATE": "This sign-in was started in another window or took over 10 minutes. Nothing is wrong; start it again.",
+    "E-POPUP": "Your browser blocked the sign-in window.",
     "E-OTHERUSER": "This connection was {before}; you signed in as {now}. Tables will show {now}’s data.",
     "E-UNITS": "{ms} ms is {seconds} seconds. Did you mean {meant_ms} ms ({meant})?",
     "E-NOTJSON": "The Token URL answered with a web page, not a token. Check that it is the Token URL, "
@@ -35,6 +44,8 @@ MESSAGES: dict[str, str] = {
     "E-LOOP": "Page {page} is identical to page {before}, so we stopped. {rows} rows were kept and marked "
     "Incomplete; check Pages.",
     "E-MAYBE-MORE": "We got exactly {rows} rows and no paging is set, so there are probably more.",
+    "E-TLS": "We could not verify {host}’s certificate ({reason}). If its authority is your own, the operator adds it "
+    "with KEYTURN_CA_FILE.",
     "E-BLOCKED": "{host} points to a private address and is blocked. The operator can allow this host with "
     "KEYTURN_ALLOWED_PRIVATE_HOSTS.",
     "E-DNS": "We could not find {host}. Check the spelling of the URL.",

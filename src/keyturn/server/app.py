@@ -14,14 +14,13 @@ from fastapi import FastAPI
 
 import keyturn
 from keyturn import redaction
-from keyturn.egress import Egress, EgressSettings
 from keyturn.encryption import CommandKeys, KeySource
 from keyturn.jobs.audit import AuditWriter
 from keyturn.jobs.imports import ImportRunner
 from keyturn.jobs.replicas import Presence
 from keyturn.server.config import Config
 from keyturn.server.control import listen
-from keyturn.server.ground import Ground, deployment_of, load_keyring, lock_data_dir
+from keyturn.server.ground import Ground, deployment_of, egress_of, load_keyring, lock_data_dir
 from keyturn.services import access_tokens, accounts, import_runs
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
@@ -68,7 +67,7 @@ async def prepare(config: Config) -> Prepared:
     if config.bootstrap_email and not made:
         log.info("bootstrap_ignored", reason="an account exists")
     deployment = deployment_of(config)
-    egress = Egress(EgressSettings(allowed=config.allowed, user_agent=f"Keyturn/{keyturn.__version__}"))
+    egress = egress_of(config)
     setup_url = None
     if await accounts.setup_needed(database):
         setup_url = f"{config.public_url}/setup?code={await accounts.new_setup_code(database)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ SETTINGS: dict[str, str] = {
     "KEYTURN_ENCRYPTION_KEY": "base64 of 32 bytes; several, comma-separated: the first encrypts, all decrypt",
     "KEYTURN_ENCRYPTION_KEY_COMMAND": "A command that prints the keys in the same form, run without a shell",
     "KEYTURN_ALLOWED_PRIVATE_HOSTS": "Hosts, host:port or CIDRs that may be private or plain http. Default none",
+    "KEYTURN_CA_FILE": "PEM file of certificate authorities to trust besides the system's, for end systems of your own",
     "KEYTURN_BOOTSTRAP_EMAIL": "On an empty database only: the first Workspace Admin",
     "KEYTURN_BOOTSTRAP_PASSWORD": "Their password, at least 12 characters",
     "KEYTURN_BOOTSTRAP_API_TOKEN": "An API token of theirs: kt_ and at least 32 characters",
@@ -40,6 +42,7 @@ class Config:
     encryption_key_file: Path | None
     encryption_key_command: str | None
     allowed: AllowList
+    ca_file: Path | None
     bootstrap_email: str | None
     bootstrap_password: str | None
     bootstrap_api_token: str | None
@@ -81,6 +84,7 @@ def read_config(environment: Mapping[str, str]) -> Config:
         encryption_key_file=_key_file(environment, values),
         encryption_key_command=values["KEYTURN_ENCRYPTION_KEY_COMMAND"],
         allowed=AllowList.parse(values["KEYTURN_ALLOWED_PRIVATE_HOSTS"] or ""),
+        ca_file=_ca_file(values["KEYTURN_CA_FILE"]),
         bootstrap_email=values["KEYTURN_BOOTSTRAP_EMAIL"],
         bootstrap_password=values["KEYTURN_BOOTSTRAP_PASSWORD"],
         bootstrap_api_token=values["KEYTURN_BOOTSTRAP_API_TOKEN"],
@@ -100,6 +104,19 @@ def _value(environment: Mapping[str, str], name: str) -> str | None:
         except OSError as error:
             raise Invalid(f"{name}_FILE cannot be read ({error.strerror}): {file}", at=name) from None
     return (direct or "").strip() or None
+
+
+def _ca_file(value: str | None) -> Path | None:
+    """Read now, so that a wrong file is said at the start and not at the first call."""
+    if value is None:
+        return None
+    path = Path(value).absolute()
+    try:
+        ssl.create_default_context().load_verify_locations(cafile=str(path))
+    except OSError as error:
+        reason = error.strerror or "no certificate in it"
+        raise Invalid(f"KEYTURN_CA_FILE cannot be used ({reason}): {path}", at="KEYTURN_CA_FILE") from None
+    return path
 
 
 def _key_file(environment: Mapping[str, str], values: Mapping[str, str | None]) -> Path | None:

@@ -71,7 +71,7 @@ async def stand(config: Config) -> AsyncIterator[Ground]:
         try:
             await asyncio.to_thread(migrate, database)
             keyring, source = await load_keyring(config, database)
-            egress = Egress(EgressSettings(allowed=config.allowed, user_agent=f"Keyturn/{keyturn.__version__}"))
+            egress = egress_of(config)
             try:
                 yield Ground(scene(database, egress, keyring, deployment_of(config)), source, config)
             finally:
@@ -81,6 +81,12 @@ async def stand(config: Config) -> AsyncIterator[Ground]:
     finally:
         if lock is not None:
             lock.close()
+
+
+def egress_of(config: Config) -> Egress:
+    """The door out, as the operator set it."""
+    user_agent = f"Keyturn/{keyturn.__version__}"
+    return Egress(EgressSettings(allowed=config.allowed, user_agent=user_agent, ca_file=config.ca_file))
 
 
 def deployment_of(config: Config) -> Deployment:

@@ -229,6 +229,9 @@ def _reconnect(ctx: Context, connection: Connection, grant: Grant, reason: str) 
     elif reason == "client_changed":
         message = f"The Token URL of {_system(connection)} moved to another host. Reconnect{as_account}."
         code = "E-GRANT"
+    elif reason == "seven_days":
+        code = "E-7DAYS"
+        message = say(code)
     else:
         code = "E-GRANT"
         message = say(code, system=_system(connection), error=grant.last_error_code or reason, as_account=as_account)

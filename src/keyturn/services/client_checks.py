@@ -125,7 +125,9 @@ async def _check(ctx: Context, registration: Registration) -> tuple[CheckResult,
     told = accepted or tries[-1]
     verdict, sentence, code = told.verdict, told.sentence, told.error.message_code if told.error else None
     client = registration.client
-    spoken = reminder(client.secrets, client.name, ctx.clock(), client.connections_total)
+    # A draft has no connections to count.
+    counted = await oauth_clients.get(ctx, client.id) if client.id else client
+    spoken = reminder(client.secrets, client.name, ctx.clock(), counted.connections_total)
     if verdict == "refused" and spoken is not None and spoken[0]:
         code, sentence = spoken
     elif accepted is not None and (bad := _refused_secrets(tries)):

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keyturn import redaction
-from keyturn.errors import ClientRefused, KeyturnError, Unavailable, UpstreamError
+from keyturn.errors import ClientRefused, Unavailable, UpstreamError
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.model.messages import say
-from keyturn.oauth.errors import GARBLED_CODES, OAuthError, Verdict, classify
+from keyturn.oauth.errors import OAuthError, Verdict, classify
 from keyturn.oauth.tokens import TokenSet
-from keyturn.services import client_secrets, events, grants, notices, token_requests
+from keyturn.services import client_secrets, events, grants, notices, refusals, token_requests
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import leases
@@ -30,8 +30,6 @@ _SUSPENDED_SECONDS = 600.0
 _BACKOFF_MOST_SECONDS = 600.0
 _BACKOFF_MOST_WHILE_GOOD_SECONDS = 30.0
 _CONFIG_SECONDS = 60.0
-_SERVER_ERROR = 500
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 async def renew(
@@ -66,7 +64,7 @@ async def renew(
         await _commit(ctx, connection, registration, grant, answered.found, refresh_token, epoch, requested_at)
         await client_secrets.worked(ctx, registration, answered.way)
         return
-    await _commit_failure(ctx, connection, grant, verdict or Verdict("not_sent"), epoch)
+    await _commit_failure(ctx, connection, registration, grant, verdict or Verdict("not_sent"), epoch)
 
 
 async def _commit(
@@ -119,8 +117,12 @@ async def _persist(ctx: Context, write: Any) -> bool:
             pause = min(pause * 2, 1.0)
 
 
-async def _commit_failure(ctx: Context, connection: Connection, grant: Grant, verdict: Verdict, epoch: int) -> None:
+async def _commit_failure(
+    ctx: Context, connection: Connection, registration: Registration, grant: Grant, verdict: Verdict, epoch: int
+) -> None:
     values = _failure_values(ctx, grant, verdict)
+    if verdict.outcome == "grant_dead" and await refusals.lasted_seven_days(ctx, registration, grant):
+        values["reason"] = "seven_days"
 
     def write(tx: Tx) -> bool:
         # The row is compared by generation: if somebody else's refresh won meanwhile, theirs stands.
@@ -198,34 +200,3 @@ def _words(connection: Connection, verdict: Verdict) -> str:
         "unknown_outcome": f"The answer of {system} was lost or garbled.",
         "config": f"{system} refused the token request ({verdict.code or 'no reason given'}).",
     }.get(verdict.outcome, f"{system} answered {verdict.code}.")
-
-
-def as_error(error: OAuthError | UpstreamError, system: str) -> KeyturnError:
-    """An authorization server's refusal at sign-in in our words."""
-    if isinstance(error, UpstreamError):
-        return error
-    if error.error == "not_json":
-        return UpstreamError(say("E-NOTJSON"), message_code="E-NOTJSON")
-    if error.error in GARBLED_CODES:
-        return UpstreamError(
-            f"The Token URL answered without a token. Check that it is the Token URL of {system}.",
-            message_code="E-NOTJSON",
-        )
-    if error.status in _REDIRECTS:
-        return UpstreamError(
-            f"The Token URL redirects elsewhere ({error.status}), and secrets are never sent after a redirect. "
-            "Enter the address it leads to.",
-            message_code="E-TOKEN",
-        )
-    if (error.status or 0) >= _SERVER_ERROR:
-        return UpstreamError(
-            f"{system} is having trouble ({error.status}) and gave no token. Try again in a minute.",
-            message_code="E-UPSTREAM",
-            upstream_error=error.error,
-        )
-    if error.error in {"invalid_client", "unauthorized_client"}:
-        sentence = say("E-CLIENT", system=system, error=error.error, tried="We sent it as this server asks.")
-        return ClientRefused(sentence, message_code="E-CLIENT")
-    return UpstreamError(
-        say("E-TOKEN", system=system, error=str(error)), message_code="E-TOKEN", upstream_error=error.error
-    )

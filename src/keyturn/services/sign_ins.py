@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keyturn import redaction
-from keyturn.errors import Invalid, KeyturnError, ReconnectNeeded, UpstreamError
+from keyturn.errors import Invalid, KeyturnError, ReconnectNeeded
 from keyturn.model.connections import Connection
 from keyturn.model.messages import say
 from keyturn.oauth.authorization import CallbackAnswer, check_iss, parse_callback
@@ -24,7 +24,7 @@ from keyturn.services import (
     events,
     grants,
     oauth_clients,
-    refreshes,
+    refusals,
     token_requests,
 )
 from keyturn.services.context import Context
@@ -78,12 +78,13 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
     connection = await ctx.database.read(connection_rows.get, ctx.workspace_id, row["connection_id"])
     if connection is None:
         raise _state_error()
+    registration = None
     try:
         registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
         answer = parse_callback(params, registration.client.settings.advanced)
         await _exchange_and_store(ctx, row, connection, registration, answer)
     except (KeyturnError, OAuthError) as error:
-        await _fail(ctx, row, connection, error)
+        await _fail(ctx, row, connection, registration, error)
     return done
 
 
@@ -203,14 +204,16 @@ def _notes(
     return [{"message_code": code, "message": sentence} for code, sentence in notes]
 
 
-async def _fail(ctx: Context, row: dict[str, Any], connection: Connection, error: KeyturnError | OAuthError) -> None:
+async def _fail(
+    ctx: Context,
+    row: dict[str, Any],
+    connection: Connection,
+    registration: Registration | None,
+    error: KeyturnError | OAuthError,
+) -> None:
     """Write the sentence of a failure; a connection that was signed in stays as it was."""
-    system = connection.oauth_client_name or connection.name
     technical = redaction.text(error, limit=300)
-    if isinstance(error, OAuthError) and error.where == "authorization":
-        ours = _authorization_error(error, system)
-    else:
-        ours = refreshes.as_error(error, system) if isinstance(error, OAuthError | UpstreamError) else error
+    ours = error if isinstance(error, KeyturnError) else await refusals.in_our_words(ctx, error, registration)
     if not isinstance(ours, ReconnectNeeded):
         log.info("sign_in_failed", connection=connection.id, code=ours.message_code or ours.code)
     problem = {
@@ -225,16 +228,6 @@ async def _fail(ctx: Context, row: dict[str, Any], connection: Connection, error
         events.record(tx, ctx, connection.id, "sign_in_failed", sentence=ours.message)
 
     await ctx.database.run(write)
-
-
-def _authorization_error(error: OAuthError, system: str) -> KeyturnError:
-    if error.error == "access_denied":
-        return Invalid(say("E-DENIED"), message_code="E-DENIED")
-    return UpstreamError(
-        f"{system} did not let the sign-in through ({redaction.text(error, limit=200)}). Check the OAuth 2.0 client, "
-        "then try again.",
-        message_code="E-TOKEN",
-    )
 
 
 def _state_error() -> Invalid:

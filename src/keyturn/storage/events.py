@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -43,3 +44,13 @@ def of_subject(tx: Tx, workspace_id: str, subject_id: str, limit: int) -> list[d
         .limit(limit)
     )
     return [row._asdict() for row in tx.execute(found)]
+
+
+def latest_at(tx: Tx, workspace_id: str, subject_id: str, kinds: Sequence[str], actor_id: str | None) -> float | None:
+    """When one of these last happened to a thing, by anybody or by `actor_id`; in epoch seconds."""
+    found = sa.select(sa.func.max(events.c.at)).where(
+        events.c.workspace_id == workspace_id, events.c.subject_id == subject_id, events.c.kind.in_(kinds)
+    )
+    if actor_id:
+        found = found.where(events.c.actor_id == actor_id)
+    return tx.execute(found).scalar_one_or_none()

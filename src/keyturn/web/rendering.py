@@ -13,6 +13,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from keyturn.model.lifetimes import in_words
+from keyturn.model.messages import say
 from keyturn.model.permissions import ROLE_LABELS
 from keyturn.services import connections, workspaces
 
@@ -165,5 +166,5 @@ _environment.filters |= {
     "initials": initials,
     "cell": cell,
 }
-_words: dict[str, Any] = {"STATES": STATES, "EVENT_ICONS": EVENT_ICONS, "THEMES": THEMES}
+_words: dict[str, Any] = {"say": say, "STATES": STATES, "EVENT_ICONS": EVENT_ICONS, "THEMES": THEMES}
 _environment.globals.update(_words)
