@@ -40,9 +40,11 @@ class Read:
         *,
         limit: int | None,
         columns: Sequence[str] | None,
+        partition: str | None,
         allow_incomplete: bool,
     ) -> None:
-        self._http, self._table, self._limit, self._columns = transport, table, limit, columns
+        self._http, self._table = transport, table
+        self._asked = {"limit": limit, "columns": None if columns is None else list(columns), "partition": partition}
         self._allow_incomplete = allow_incomplete
         self.completeness: Completeness | None = None
 
@@ -83,8 +85,7 @@ class Read:
 
     def _stream(self) -> _Stream:
         self.completeness = None
-        asked = {"limit": self._limit, "columns": None if self._columns is None else list(self._columns)}
-        return _Stream(self._http, self._table, asked, self._ended)
+        return _Stream(self._http, self._table, self._asked, self._ended)
 
     def _ended(self, completeness: Completeness | None, failure: IncompleteData | None) -> None:
         """Called once at the end of a stream. Raises unless it is whole or that was waived.

@@ -144,16 +144,30 @@ class Table:
         """The same as the JSON object of the API."""
         return dict(self._http.get(f"{self.route}/preview", limit=limit))
 
+    def partitions(self, at_most: int = 8) -> list[str]:
+        """The ids of stretches that can be read side by side, each by `read(partition=…)` on whichever machine."""
+        found = self._http.get(f"{self.route}/partitions", at_most=at_most)
+        return [str(part["id"]) for part in found["data"]]
+
     def read(
-        self, *, limit: int | None = None, columns: Sequence[str] | None = None, allow_incomplete: bool = False
+        self,
+        *,
+        limit: int | None = None,
+        columns: Sequence[str] | None = None,
+        partition: str | None = None,
+        allow_incomplete: bool = False,
     ) -> Read:
-        """A read of the whole table, or of `limit` rows, or of some `columns`; it begins when rows are taken from it.
+        """A read of the whole table, or of `limit` rows, some `columns`, or one of its `partitions()`.
+
+        It begins when rows are taken from it.
 
         Raises `IncompleteData` then, if rows are missing or may be, unless `allow_incomplete`.
         """
         from keyturn.client.reads import Read
 
-        return Read(self._http, self, limit=limit, columns=columns, allow_incomplete=allow_incomplete)
+        return Read(
+            self._http, self, limit=limit, columns=columns, partition=partition, allow_incomplete=allow_incomplete
+        )
 
     def delete(self) -> None:
         """Delete it; finished files stay."""

@@ -95,6 +95,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "tables.get": ("tables:read",),
     "tables.latest": ("tables:read",),
     "tables.list": _READERS,
+    "tables.partitions": ("tables:read",),
     "tables.preview": ("tables:read",),
     "tables.read": ("tables:read",),
     "tables.refresh_schema": ("tables:read",),

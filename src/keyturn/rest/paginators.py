@@ -72,6 +72,10 @@ class _Paginator(BaseModel):
         """What follows the page that was seen."""
         raise NotImplementedError
 
+    def behind(self, request: Request, *, pages: int, rows: int) -> Request | None:  # noqa: ARG002
+        """The request of the page behind so many pages, which hold so many rows; None where only a page leads there."""
+        return None
+
     def ahead(self, seen: Seen, most: int) -> list[Request]:  # noqa: ARG002
         """The requests that will follow if every page is as full as this one; none where each page names the next."""
         return []
@@ -151,15 +155,17 @@ class PageNumberPagination(_Paginator):
             return Next(None, SHORT_PAGE)
         if seen.page_rows == 0:
             return Next(None, EMPTY_PAGE)
-        return Next(self._numbered(seen, seen.page_number))
+        return Next(self.behind(seen.request, pages=seen.page_number, rows=seen.rows_so_far))
+
+    def behind(self, request: Request, *, pages: int, rows: int) -> Request:  # noqa: ARG002
+        """The number after so many pages."""
+        return _with(request, {self.page_param: self.start + pages})
 
     def ahead(self, seen: Seen, most: int) -> list[Request]:
         """The numbers up to the last, where the API counts its pages."""
         last = integer(at_path(seen.body, self.total_pages_path)) if self.total_pages_path else None
-        return [self._numbered(seen, n) for n in range(seen.page_number, min(last or 0, seen.page_number + most))]
-
-    def _numbered(self, seen: Seen, index: int) -> Request:
-        return _with(seen.request, {self.page_param: self.start + index})
+        numbers = range(seen.page_number, min(last or 0, seen.page_number + most))
+        return [self.behind(seen.request, pages=number, rows=0) for number in numbers]
 
 
 class OffsetPagination(_Paginator):
@@ -186,7 +192,11 @@ class OffsetPagination(_Paginator):
                 return Next(None, TOTAL_REACHED)
         elif _is_short(seen, self.limit):
             return Next(None, SHORT_PAGE)
-        return Next(self._from(seen, seen.rows_so_far))
+        return Next(self.behind(seen.request, pages=seen.page_number, rows=seen.rows_so_far))
+
+    def behind(self, request: Request, *, pages: int, rows: int) -> Request:  # noqa: ARG002
+        """The offset after so many rows."""
+        return _with(request, {self.offset_param: self.start + rows})
 
     def ahead(self, seen: Seen, most: int) -> list[Request]:
         """The offsets up to the total, where the API reports one."""
@@ -194,10 +204,7 @@ class OffsetPagination(_Paginator):
         if not total or not seen.page_rows:
             return []
         offsets = range(seen.rows_so_far, total, seen.page_rows)
-        return [self._from(seen, offset) for offset in offsets[:most]]
-
-    def _from(self, seen: Seen, offset: int) -> Request:
-        return _with(seen.request, {self.offset_param: self.start + offset})
+        return [self.behind(seen.request, pages=0, rows=offset) for offset in offsets[:most]]
 
 
 class CursorPagination(_Paginator):

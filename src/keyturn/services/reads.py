@@ -73,7 +73,7 @@ class TableRead:
         known = schema_of(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
         self._typer = PageTyper(known, tables.pins(settings), settings.infer_types, settings.when_columns_change)
         self._keys = Deduplicator(settings.primary_key)
-        self._rejected = 0
+        self._rejected = self._pages_before = self._rows_before = 0
         if resume_from is not None:
             self._typer.rows_before = resume_from.rows
             self._rejected, self._keys.duplicates = resume_from.rejected, resume_from.duplicates
@@ -86,8 +86,15 @@ class TableRead:
     @property
     def completeness(self) -> Completeness:
         """The stamp so far; final once `batches()` ended."""
-        stamp = self._reader.completeness
-        return stamp.less(self._keys.duplicates, self._rejected, paging=self._reader.paging)
+        stamp = self._reader.completeness.less(self._keys.duplicates, self._rejected, paging=self._reader.paging)
+        if not self._pages_before:
+            return stamp
+        rows, pages = stamp.rows - self._rows_before, stamp.pages - self._pages_before
+        return replace(stamp, rows=rows, pages=pages, reported_total=None)
+
+    def counts_from(self, *, pages: int, rows: int) -> None:
+        """Count as a stretch of the table does that begins behind so many pages: its own rows alone."""
+        self._pages_before, self._rows_before = pages, rows
 
     def remember(self, batches: Sequence[pa.RecordBatch]) -> None:
         """Rows that came before the checkpoint this read resumes from: those that come again are known by their key."""

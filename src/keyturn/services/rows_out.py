@@ -13,7 +13,7 @@ from keyturn.destinations.streams import FORMATS, SchemaMoved, encoder, schema_m
 from keyturn.destinations.table_file import TableFile, Way
 from keyturn.errors import IncompleteData, Invalid
 from keyturn.model.messages import say
-from keyturn.services import reads, tables
+from keyturn.services import partitions, reads, tables
 from keyturn.services.context import Context
 from keyturn.services.reads import Batch, TableRead
 
@@ -31,15 +31,26 @@ class RowStream:
 
 
 async def begin(
-    ctx: Context, table_id: str, *, format: str, limit: int | None, columns: Sequence[str] | None = None
+    ctx: Context,
+    table_id: str,
+    *,
+    format: str,
+    limit: int | None = None,
+    columns: Sequence[str] | None = None,
+    partition: str | None = None,
 ) -> RowStream:
     """Start a read and wait for its first page, so that its errors are answers and not broken bodies.
 
-    `columns` leaves all others out. Raises `Invalid` for one that the table does not have.
+    `columns` leaves all others out. Raises `Invalid` for one that the table does not have, or a partition that is none.
     """
     if format not in FORMATS:
         raise Invalid(f"Formats are {', '.join(FORMATS)}.", at="format")
-    read = await reads.begin(ctx, table_id, limit=limit, columns=columns)
+    if partition is not None and limit is not None:
+        raise Invalid("A partition is read whole. Leave out limit.", at="limit")
+    if partition is not None:
+        read = await partitions.begin(ctx, table_id, partition, columns=columns)
+    else:
+        read = await reads.begin(ctx, table_id, limit=limit, columns=columns)
     batches = read.batches() if columns is None else _only(read.batches(), tuple(dict.fromkeys(columns)))
     first = await anext(batches, None)
     chunks = _parquet(ctx, read, first, batches) if format == "parquet" else _encoded(read, format, first, batches)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from email.utils import formatdate
 from typing import Annotated, Any, Literal
 
@@ -10,7 +11,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from keyturn.errors import Invalid, NotFound
 from keyturn.model.tables import Table, TableColumn, TableSettings
-from keyturn.services import imports, reads, rows_out, tables
+from keyturn.services import imports, partitions, reads, rows_out, tables
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -145,6 +146,13 @@ async def latest(ctx: Ctx, table_id: str, ending: str, request: Request) -> Resp
     return FileResponse(path, headers=headers, media_type=LATEST_TYPES[ending], filename=file.name)
 
 
+@router.get("/tables/{table_id}/partitions")
+async def partitions_(ctx: Ctx, table_id: str, at_most: int | None = None) -> Response:
+    """Stretches of the table that can be read side by side: `/rows?partition=…`. Asks the API for the first page."""
+    found = await partitions.split(ctx, table_id, at_most=at_most)
+    return json_answer({"data": [{"id": part.id, **asdict(part)} for part in found], "next_cursor": None})
+
+
 @router.get("/tables/{table_id}/rows")
 async def rows(
     ctx: Ctx,
@@ -152,16 +160,18 @@ async def rows(
     format: str = "ndjson",
     limit: int | None = None,
     columns: Annotated[list[str] | None, Query(max_length=2000)] = None,
+    partition: str | None = None,
 ) -> Response:
     """Everything, streamed as arrow, ndjson, csv or parquet; the completeness stamp travels with the data.
 
-    `columns` (repeatable) leaves all others out, at the API too where the table has a Columns parameter.
+    `columns` (repeatable) leaves all others out, at the API too where the table has a Columns parameter. `partition`
+    reads one of the table's partitions.
 
     A read that fails in the middle ends the body without its terminator: what arrived is not the whole.
     """
     if limit is not None and limit < 1:
         raise Invalid("Enter a whole number greater than 0.", at="limit")
-    stream = await rows_out.begin(ctx, table_id, format=format, limit=limit, columns=columns)
+    stream = await rows_out.begin(ctx, table_id, format=format, limit=limit, columns=columns, partition=partition)
     return StreamingResponse(stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id})
 
 
