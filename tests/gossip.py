@@ -32,6 +32,8 @@ class Gossip:
         self.refusal: tuple[int, dict[str, Any]] | None = None
         self.clock_off_by = 0.0
         self.heard: list[str] = []
+        # The fields of each token request, in order.
+        self.asked: list[dict[str, str]] = []
         routes = [
             Route("/authorize", self._authorize),
             Route("/token", self._token, methods=["POST"]),
@@ -79,6 +81,7 @@ class Gossip:
     async def _token(self, request: Request) -> Response:
         body = (await request.body()).decode()
         sent = dict(parse_qsl(body))
+        self.asked.append(sent)
         if "code_verifier" in sent:
             self.secrets["verifier"] = sent["code_verifier"]
         echo = f"{body} {unquote_plus(body)} {request.headers.get('authorization')}"

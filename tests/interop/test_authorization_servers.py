@@ -135,3 +135,24 @@ def test_each_is_read_by_the_command_line_alone(world, steps, person, terminal, 
         assert "251" in terminal.run("import", "theirs.things", "--to", "things.parquet")
         assert (terminal.home / "things.parquet").stat().st_size > 0
     terminal.run("connections", "delete", "theirs", "--yes")
+
+
+def test_oidc_provider_gives_a_client_tokens_of_its_own(world, steps, oidc_provider, terminal):
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS="127.0.0.1")
+    theirs = oidc_provider("http://127.0.0.1/unused", access_token_seconds=3)
+    terminal.environment |= {"KEYTURN_URL": server.url, "KEYTURN_TOKEN": steps.token}
+    said = terminal.run(
+        "clients", "register", "--name", "Alone", "--client-id", "alone", "--client-secret-stdin", "--scopes", "read",
+        "--authentication-type", "rest_api_oauth2_client_credentials", "--token-url", theirs.token_url,
+        typed="alone-secret\n",
+    )  # fmt: skip
+    assert "Client accepted" in said
+    assert "Redirect URI" not in said
+    said = terminal.run("connections", "connect", "alone", "--client", "Alone", "--base-url", theirs.url)
+    assert "Connected · scopes 1 of 1 · refresh token not needed · works until renewed" in said
+    time.sleep(3.2)
+    found = server.api.get(f"/connections/{steps.ok(server.api.get('/connections'))['data'][0]['id']}")
+    assert found.json()["status"] == "healthy"
+    terminal.run("connections", "refresh", "alone")
+    assert found.json()["has_refresh_token"] is None
+    assert steps.ok(server.api.get("/connections"))["data"][0]["generation"] == 2

@@ -28,6 +28,8 @@ def sign_in(connection: Connection, *, wait: bool, switch_account: bool = False)
     """
     out = terminal()
     begun = connection.begin_sign_in()
+    if begun.start_url is None:
+        return _noted(connection, begun.look())
     if not wait:
         out.say(f"Open this link to sign in ({_minutes(begun)} min):")
         out.line(begun.start_url) if not out.as_json else out.json({"id": begun.id, "start_url": begun.start_url})
@@ -43,17 +45,23 @@ def sign_in(connection: Connection, *, wait: bool, switch_account: bool = False)
     if ended.get("undecided"):
         decided = begun.decide(switch=switch_account)
         ended = decided if switch_account else ended
+    return _noted(connection, ended)
+
+
+def _noted(connection: Connection, ended: dict[str, Any]) -> dict[str, Any]:
+    """The connection after an attempt, with what it falls short of said. Raises the error it failed with."""
     if ended["status"] != "completed":
         raise _failure(connection, ended)
     for note in ended.get("notes", ()):
-        out.warn(f"{note['message_code']} {note['message']}")
+        terminal().warn(f"{note['message_code']} {note['message']}")
     return connection.settings
 
 
 def say_connected(connection: dict[str, Any]) -> None:
     """The line a sign-in ends with."""
     account = f" as {connection['account']}" if connection.get("account") else ""
-    refresh = words.yes_no(connection.get("has_refresh_token"))
+    told = connection.get("has_refresh_token")
+    refresh = "not needed" if told is None else words.yes_no(told)
     terminal().good(
         f"Connected{account} · scopes {words.scopes(connection)} · refresh token {refresh} · "
         f"works until {words.works_until(connection)}"

@@ -30,7 +30,10 @@ app = typer.Typer(help="OAuth 2.0 clients: who we are at an end system.", no_arg
 Name = Annotated[str, typer.Argument(help="The client's name, for example “Acme CRM”.")]
 FromStdin = Annotated[bool, typer.Option("--client-secret-stdin", help="Read the Client Secret from stdin.")]
 ClientId = Annotated[str | None, typer.Option(help="From the end system's developer console.")]
-Type = Annotated[str | None, typer.Option(help="rest_api_oauth2_auth_code, unless the end system says otherwise.")]
+Type = Annotated[
+    str | None,
+    typer.Option(help="rest_api_oauth2_auth_code, or rest_api_oauth2_client_credentials where nobody signs in."),
+]
 AuthorizationUrl = Annotated[str | None, typer.Option(help="Where people sign in.")]
 TokenUrl = Annotated[str | None, typer.Option(help="Where tokens are exchanged and refreshed.")]
 Scopes = Annotated[str | None, typer.Option(help="Separated by spaces, spelled as the end system spells them.")]
@@ -40,6 +43,7 @@ Advanced = Annotated[str | None, typer.Option(help="JSON, or @file: what this en
 ExpiresOn = Annotated[str | None, typer.Option(help="The secret's last day, for example 2027-01-31.")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not ask the Token URL.")]
 
+_FOR_ITSELF = "rest_api_oauth2_client_credentials"
 _STYLES = {"basic": "as Basic header", "post": "in the request body", "none": "not at all: PKCE only"}
 
 
@@ -105,7 +109,8 @@ def register(
     out = terminal()
     with workspace() as found:
         redirect_uri = found.clients.redirect_uri(name)
-        out.say(f"Redirect URI to paste in {name}'s console: {redirect_uri}")
+        if authentication_type != _FOR_ITSELF:
+            out.say(f"Redirect URI to paste in {name}'s console: {redirect_uri}")
         settings = given(
             name=name,
             client_id=client_id,

@@ -105,7 +105,7 @@ class Connection:
         self._http.delete(self.route)
 
     def begin_sign_in(self) -> SignIn:
-        """Begin a sign-in: a person opens `start_url` in a browser."""
+        """Begin a sign-in: a person opens `start_url` in a browser. None: the client asked for itself; `look`."""
         return SignIn(self._http, self._http.post(f"{self.route}/authorizations"))
 
 
@@ -115,7 +115,7 @@ class SignIn:
     def __init__(self, transport: Transport, begun: Mapping[str, Any]) -> None:
         self._http = transport
         self.id = str(begun["id"])
-        self.start_url = str(begun["start_url"])
+        self.start_url: str | None = begun.get("start_url")
         self.expires_at = moment(begun["expires_at"])
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 GrantState = Literal["active", "reconnect_needed", "suspended", "revoked"]
+GrantType = Literal["authorization_code", "client_credentials"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +73,14 @@ class Grant:
     last_error_code: str | None
     last_ok_at: float | None
     changed_at: float
+    grant_type: GrantType = "authorization_code"
+
+    @property
+    def renews_itself(self) -> bool:
+        """Whether new tokens come without a person: by its refresh token, or because the client asks for itself."""
+        return self.refresh_sealed is not None or self.grant_type == "client_credentials"
+
+    @property
+    def has_refresh_token(self) -> bool | None:
+        """Whether the server gave one; None where none is needed (RFC 6749 §4.4.3)."""
+        return None if self.grant_type == "client_credentials" else self.refresh_sealed is not None

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from keyturn.model.client_secrets import ClientSecret, ClientSecretText, Day
+from keyturn.model.grants import GrantType
 from keyturn.model.lifetimes import MAX_MS, parse_ms
 from keyturn.model.validation import CleanText, Settings, wrong
 from keyturn.oauth.quirks import Advanced
@@ -16,6 +17,11 @@ from keyturn.oauth.urls import UrlProblem, check_url
 AuthenticationType = Literal["rest_api_oauth2_auth_code", "rest_api_oauth2_client_credentials"]
 AUTHENTICATION_TYPES: dict[str, str] = {
     "rest_api_oauth2_auth_code": "REST API OAuth 2.0 - Auth Code Grant",
+    "rest_api_oauth2_client_credentials": "REST API OAuth 2.0 - Client Credentials Grant",
+}
+_GRANT_TYPES: dict[AuthenticationType, GrantType] = {
+    "rest_api_oauth2_auth_code": "authorization_code",
+    "rest_api_oauth2_client_credentials": "client_credentials",
 }
 
 
@@ -68,6 +74,10 @@ def _refresh_ms(value: Any) -> int:
     return _milliseconds(value, least=0, message="Enter 0 or a whole number of milliseconds.")
 
 
+def _or_none(value: Any) -> Any:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
 def _type(value: Any) -> Any:
     if value not in AUTHENTICATION_TYPES:
         raise wrong("Choose an authentication type.")
@@ -83,7 +93,8 @@ class OAuthClientSettings(Settings):
     authentication_type: Annotated[AuthenticationType, BeforeValidator(_type)] = Field(
         default="rest_api_oauth2_auth_code",
         title="Authentication Type",
-        description="People sign in in their browser. Choose this unless the end system says otherwise.",
+        description="Auth Code: people sign in in their browser. Choose this unless the end system says otherwise. "
+        "Client Credentials: nobody signs in; the client reads with rights of its own.",
     )
     name: Annotated[CleanText, AfterValidator(_name)] = Field(
         title="Name",
@@ -95,10 +106,10 @@ class OAuthClientSettings(Settings):
         description="From the end system’s developer console.",
         json_schema_extra={"missing": "Enter the Client ID."},
     )
-    authorization_url: Url = Field(
+    authorization_url: Annotated[Url | None, BeforeValidator(_or_none)] = Field(
+        default=None,
         title="Authorization URL",
         description="Where people sign in. Example: https://account.endsystem.com/api/oauth2/authorize",
-        json_schema_extra={"missing": "Enter the Authorization URL."},
     )
     token_url: Url = Field(
         title="Token URL",
@@ -125,6 +136,29 @@ class OAuthClientSettings(Settings):
         title="Advanced",
         description="What this end system does differently. Closed unless you need it.",
     )
+
+    @model_validator(mode="after")
+    def _people_sign_in_somewhere(self) -> OAuthClientSettings:
+        if self.grant_type == "authorization_code" and self.authorization_url is None:
+            raise wrong("Enter the Authorization URL.", at="authorization_url")
+        return self
+
+    @model_validator(mode="after")
+    def _clients_that_act_alone_prove_themselves(self) -> OAuthClientSettings:
+        # RFC 6749 §4.4: only confidential clients; without a secret anybody could ask.
+        if self.acts_for_itself and self.advanced.token.auth == "none":
+            raise wrong("A client that acts for itself needs a Client Secret.", at="advanced.token.auth")
+        return self
+
+    @property
+    def grant_type(self) -> GrantType:
+        """How its tokens are obtained, in RFC words."""
+        return _GRANT_TYPES[self.authentication_type]
+
+    @property
+    def acts_for_itself(self) -> bool:
+        """Whether nobody signs in: its tokens are the client's own (RFC 6749 §4.4)."""
+        return self.grant_type == "client_credentials"
 
     @model_validator(mode="after")
     def _not_the_same_url(self) -> OAuthClientSettings:
@@ -216,7 +250,7 @@ def warnings_of(settings: OAuthClientSettings, client_secret: str | None = None)
             found[field] = warning
     if "," in settings.scopes and settings.advanced.authorize.scope_separator == " ":
         found["scopes"] = "These look comma-separated. OAuth 2.0 uses spaces."
-    if re.search(r"/token/?$", settings.authorization_url):
+    if settings.authorization_url and re.search(r"/token/?$", settings.authorization_url):
         found["authorization_url"] = "This looks like the Token URL."
     if re.search(r"/(authorize|auth)/?$", settings.token_url):
         found["token_url"] = "This looks like the Authorization URL."

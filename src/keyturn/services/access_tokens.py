@@ -53,7 +53,7 @@ async def fresh(ctx: Context, connection: Connection) -> AccessToken:
     grant = await _grant(ctx, connection)
     _refuse_dead(ctx, connection, grant)
     now = ctx.clock()
-    if grant.refresh_sealed is None:
+    if not grant.renews_itself:
         if grant.access_expires_at is not None and now >= grant.access_expires_at:
             raise _reconnect(ctx, connection, grant, "no_refresh_token")
         return _open(ctx, grant)
@@ -71,7 +71,7 @@ async def after_rejection(ctx: Context, connection: Connection, rejected: Access
     _refuse_dead(ctx, connection, grant)
     if grant.generation > rejected.generation:
         return _open(ctx, grant)
-    if grant.refresh_sealed is None:
+    if not grant.renews_itself:
         await _give_up(ctx, grant, "no_refresh_token")
         raise _reconnect(ctx, connection, grant, "no_refresh_token")
     return _open(ctx, await _renewed(ctx, connection, grant, force=True))
@@ -84,7 +84,7 @@ async def refresh(ctx: Context, connection_id: str) -> Connection:
     connections.require_use(ctx, connection)
     grant = await _grant(ctx, connection)
     _refuse_dead(ctx, connection, grant)
-    if grant.refresh_sealed is None:
+    if not grant.renews_itself:
         raise Conflict(f"{_system(connection)} gave no refresh token, so there is nothing to renew. Reconnect instead.")
     await _renewed(ctx, connection, grant, force=True)
     return await connections.get(ctx, connection_id)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from keyturn import redaction
 from keyturn.encryption import AssociatedData
-from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
+from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
@@ -28,7 +28,7 @@ from keyturn.oauth.authorization import (
     new_verifier,
 )
 from keyturn.oauth.errors import OAuthError
-from keyturn.services import connections, oauth_clients
+from keyturn.services import client_grants, connections, events, oauth_clients
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import accounts as account_rows
@@ -81,7 +81,10 @@ class Invitation:
 
 
 async def begin(ctx: Context, connection_id: str) -> Authorization:
-    """Start a sign-in. Raises `Invalid` where an unlisted host needs a Workspace Admin, `Conflict` without a client."""
+    """Start a sign-in; a client that acts for itself asks for its token at once, so the answer is the end of it.
+
+    Raises `Invalid` where an unlisted host needs a Workspace Admin, `Conflict` without a client.
+    """
     ctx.require_verb("connections.begin")
     connection = await connections.get(ctx, connection_id)
     await _check_may_begin(ctx, connection)
@@ -103,6 +106,8 @@ async def begin(ctx: Context, connection_id: str) -> Authorization:
         "created_at": now,
         "expires_at": now + OPEN_SECONDS,
     }
+    if registration.client.settings.acts_for_itself:
+        return await _ask_at_once(ctx, connection, registration, values)
     await ctx.database.run(rows.insert, ctx.workspace_id, values)
     start_url = f"{ctx.deployment.public_url}/connect/{link}"
     return Authorization(values["id"], connection.id, "pending", values["expires_at"], start_url)
@@ -142,7 +147,7 @@ async def look(scene: Context, link: str, account_id: str | None) -> Invitation:
     return Invitation(
         asked_by=member.name,
         system=registration.client.name,
-        sign_in_host=urlsplit(registration.client.settings.authorization_url).netloc,
+        sign_in_host=urlsplit(registration.server.authorization_url).netloc,
         api_host=urlsplit(connection.settings.base_url).netloc,
         scopes=tuple(row["scopes"]),
         readers=readers,
@@ -197,6 +202,16 @@ async def proceed(scene: Context, link: str, *, browser: str, account_id: str | 
     return url
 
 
+def problem_of(error: KeyturnError, technical: str | None = None) -> dict[str, Any]:
+    """A failure as an attempt keeps it: the sentence, and the end system's own words cleaned."""
+    return {
+        "code": error.code,
+        "message_code": error.message_code,
+        "message": redaction.text(error.message, limit=500),
+        "technical": technical,
+    }
+
+
 async def starter(scene: Context, row: dict[str, Any]) -> tuple[Context, Member]:
     """The context of the member who began an attempt, with the role they have now. Raises `NotFound` if they left."""
     member = await scene.database.read(account_rows.member, row["workspace_id"], row["account_id"])
@@ -221,6 +236,27 @@ def expired_problem() -> dict[str, str]:
     return {"code": "conflict", "message_code": "E-STATE", "message": say("E-STATE")}
 
 
+async def _ask_at_once(
+    ctx: Context, connection: Connection, registration: Registration, values: dict[str, Any]
+) -> Authorization:
+    """Nobody signs in: the first token request is the whole attempt. What was signed in stays so when it fails."""
+    failed: KeyturnError | None = None
+    outcome: dict[str, Any] = {}
+    try:
+        outcome["notes"] = await client_grants.connect(ctx, connection, registration, values["scopes"])
+    except KeyturnError as error:
+        failed, outcome["error"] = error, problem_of(error)
+
+    def write(tx: Tx) -> None:
+        status = "completed" if failed is None else "failed"
+        rows.insert(tx, ctx.workspace_id, values | {"status": status, "outcome": outcome})
+        if failed is not None:
+            events.record(tx, ctx, connection.id, "sign_in_failed", sentence=failed.message)
+
+    await ctx.database.run(write)
+    return await get(ctx, values["id"])
+
+
 async def _check_may_begin(ctx: Context, connection: Connection) -> None:
     if connection.settings.access == "only_me" and connection.owner_id != ctx.actor.account_id:
         raise Forbidden(f"{connection.name} is for {connection.owner_name} alone. Ask them to sign in.")
@@ -229,9 +265,9 @@ async def _check_may_begin(ctx: Context, connection: Connection) -> None:
     if ctx.actor.is_admin or connection.oauth_client_id is None:
         return
     client = await oauth_clients.get(ctx, connection.oauth_client_id)
-    if connections.host_listed(connection, client) or (
-        connection.settings.access == "only_me" and connection.owner_id == ctx.actor.account_id
-    ):
+    mine = connection.settings.access == "only_me" and connection.owner_id == ctx.actor.account_id
+    # What a client gets for itself is nobody's own to send to a host of their choice.
+    if connections.host_listed(connection, client) or (mine and not client.settings.acts_for_itself):
         return
     host = urlsplit(connection.settings.base_url).hostname
     raise Invalid(

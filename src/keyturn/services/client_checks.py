@@ -20,12 +20,12 @@ from keyturn.model.messages import say
 from keyturn.model.oauth_clients import NewOAuthClient, OAuthClient
 from keyturn.model.validation import parse
 from keyturn.oauth.errors import OAuthError
-from keyturn.oauth.grants import made_up_code_request
+from keyturn.oauth.grants import client_credentials_request, made_up_code_request
 from keyturn.oauth.tokens import process_token_response
 from keyturn.services import client_secrets, discovery, exchanges, oauth_clients
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import OpenedSecret, Registration, Way
-from keyturn.wire import Response
+from keyturn.wire import Request, Response
 
 CHECK_SECONDS = 15.0
 _CLOCK_SECONDS = 60.0
@@ -158,12 +158,8 @@ async def _tries(ctx: Context, registration: Registration) -> list[_Try]:
 
 async def _try(ctx: Context, registration: Registration, way: Way) -> _Try:
     advanced = registration.client.settings.advanced
-    request = made_up_code_request(
-        registration.server,
-        way.credentials,
-        redirect_uri=registration.client.redirect_uri,
-        advanced=advanced,
-    )
+    request = _question(registration, way)
+    alone = registration.client.settings.acts_for_itself
     started = time.monotonic()
     response: Response | None = None
     failed: UpstreamError | None = None
@@ -174,6 +170,8 @@ async def _try(ctx: Context, registration: Registration, way: Way) -> _Try:
             "unknown",
             "It gave a token for a made-up code. Could not tell; the first sign-in will show.",
         )
+        if alone:
+            verdict, sentence = "accepted", "Client accepted. The Token URL gave it a token, which was thrown away."
     except OAuthError as error:
         verdict, sentence = _verdict(error)
     except UpstreamError as error:
@@ -181,6 +179,21 @@ async def _try(ctx: Context, registration: Registration, way: Way) -> _Try:
     elapsed_ms = round((time.monotonic() - started) * 1000)
     exchange = exchanges.shown(request, response, secrets=(way.credentials.client_secret,), elapsed_ms=elapsed_ms)
     return _Try(way, verdict, sentence, elapsed_ms, exchange, response, failed, ctx.clock())
+
+
+def _question(registration: Registration, way: Way) -> Request:
+    """A code exchange that must fail; where the client acts for itself, the question is the real one."""
+    settings = registration.client.settings
+    if settings.acts_for_itself:
+        return client_credentials_request(
+            registration.server, way.credentials, scopes=settings.scopes.split(), advanced=settings.advanced
+        )
+    return made_up_code_request(
+        registration.server,
+        way.credentials,
+        redirect_uri=registration.client.redirect_uri,
+        advanced=settings.advanced,
+    )
 
 
 def _verdict(error: OAuthError) -> tuple[str, str]:
@@ -210,10 +223,14 @@ async def _metadata_step(ctx: Context, registration: Registration) -> tuple[Chec
         said = error.problems[0].message if isinstance(error, Invalid) and error.problems else error.message
         return CheckStep("metadata", "warn", said), registration
     pairs = (
-        ("Authorization URL", settings.authorization_url.partition("?")[0], published.authorization_url),
+        ("Authorization URL", settings.authorization_url, published.authorization_url),
         ("Token URL", settings.token_url, published.token_url),
     )
-    other = [f"{label} is {theirs}" for label, ours, theirs in pairs if ours != theirs.partition("?")[0]]
+    other = [
+        f"{label} is {theirs}"
+        for label, ours, theirs in pairs
+        if ours is not None and ours.partition("?")[0] != theirs.partition("?")[0]
+    ]
     methods = published.token_endpoint_auth_methods
     known = replace(registration, server=replace(registration.server, token_endpoint_auth_methods=methods))
     if other:

@@ -218,7 +218,7 @@ def _with_health(
         scopes_granted=grant.scopes_granted,
         access_token_expires_at=grant.access_expires_at,
         refresh_token_expires_at=grant.refresh_expires_at,
-        has_refresh_token=grant.refresh_sealed is not None,
+        has_refresh_token=grant.has_refresh_token,
         generation=grant.generation,
     )
 
@@ -237,13 +237,19 @@ def _check_client(tx: Tx, ctx: Context, settings: ConnectionSettings) -> str | N
     client = client_rows.get(tx, ctx.workspace_id, client_id) if client_id else None
     if client is None:
         raise Invalid("Choose a client.", at="auth.oauth_client_id")
-    if settings.access != "only_me" and not ctx.actor.is_admin:
+    alone = client.settings.acts_for_itself
+    if alone and settings.access == "own_account":
+        raise Invalid(
+            f"Nobody signs in with {client.name}: it reads with rights of its own. Choose another way to use it.",
+            at="access",
+        )
+    if (alone or settings.access != "only_me") and not ctx.actor.is_admin:
         probe = Connection("", "", "", "", settings, None, None, False, 0, 0)
         if not host_listed(probe, client):
             host = urlsplit(settings.base_url).hostname
             raise Invalid(
-                f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it, "
-                "or choose Only me.",
+                f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it"
+                + ("." if alone else ", or choose Only me."),
                 at="base_url",
             )
     return client.id

@@ -21,6 +21,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "connected": ("Connected", "healthy", "Connected as {account}."),
     "reconnected": ("Reconnected", "healthy", "Reconnected as {account}."),
     "refreshed": ("Token refreshed", "healthy", "New refresh token: {rotated}."),
+    "renewed": ("Token renewed", "healthy", "The client asked for a new one by itself."),
     "refresh_failed": ("Refresh failed", "retrying", "{sentence} We retry by ourselves."),
     "refresh_rejected": ("Refresh rejected", "reconnect", "{error}: Reconnect needed."),
     "client_refused": ("Client refused", "attention", "{error}: a Workspace Admin should replace the secret."),

@@ -56,6 +56,8 @@ def sealed_values(
         life_seconds=settings.access_token_expires_in / 1000 if life is None else life,
     )
     refresh_token = tokens.refresh_token or before_refresh_token
+    grant_type = settings.grant_type if before is None else before.grant_type
+    renewed = refresh_token is not None or grant_type == "client_credentials"
     redaction.remember(tokens.access_token, refresh_token)
     refresh_expires_at = before.refresh_expires_at if before is not None else None
     # `idle`: using the refresh token prolongs it, also where the server does not repeat it.
@@ -74,7 +76,7 @@ def sealed_values(
         "token_type": tokens.token_type,
         "access_expires_at": windows.expires_at,
         "hard_at": windows.hard_at,
-        "refresh_after": windows.refresh_after if refresh_token else None,
+        "refresh_after": windows.refresh_after if renewed else None,
         "refresh_expires_at": refresh_expires_at if refresh_token else None,
         "attempts": 0,
         "next_attempt_at": None,
@@ -115,22 +117,23 @@ def store_new(
             "scopes_requested": list(scopes_requested),
             "scopes_granted": None if tokens.scopes is None else list(tokens.scopes),
             "account": account,
+            "grant_type": registration.client.settings.grant_type,
             "client_version": registration.client.version,
             "token_origin": registration.token_origin,
         },
     )
     for kind in ("reconnect_needed", "sign_in_ends"):
         notices.close(tx, ctx, kind, connection_id, account_id=account_id)
-    short = _falls_short(tokens, scopes_requested)
+    short = _falls_short(tokens, scopes_requested, renews_itself=values["refresh_after"] is not None)
     if short is None:
         notices.close(tx, ctx, "needs_attention", connection_id, account_id=account_id)
     else:
         notices.open(tx, ctx, "needs_attention", connection_id, account_id=account_id, why=why(short))
 
 
-def _falls_short(tokens: TokenSet, scopes_requested: Sequence[str]) -> str | None:
+def _falls_short(tokens: TokenSet, scopes_requested: Sequence[str], *, renews_itself: bool) -> str | None:
     """What a sign-in that succeeded lacks, as the detail of its health."""
-    if tokens.refresh_token is None:
+    if not renews_itself:
         return "no_refresh_token"
     return "scopes_missing" if scopes_missing(scopes_requested, tokens.scopes) else None
 
@@ -162,13 +165,13 @@ def health_of(grant: Grant | None, *, now: float) -> Health:
     if grant.state == "suspended":
         return Health("needs_attention", grant.reason or "client_refused", grant.changed_at)
     ended = grant.access_expires_at is not None and now >= grant.access_expires_at
-    if grant.refresh_sealed is None and ended:
+    if not grant.renews_itself and ended:
         return Health("reconnect_needed", "no_refresh_token", grant.access_expires_at)
     if grant.refresh_expires_at is not None and now >= grant.refresh_expires_at and ended:
         return Health("reconnect_needed", "refresh_token_expired", grant.refresh_expires_at)
     if grant.next_attempt_at is not None and grant.last_error_class is not None:
         return Health("retrying", grant.last_error_class, grant.changed_at)
-    if grant.refresh_sealed is None:
+    if not grant.renews_itself:
         return Health("needs_attention", "no_refresh_token", grant.changed_at)
     if missing_scopes(grant):
         return Health("needs_attention", "scopes_missing", grant.changed_at)

@@ -257,7 +257,7 @@ def put_secret(tx: Tx, ctx: Context, client_id: str, secret: str, expires_on: st
 def server_of(settings: OAuthClientSettings) -> AuthorizationServer:
     """The authorization server as these settings describe it."""
     return AuthorizationServer(
-        authorization_url=settings.authorization_url,
+        authorization_url=settings.authorization_url or "",
         token_url=settings.token_url,
         revocation_url=settings.advanced.revocation_url,
         issuer=settings.advanced.issuer,

@@ -37,11 +37,13 @@ async def renew(
 ) -> None:
     """Renew `grant` under the lease of `epoch`, taken at `taken_at` (monotonic seconds); the outcome is in the row.
 
+    A client that acts for itself has no refresh token and asks again as it did at first.
+
     A lost or garbled answer is tried once more at once with the same refresh token, inside the grace most
     servers give; never in a loop (RFC 9700 §4.14).
     """
     refresh_token = grants.refresh_token(ctx, grant)
-    if refresh_token is None:
+    if not grant.renews_itself:
         return
     times = ctx.deployment.refresh
     verdict: Verdict | None = None
@@ -73,7 +75,7 @@ async def _commit(
     registration: Registration,
     grant: Grant,
     tokens: TokenSet,
-    old_refresh_token: str,
+    old_refresh_token: str | None,
     epoch: int,
     requested_at: float,
 ) -> None:
@@ -97,7 +99,10 @@ async def _commit(
             tx, ctx.workspace_id, grant.id, epoch=epoch, generation=grant.generation, values=values
         )
         if stored:
-            events.record(tx, ctx, connection.id, "refreshed", rotated="yes" if rotated else "no")
+            if old_refresh_token is None:
+                events.record(tx, ctx, connection.id, "renewed")
+            else:
+                events.record(tx, ctx, connection.id, "refreshed", rotated="yes" if rotated else "no")
             notices.close(tx, ctx, "client_refused", registration.client.id)
         return stored
 

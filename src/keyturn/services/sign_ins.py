@@ -216,12 +216,7 @@ async def _fail(
     ours = error if isinstance(error, KeyturnError) else await refusals.in_our_words(ctx, error, registration)
     if not isinstance(ours, ReconnectNeeded):
         log.info("sign_in_failed", connection=connection.id, code=ours.message_code or ours.code)
-    problem = {
-        "code": ours.code,
-        "message_code": ours.message_code,
-        "message": redaction.text(ours.message, limit=500),
-        "technical": technical,
-    }
+    problem = authorizations.problem_of(ours, technical)
 
     def write(tx: Tx) -> None:
         rows.finish(tx, ctx.workspace_id, row["id"], "failed", {"error": problem})

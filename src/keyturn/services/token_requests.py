@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from keyturn.errors import Conflict
 from keyturn.oauth.client_auth import ClientCredentials
 from keyturn.oauth.errors import OAuthError
-from keyturn.oauth.grants import authorization_code_request, refresh_token_request
+from keyturn.oauth.grants import authorization_code_request, client_credentials_request, refresh_token_request
 from keyturn.oauth.tokens import TokenSet, process_token_response
 from keyturn.services import client_secrets
 from keyturn.services.context import Context
@@ -60,9 +60,14 @@ async def exchange_code(
 
 
 async def refresh(
-    ctx: Context, registration: Registration, refresh_token: str, *, timeout_seconds: float
+    ctx: Context, registration: Registration, refresh_token: str | None, *, timeout_seconds: float
 ) -> Answered[TokenSet]:
-    """A refresh token for tokens (RFC 6749 §6). Styles are never probed; another secret is tried if one is refused."""
+    """A refresh token for tokens (RFC 6749 §6). Styles are never probed; another secret is tried if one is refused.
+
+    None: the grant is the client's own, which asks for itself again.
+    """
+    if refresh_token is None:
+        return await for_itself(ctx, registration, timeout_seconds=timeout_seconds)
     make = partial(
         refresh_token_request,
         registration.server,
@@ -71,6 +76,21 @@ async def refresh(
         advanced=registration.client.settings.advanced,
     )
     return await tokens(ctx, registration, registration.refresh_ways(), make, timeout_seconds=timeout_seconds)
+
+
+async def for_itself(ctx: Context, registration: Registration, *, timeout_seconds: float) -> Answered[TokenSet]:
+    """Tokens for the client itself (RFC 6749 §4.4). Asking uses nothing up, so it may be repeated, in every style.
+
+    A refresh token that comes along is dropped (§4.4.3): asking again is all that is needed.
+    """
+    make = partial(
+        client_credentials_request,
+        registration.server,
+        scopes=registration.client.settings.scopes.split(),
+        advanced=registration.client.settings.advanced,
+    )
+    answered = await tokens(ctx, registration, registration.ways(), make, timeout_seconds=timeout_seconds)
+    return Answered(replace(answered.found, refresh_token=None), answered.way)
 
 
 async def tokens(

@@ -41,6 +41,7 @@ grants = sa.Table(
     sa.Column("last_error_code", sa.Text),
     sa.Column("last_ok_at", sa.Double),
     sa.Column("changed_at", sa.Double, nullable=False),
+    sa.Column("grant_type", sa.Text, nullable=False, server_default="authorization_code"),
     sa.UniqueConstraint("connection_id", "account_id"),
 )
 

@@ -12,13 +12,17 @@ const shared = {
 const provider = new Provider(issuer, {
   clients: [
     { ...shared, client_id: 'basic', client_secret: 'sec:ret+%41/&= ~', token_endpoint_auth_method: 'client_secret_basic' },
+    {
+      client_id: 'alone', client_secret: 'alone-secret', redirect_uris: [], response_types: [],
+      grant_types: ['client_credentials'], scope: 'read',
+    },
     { ...shared, client_id: 'post', client_secret: 'post-secret', token_endpoint_auth_method: 'client_secret_post' },
   ],
-  scopes: ['openid', 'offline_access', 'email'],
+  scopes: ['openid', 'offline_access', 'email', 'read'],
   claims: { openid: ['sub'], email: ['email'] },
-  features: { devInteractions: { enabled: true }, revocation: { enabled: true } },
+  features: { devInteractions: { enabled: true }, revocation: { enabled: true }, clientCredentials: { enabled: true } },
   ttl: {
-    AccessToken: Number(process.env.AT_TTL || 3600), RefreshToken: 3600, AuthorizationCode: 60, Grant: 7200,
+    AccessToken: Number(process.env.AT_TTL || 3600), ClientCredentials: Number(process.env.AT_TTL || 3600), RefreshToken: 3600, AuthorizationCode: 60, Grant: 7200,
     Session: 7200, Interaction: 600, IdToken: 600,
   },
   rotateRefreshToken: true,

@@ -83,7 +83,9 @@ def values_of(settings: OAuthClientSettings | None) -> dict[str, str]:
     """Settings as field values; without any, the defaults of an empty form."""
     shown = settings or OAuthClientSettings.model_construct()
     dump = shown.model_dump(mode="json")
-    found = {name: str(dump.get(name, "")) for name in PLAIN}
+    found = {
+        name: str(dump.get(name) or "") if name == "authorization_url" else str(dump.get(name, "")) for name in PLAIN
+    }
     for name in (*CHOICES, *OPTIONAL):
         found[name] = str(_at(dump, name) or "") if name != "advanced.authorize.scope_separator" else _at(dump, name)
     found |= {name: lines_of(_at(dump, name)) for name in PAIRS}
@@ -96,8 +98,7 @@ def values_of(settings: OAuthClientSettings | None) -> dict[str, str]:
 
 def filled(settings: Mapping[str, Any]) -> dict[str, str]:
     """Field values of what a preset or a discovery found; the ID is left to be typed."""
-    made = OAuthClientSettings.model_validate({"name": "x", "client_id": "x", "authorization_url": "https://x.example/",
-                                               "scopes": "", **settings})  # fmt: skip
+    made = OAuthClientSettings.model_validate({"name": "x", "client_id": "x", "scopes": "", **settings})
     return {**values_of(made), "client_id": "", "name": str(settings.get("name", ""))}
 
 

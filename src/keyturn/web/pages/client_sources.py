@@ -20,7 +20,7 @@ class Source:
     """What was found, for the box above the form: both hosts, where it is written, and what to know."""
 
     title: str
-    sign_in_host: str
+    sign_in_host: str | None
     token_host: str
     base_url: str | None
     link: str | None
@@ -55,7 +55,7 @@ def _source(
 ) -> Source:
     return Source(
         title,
-        urlsplit(str(settings.get("authorization_url", ""))).hostname or "nowhere: nobody signs in",
+        urlsplit(str(settings.get("authorization_url") or "")).hostname,
         urlsplit(str(settings["token_url"])).hostname or "",
         base_url,
         link,

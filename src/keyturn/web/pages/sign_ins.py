@@ -35,6 +35,10 @@ async def begin(request: Request, visit: Here, connection_id: str) -> Response:
         begun = await authorizations.begin(visit.ctx, connection_id)
     except (*forms.MENDABLE, Forbidden) as error:
         return await _step(visit, connection, client, error=error.message, status=409)
+    if begun.status == "completed":
+        return RedirectResponse(f"/connections/{connection_id}?done=connected", 303)
+    if begun.error is not None:
+        return await _step(visit, connection, client, error=begun.error["message"], status=409)
     link = (begun.start_url or "").rpartition("/")[2]
     mode = "&send=yes" if wants_link else ""
     return RedirectResponse(f"/connections/{connection_id}/authorizations/{begun.id}?link={quote(link)}{mode}", 303)

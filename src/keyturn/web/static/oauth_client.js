@@ -107,6 +107,17 @@ function chips(input) {
   draw();
 }
 
+// What the chosen Authentication Type does not need is not shown: nobody signs in where the client acts for itself.
+function types(form) {
+  const type = form.elements.namedItem("authentication_type");
+  const look = () => {
+    for (const part of document.querySelectorAll("[data-for-type]")) {
+      part.hidden = !part.dataset.forType.split(" ").includes(type.value);
+    }
+  };
+  type.addEventListener("change", look);
+}
+
 function hints(form) {
   const value = (name) => form.elements.namedItem(name)?.value ?? "";
   const hint = (name) => form.querySelector(`[data-hint=${name}]`);
@@ -172,6 +183,7 @@ export function start(root) {
     redirectUri(form);
     for (const input of form.querySelectorAll("[data-lifetime]")) lifetime(input);
     for (const input of form.querySelectorAll("[data-chips]")) chips(input);
+    types(form);
     hints(form);
     recognise(form);
     fixes(form);
