@@ -25,6 +25,7 @@ def _as_json(value: bool) -> bool:
 
 
 Json = Annotated[bool, typer.Option("--json", help="JSON for machines.", callback=_as_json)]
+Params = Annotated[list[str] | None, typer.Option("--param", help="name=value, of what the table asks for.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

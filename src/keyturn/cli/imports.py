@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keyturn.cli import exits, progress, words
-from keyturn.cli.arguments import Json, workspace
+from keyturn.cli.arguments import Json, Params, pairs_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import IncompleteData, Invalid
 
@@ -27,7 +27,12 @@ def import_(
     name: Annotated[str, typer.Argument(help="connection.table, for example acme.orders.")],
     to: Annotated[Path, typer.Option(help="The file here; its ending chooses the format: orders.parquet.")],
     *,
-    mode: Annotated[str, typer.Option(help="replace.")] = "replace",
+    mode: Annotated[str, typer.Option(help="replace, append or update.")] = "replace",
+    param: Params = None,
+    keep_as: Annotated[
+        str | None,
+        typer.Option("--keep-as", help="Its name on the server, where append and update go on. Default: a new one."),
+    ] = None,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Keep the rows that came even if some are missing.")
     ] = False,
@@ -45,7 +50,8 @@ def import_(
     with workspace() as found:
         table = found.table(name)
         # A name of its own: two imports of one table at a time must not fetch each other's file.
-        run = found.imports.begin(table.id, to=f"{table.name}-{secrets.token_hex(4)}{to.suffix.lower()}", mode=mode)
+        place = keep_as or f"{table.name}-{secrets.token_hex(4)}{to.suffix.lower()}"
+        run = found.imports.begin(table.id, to=place, mode=mode, parameters=pairs_of(param or [], "--param"))
         if no_wait:
             out.json(run.found) if json else out.line(run.id)
             return

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keyturn.cli import words
-from keyturn.cli.arguments import Json, Yes, confirm, given, json_of, pairs_of, workspace
+from keyturn.cli.arguments import Json, Params, Yes, confirm, given, json_of, pairs_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import Invalid
 
@@ -20,6 +20,10 @@ HeaderList = Annotated[list[str] | None, typer.Option("--header", help="name=val
 RowsPath = Annotated[str | None, typer.Option(help="Where the rows are, for example $.data.")]
 Method = Annotated[str, typer.Option(help="GET, or POST where that only reads.")]
 Body = Annotated[str | None, typer.Option(help="JSON, or @file; for POST.")]
+More = Annotated[
+    str | None, typer.Option("--settings", help="JSON, or @file: further settings by their names in the API.")
+]
+Since = Annotated[str | None, typer.Option(help="Only new rows: a time, a day or a number.")]
 _CELL = 40
 
 
@@ -64,6 +68,8 @@ def detect(
     *,
     query: QueryList = None,
     rows_path: RowsPath = None,
+    settings: More = None,
+    param: Params = None,
     json: Json = False,
 ) -> None:
     """Ask an endpoint where its rows are and how its pages follow; nothing is saved."""
@@ -74,8 +80,9 @@ def detect(
             "name": "draft",
             "path": path,
             **given(query=pairs_of(query or [], "--query"), rows_path=rows_path),
+            **(json_of(settings, "--settings") or {}),
         }
-        result = found.tables.detect(draft)
+        result = found.tables.detect(draft, **pairs_of(param or [], "--param"))
     if json:
         out.json(result)
         return
@@ -99,6 +106,8 @@ def add(
         list[str] | None, typer.Option("--column", help="name=type, pinned: total=decimal(18,2).")
     ] = None,
     infer_types: Annotated[bool, typer.Option(help="Off: every column is text.")] = True,
+    settings: More = None,
+    param: Params = None,
     json: Json = False,
 ) -> None:
     """Save an endpoint as a table; where its rows are and how its pages follow is found by asking."""
@@ -107,7 +116,8 @@ def add(
     if not dot or not table:
         raise Invalid("A table is called connection.table, for example acme.orders.", at="name")
     pinned = pairs_of(column or [], "--column")
-    settings = given(
+    more = json_of(settings, "--settings") or {}
+    draft = given(
         name=table,
         path=path or f"/{table}",
         method=method.upper(),
@@ -121,12 +131,33 @@ def add(
         infer_types=infer_types,
     )
     with workspace() as found:
-        saved = found.tables.create({**settings, "connection_id": found.connections[connection].id}).settings
+        draft |= {"connection_id": found.connections[connection].id, **more}
+        saved = found.tables.create(draft, **pairs_of(param or [], "--param")).settings
     if json:
         out.json(saved)
         return
     out.good(f"Added {saved['full_name']}")
     _say_evidence(saved)
+
+
+@app.command()
+def edit(
+    name: Name,
+    *,
+    settings: Annotated[str, typer.Option(help="JSON, or @file: the fields to change; null clears one.")],
+    json: Json = False,
+) -> None:
+    """Change a table's settings, all of them by their names in the API."""
+    out = terminal()
+    with workspace() as found:
+        table = found.tables[name]
+        table.update(json_of(settings, "--settings"))
+        now = table.settings
+    if json:
+        out.json(now)
+        return
+    out.good(f"Changed {now['full_name']}")
+    _say_settings(now)
 
 
 @app.command()
@@ -167,6 +198,8 @@ def preview(
     name: Name,
     *,
     limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
+    param: Params = None,
+    since: Since = None,
     csv: Annotated[bool, typer.Option("--csv", help="CSV for machines.")] = False,
     json: Json = False,
 ) -> None:
@@ -176,7 +209,7 @@ def preview(
     out = terminal()
     with workspace() as found:
         table = found.tables[name]
-        raw = table.preview_json(limit)
+        raw = table.preview_json(limit, since=since, **pairs_of(param or [], "--param"))
     sample = sample_of(raw)
     if json:
         out.json(raw)

@@ -24,7 +24,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "connections": ("base_url", "auth", "access", "headers", "query", "service_account"),
     "tables": (
         "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
-        "infer_types", "total_path", "when_columns_change", "requests_per_second", "timeout_seconds",
+        "infer_types", "parameters", "incremental", "total_path", "when_columns_change", "requests_per_second",
+        "timeout_seconds",
     ),
 }  # fmt: skip
 # Settings of which a change clears the client secret, so that the new one is asked for with it.

@@ -193,9 +193,16 @@ class Imports:
         """The one of that id. Raises `NotFound`."""
         return ImportRun(self._http, self._http.get(f"{_ROUTE}/{quote(import_id, safe='')}"))
 
-    def begin(self, table_id: str, *, to: str, mode: str = "replace") -> ImportRun:
-        """Ask for an import of a table; `to` is a file on the server, its ending chooses the format."""
-        body = {"table_id": table_id, "destination": {"type": format_of(to), "url": to}, "mode": mode}
+    def begin(
+        self, table_id: str, *, to: str, mode: str = "replace", parameters: Mapping[str, Any] | None = None
+    ) -> ImportRun:
+        """Ask for an import of a table; `to` is a file on the server, its ending chooses the format.
+
+        `parameters` are what the table asks for each time.
+        """
+        body: dict[str, Any] = {"table_id": table_id, "destination": {"type": format_of(to), "url": to}, "mode": mode}
+        if parameters:
+            body["parameters"] = dict(parameters)
         return ImportRun(self._http, self._http.post(_ROUTE, body))
 
 

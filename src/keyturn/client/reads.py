@@ -42,9 +42,11 @@ class Read:
         columns: Sequence[str] | None,
         partition: str | None,
         allow_incomplete: bool,
+        asked: Mapping[str, str],
     ) -> None:
         self._http, self._table = transport, table
-        self._asked = {"limit": limit, "columns": None if columns is None else list(columns), "partition": partition}
+        columns = None if columns is None else list(columns)
+        self._asked = {**asked, "limit": limit, "columns": columns, "partition": partition}
         self._allow_incomplete = allow_incomplete
         self.completeness: Completeness | None = None
 

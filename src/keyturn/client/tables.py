@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from keyturn.client.connections import moment
 from keyturn.client.names import pick
@@ -136,17 +137,17 @@ class Table:
         """Its columns, learned from the endpoint again."""
         return _schema(self._http.post(f"{self.route}/schema/refresh")["columns"] or ())
 
-    def preview(self, limit: int = 100) -> Sample:
-        """The first page, at most `limit` rows."""
-        return sample_of(self.preview_json(limit))
+    def preview(self, limit: int = 100, *, since: Any = None, **parameters: Any) -> Sample:
+        """The first page, at most `limit` rows. `parameters` are what the table asks for each time."""
+        return sample_of(self.preview_json(limit, since=since, **parameters))
 
-    def preview_json(self, limit: int = 100) -> dict[str, Any]:
+    def preview_json(self, limit: int = 100, *, since: Any = None, **parameters: Any) -> dict[str, Any]:
         """The same as the JSON object of the API."""
-        return dict(self._http.get(f"{self.route}/preview", limit=limit))
+        return dict(self._http.get(f"{self.route}/preview", limit=limit, **asked_of(since, parameters)))
 
-    def partitions(self, at_most: int = 8) -> list[str]:
+    def partitions(self, at_most: int = 8, *, since: Any = None, **parameters: Any) -> list[str]:
         """The ids of stretches that can be read side by side, each by `read(partition=…)` on whichever machine."""
-        found = self._http.get(f"{self.route}/partitions", at_most=at_most)
+        found = self._http.get(f"{self.route}/partitions", at_most=at_most, **asked_of(since, parameters))
         return [str(part["id"]) for part in found["data"]]
 
     def read(
@@ -155,19 +156,32 @@ class Table:
         limit: int | None = None,
         columns: Sequence[str] | None = None,
         partition: str | None = None,
+        since: Any = None,
         allow_incomplete: bool = False,
+        **parameters: Any,
     ) -> Read:
         """A read of the whole table, or of `limit` rows, some `columns`, or one of its `partitions()`.
 
         It begins when rows are taken from it.
 
+        `parameters` are what the table asks for each time, `since` (a time, a day, a number) reads only new rows.
         Raises `IncompleteData` then, if rows are missing or may be, unless `allow_incomplete`.
         """
         from keyturn.client.reads import Read
 
         return Read(
-            self._http, self, limit=limit, columns=columns, partition=partition, allow_incomplete=allow_incomplete
+            self._http,
+            self,
+            limit=limit,
+            columns=columns,
+            partition=partition,
+            asked=asked_of(since, parameters),
+            allow_incomplete=allow_incomplete,
         )
+
+    def update(self, patch: Mapping[str, Any]) -> None:
+        """Change settings by JSON merge patch: null clears one."""
+        self._http.patch(self.route, patch)
 
     def delete(self) -> None:
         """Delete it; finished files stay."""
@@ -194,13 +208,29 @@ class Tables:
         """The JSON objects of the API."""
         return self._http.pages(_ROUTE, connection_id=connection_id)
 
-    def create(self, settings: Mapping[str, Any]) -> Table:
-        """Save one. Raises `Invalid` naming the fields."""
-        return Table(self._http, self._http.post(_ROUTE, settings))
+    def create(self, settings: Mapping[str, Any], **parameters: Any) -> Table:
+        """Save one; `parameters` are values for asking the endpoint once. Raises `Invalid` naming the fields."""
+        return Table(self._http, self._http.post(_with(_ROUTE, parameters), settings))
 
-    def detect(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+    def detect(self, draft: Mapping[str, Any], **parameters: Any) -> dict[str, Any]:
         """The settings an endpoint asks for, with their evidence; nothing is saved."""
-        return dict(self._http.post(f"{_ROUTE}/detect", draft))
+        return dict(self._http.post(_with(f"{_ROUTE}/detect", parameters), draft))
+
+
+def asked_of(since: Any, parameters: Mapping[str, Any]) -> dict[str, str]:
+    """What a read is asked for, as its query: days, times and numbers in the words of the API."""
+    asked = {f"param.{name}": _said(value) for name, value in parameters.items()}
+    return asked if since is None else {**asked, "since": _said(since)}
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _with(route: str, parameters: Mapping[str, Any]) -> str:
+    return f"{route}?{urlencode(asked_of(None, parameters))}" if parameters else route
 
 
 def sample_of(found: Mapping[str, Any]) -> Sample:

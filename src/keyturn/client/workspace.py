@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,14 @@ class Workspace:
 
         return sql.run(self.tables, query, allow_incomplete=allow_incomplete)
 
-    def run_import(self, table: str, *, to: str, mode: str = "replace") -> ImportRun:
-        """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there)."""
-        return self.imports.begin(self.table(table).id, to=to, mode=mode)
+    def run_import(
+        self, table: str, *, to: str, mode: str = "replace", parameters: Mapping[str, Any] | None = None
+    ) -> ImportRun:
+        """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there).
+
+        `parameters` are what the table asks for each time.
+        """
+        return self.imports.begin(self.table(table).id, to=to, mode=mode, parameters=parameters)
 
 
 def connect(url: str | None = None, token: str | None = None, *, timeout_seconds: float = 300.0) -> Workspace:

@@ -71,6 +71,10 @@ class ImportSettings(Settings):
         "each row in the place of the one with its key.",
     )
 
+    parameters: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, max_length=50, title="Values", description="For what the table asks each time."
+    )
+
     @model_validator(mode="after")
     def _update_needs_tables(self) -> ImportSettings:
         if self.mode == "update" and self.destination.type in {"csv", "ndjson"}:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from keyturn.model.connections import HeaderMap, Name, QueryMap
+from keyturn.model.parameters import Parameters
 from keyturn.model.validation import CleanText, Settings, wrong
 from keyturn.rest.paginators import AutoPagination, Pagination
 
@@ -35,6 +36,16 @@ class ColumnSettings(Settings):
     type: Annotated[CleanText, Field(max_length=2000)]
 
 
+class IncrementalSettings(Settings):
+    """Only new rows: those whose `column` is at or after where the last whole run ended."""
+
+    column: Annotated[CleanText, Field(min_length=1, max_length=300)]
+    param: Annotated[CleanText, Field(min_length=1, max_length=200)] | None = None
+    look_back_seconds: Annotated[int, Field(ge=0, le=10 * 366 * 86_400)] = 86_400
+    start: Annotated[CleanText, Field(max_length=100)] | None = None
+    send_as: Literal["as_is", "date", "epoch", "epoch_ms"] = "as_is"
+
+
 class TableSettings(Settings):
     """What the builder's left pane holds."""
 
@@ -46,9 +57,15 @@ class TableSettings(Settings):
     )
     method: Literal["GET", "POST"] = Field(default="GET", title="Method")
     path: Annotated[CleanText, Field(max_length=2000), AfterValidator(_path)] = Field(
-        title="Path", description="After the Base URL.", json_schema_extra={"missing": "Enter the path."}
+        title="Path",
+        description="After the Base URL. Use {id} for a value.",
+        json_schema_extra={"missing": "Enter the path."},
     )
-    query: QueryMap = Field(default_factory=dict, title="Parameters", description="Sent with the first request.")
+    query: QueryMap = Field(
+        default_factory=dict,
+        title="Parameters",
+        description="Fixed text, {{last_run}}, {{today-7d}}, or {{name}} of what is asked for.",
+    )
     headers: HeaderMap = Field(default_factory=dict, title="Headers")
     body: Any = Field(default=None, title="Body", description="JSON, for POST only.")
     format: Literal["json", "ndjson", "csv", "xml"] = Field(
@@ -63,6 +80,16 @@ class TableSettings(Settings):
         max_length=20,
         title="Unique key",
         description="Lets us update rows instead of repeating them.",
+    )
+    parameters: Parameters = Field(
+        default=(),
+        title="Ask for",
+        description="Values that are given anew each time: write {{name}} where they go, or {name} in the path.",
+    )
+    incremental: IncrementalSettings | None = Field(
+        default=None,
+        title="Only new rows",
+        description="By a column, looking back 1 day so late changes are not missed.",
     )
     columns: tuple[ColumnSettings, ...] = Field(default=(), max_length=2000, title="Columns")
     columns_param: Annotated[CleanText, Field(min_length=1, max_length=200)] | None = Field(

@@ -57,6 +57,8 @@ class HeldImport:
 
     def __init__(self, ctx: Context, claimed: Import, epoch: int) -> None:
         self.ctx, self.item, self.epoch = ctx, claimed, epoch
+        # The highest value of the column that tells new rows, once the file is made.
+        self.high_water: str | int | None = None
         self._written_at = 0.0
         self._waits_until = 0.0
 

@@ -32,10 +32,12 @@ from keyturn.model.permissions import permissions_of
 from keyturn.rest.checkpoints import Checkpoint
 from keyturn.services import audit, imports, notices, reads, tables
 from keyturn.services.context import Actor, Context
+from keyturn.services.endpoints import Asked
 from keyturn.services.held_imports import LEASE_SECONDS, HeldImport, Landing, Stopped, patiently
 from keyturn.services.reads import TableRead
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import imports as rows
+from keyturn.storage import marks as mark_rows
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
@@ -153,7 +155,7 @@ class _Run:
         folder = imports.pages_folder(target, item.id)
         # First this, so that a late process cannot put its file in place after we have looked.
         await asyncio.to_thread(clear_away, folder, (stored or {}).get("segments", ()))
-        put_before = await self._put_before(target)
+        put_before = await self._put_before(target, stored)
         if put_before is not None:
             await asyncio.to_thread(remove_folder, folder)
             return put_before
@@ -172,7 +174,13 @@ class _Run:
         try:
             point = Checkpoint.from_dict(stored["read"]) if stored else None
             file = TableFile(target, way, folder, run=run, segments=stored["segments"] if stored else ())
-            read = await reads.begin(ctx, item.settings.table_id, on_wait=self._held.waiting, resume_from=point)
+            read = await reads.begin(
+                ctx,
+                item.settings.table_id,
+                on_wait=self._held.waiting,
+                resume_from=point,
+                asked=await _asked(ctx, item, target),
+            )
         except Invalid as error:
             if stored is None or not error.problems or error.problems[0].at != "resume_from":
                 raise
@@ -204,6 +212,7 @@ class _Run:
         place = file.path if whole else file.path.with_name(f"{file.path.stem}.incomplete{file.path.suffix}")
         written = await asyncio.to_thread(file.make, schema, stamp, path=place)
         ended = _ended(stamp, [_file(written, file.cells_changed)])
+        self._held.high_water = read.high_water
         # Written down before the swap, and only while the lease is ours: whoever takes over after a crash sees
         # whether this very file is in place, and an append is never done twice.
         await self._held.at_work(files=ended["files"], completeness=stamp)
@@ -213,10 +222,11 @@ class _Run:
             ended["checkpoint"] = None
         return ended
 
-    async def _put_before(self, target: Path) -> Values | None:
+    async def _put_before(self, target: Path, stored: Values | None) -> Values | None:
         """The end of a run whose process died after its file was put in place: not read, and not appended, again."""
         planned = await self._ctx.database.read(rows.files, self._ctx.workspace_id, self._item.id)
         stamp = self._item.completeness
+        self._held.high_water = ((stored or {}).get("read") or {}).get("high_water")
         if not planned or stamp is None:
             return None
         for file in planned:
@@ -228,11 +238,15 @@ class _Run:
 async def _finish(held: HeldImport, values: Values) -> None:
     ctx, item = held.ctx, held.item
     ended = {**values, "finished_at": ctx.clock()}
+    place = str(imports.destination_path(ctx, item.settings.destination.url)) if ended["status"] == "complete" else ""
 
     def write(tx: Tx) -> bool:
         if not rows.finish(tx, ctx.workspace_id, item.id, held.epoch, ended):
             return False
         result = "ok" if ended["status"] == "complete" else "failed"
+        if ended["status"] == "complete":
+            began_at = item.started_at or item.created_at
+            mark_rows.put(tx, ctx.workspace_id, item.settings.table_id, place, held.high_water, began_at)
         audit.record(tx, ctx, "import.finished", item.id, result=result, status=ended["status"], rows=ended.get("rows"))
         notices.import_ended(tx, ctx, item.settings.table_id, ended)
         return True
@@ -250,6 +264,15 @@ def _ended(completeness: Values, files: list[Values]) -> Values:
         "completeness": completeness,
         "files": files,
     }
+
+
+async def _asked(ctx: Context, item: Import, target: Path) -> Asked:
+    """The values of this import; where rows are added to a file that is there, only those that are new to it."""
+    values = item.settings.parameters
+    if item.settings.mode == "replace" or not await asyncio.to_thread(target.exists):
+        return Asked(values)
+    found = await ctx.database.read(mark_rows.get, ctx.workspace_id, item.settings.table_id, str(target))
+    return Asked(values, None, *found)
 
 
 def _place(ctx: Context, item: Import) -> Path:

@@ -12,6 +12,7 @@ from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
 from keyturn.model.validation import parse
 from keyturn.services import audit, reads, tables
 from keyturn.services.context import Context
+from keyturn.services.endpoints import Asked
 from keyturn.storage import imports as rows
 
 if TYPE_CHECKING:
@@ -25,10 +26,15 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
     """Ask for an import; it is run by whoever claims the row. Raises `Invalid` for a file that may not be written."""
     ctx.require("imports:run")
     settings = parse(ImportSettings, raw)
-    await reads.begin(ctx, settings.table_id)
+    await reads.begin(ctx, settings.table_id, asked=Asked(settings.parameters))
     table = await tables.get(ctx, settings.table_id)
     if settings.mode == "update" and not table.settings.primary_key:
         raise Invalid(f"{table.full_name} lacks a unique key to match rows by. Add one, or choose Append.", at="mode")
+    only = table.settings.incremental
+    if settings.mode == "append" and only is not None and only.look_back_seconds:
+        raise Invalid(
+            "Append would repeat the rows of the time that is looked back on. Choose Update, or look back 0.", at="mode"
+        )
     target = destination_path(ctx, settings.destination.url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +94,7 @@ async def resume(ctx: Context, import_id: str) -> Import:
     """Let one that ended short of its end go on behind its last safe page. Raises `Conflict` for any other."""
     ctx.require("imports:run")
     found = await get(ctx, import_id)
-    await reads.begin(ctx, found.settings.table_id)
+    await reads.begin(ctx, found.settings.table_id, asked=Asked(found.settings.parameters))
     anew = found.resumes_at_page is None
 
     def write(tx: Tx) -> bool:

@@ -19,6 +19,7 @@ from keyturn.rest.reader import Page, Reader
 from keyturn.rest.rows import at_path, parse_body
 from keyturn.services import connections, reads, tables
 from keyturn.services.context import Context, check_limit
+from keyturn.services.endpoints import EVERYTHING, Asked
 from keyturn.services.reads import TableRead
 from keyturn.wire import Headers
 
@@ -56,13 +57,15 @@ class Partition:
         return cls(int(found["first"]), last, int(found["rows"]))
 
 
-async def split(ctx: Context, table_id: str, *, at_most: int | None = None) -> list[Partition]:
+async def split(
+    ctx: Context, table_id: str, *, at_most: int | None = None, asked: Asked = EVERYTHING
+) -> list[Partition]:
     """At most so many stretches of about the same length; one where each page only names the next, or no total is told.
 
     Asks for the first page, which says how many there are.
     """
     at_most = check_limit(at_most, most=1000, default=8)
-    table, reader = await _reader(ctx, table_id)
+    table, reader = await _reader(ctx, table_id, asked)
     pages = size = 0
     if reader.endpoint.pagination.behind(reader.endpoint.request, pages=0, rows=0) is not None:
         async with aclosing(reader.pages()) as found:
@@ -76,15 +79,22 @@ async def split(ctx: Context, table_id: str, *, at_most: int | None = None) -> l
     return [Partition(first, first + share - 1 if first + share <= pages else None, size) for first in firsts]
 
 
-async def begin(ctx: Context, table_id: str, partition_id: str, *, columns: Sequence[str] | None = None) -> TableRead:
+async def begin(
+    ctx: Context,
+    table_id: str,
+    partition_id: str,
+    *,
+    columns: Sequence[str] | None = None,
+    asked: Asked = EVERYTHING,
+) -> TableRead:
     """A read of one partition. Its stamp counts its own rows; its verdict is about its own pages.
 
     Raises `Invalid` for an id that is none, or whose table is paged otherwise by now.
     """
     part = Partition.of(partition_id)
     if part.is_whole:
-        return await reads.begin(ctx, table_id, columns=columns)
-    _, reader = await _reader(ctx, table_id)
+        return await reads.begin(ctx, table_id, columns=columns, asked=asked)
+    _, reader = await _reader(ctx, table_id, asked)
     endpoint, skipped = reader.endpoint, (part.first_page - 1) * part.page_rows
     first = endpoint.pagination.behind(
         endpoint.pagination.first(endpoint.request), pages=part.first_page - 1, rows=skipped
@@ -99,17 +109,17 @@ async def begin(ctx: Context, table_id: str, partition_id: str, *, columns: Sequ
         rows=skipped,
     )
     limit = None if part.last_page is None else part.last_page * part.page_rows
-    read = await reads.begin(ctx, table_id, limit=limit, columns=columns, resume_from=point)
+    read = await reads.begin(ctx, table_id, limit=limit, columns=columns, resume_from=point, asked=asked)
     read.counts_from(pages=part.first_page - 1, rows=skipped)
     return read
 
 
-async def _reader(ctx: Context, table_id: str) -> tuple[Table, Reader]:
+async def _reader(ctx: Context, table_id: str, asked: Asked) -> tuple[Table, Reader]:
     ctx.require("tables:read")
     table = await tables.get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     connections.require_use(ctx, connection)
-    return table, tables.reader_of(ctx, connection, table.settings)
+    return table, tables.reader_of(ctx, connection, table.settings, asked=asked)
 
 
 def _pages(table: Table, page: Page) -> int:

@@ -8,15 +8,18 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from keyturn.columns.build import Misfit, Reject
+from keyturn.columns.infer import NOTE_UNSEEN
 from keyturn.columns.keys import Deduplicator
+from keyturn.columns.marks import can_mark, highest
 from keyturn.columns.pages import PageTyper
 from keyturn.columns.schema import Column, Schema, path_of
-from keyturn.errors import KeyturnError, NotFound
+from keyturn.errors import Invalid, KeyturnError, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
 from keyturn.model.tables import Table, TableSettings
 from keyturn.services import connections, tables
 from keyturn.services.context import Context
+from keyturn.services.endpoints import EVERYTHING, Asked
 from keyturn.storage import tables as rows
 
 if TYPE_CHECKING:
@@ -62,21 +65,25 @@ class TableRead:
         on_wait: Callable[[float, str], Any] | None = None,
         columns: Sequence[str] | None = None,
         resume_from: Checkpoint | None = None,
+        asked: Asked = EVERYTHING,
     ) -> None:
         self.id = new_id("rd")
         self.table = table
         self._ctx = ctx
         settings = table.settings if columns is None else _narrowed(table, columns)
         self._reader = tables.reader_of(
-            ctx, connection, settings, max_rows=limit, on_wait=on_wait, ahead=PAGES_AHEAD, resume_from=resume_from
-        )
+            ctx, connection, settings, max_rows=limit, on_wait=on_wait, ahead=PAGES_AHEAD, resume_from=resume_from,
+            asked=asked,
+        )  # fmt: skip
         known = schema_of(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
         self._typer = PageTyper(known, tables.pins(settings), settings.infer_types, settings.when_columns_change)
         self._keys = Deduplicator(settings.primary_key)
         self._rejected = self._pages_before = self._rows_before = 0
+        self.high_water: str | int | None = None
         if resume_from is not None:
             self._typer.rows_before = resume_from.rows
             self._rejected, self._keys.duplicates = resume_from.rejected, resume_from.duplicates
+            self.high_water = resume_from.high_water
 
     @property
     def schema(self) -> Schema | None:
@@ -144,12 +151,15 @@ class TableRead:
 
     def _typed(self, page: Page) -> Batch:
         typed = self._typer.add(page)
+        if self.table.settings.incremental is not None:
+            self.high_water = highest(typed.data, self.table.settings.incremental.column, self.high_water)
         data = self._keys.add(typed.data)
         self._rejected += len(typed.rejects)
         checkpoint = replace(
             page.checkpoint,
             rejected=self._rejected,
             duplicates=self._keys.duplicates,
+            high_water=self.high_water,
             schema=tuple(asdict(column) for column in tables.as_columns(typed.schema)),
         )
         return Batch(page.number, data, typed.schema, typed.widened_by, checkpoint, typed.rejects)
@@ -179,17 +189,35 @@ async def begin(
     on_wait: Any = None,
     columns: Sequence[str] | None = None,
     resume_from: Checkpoint | None = None,
+    asked: Asked = EVERYTHING,
 ) -> TableRead:
     """A read of a table by the actor, or the rest of one. Raises `NotFound`, `Forbidden`; uses no network yet.
 
-    `columns` are all that will be looked at: an API that can leave the others out is asked to.
+    `columns` are all that will be looked at: an API that can leave the others out is asked to. `asked` has the values
+    of the table's parameters.
     Raises `Invalid` at `resume_from` when the table asks something else than when the checkpoint was taken.
     """
     ctx.require("tables:read")
     table = await tables.get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     connections.require_use(ctx, connection)
-    return TableRead(ctx, table, connection, limit=limit, on_wait=on_wait, columns=columns, resume_from=resume_from)
+    _check_mark(table)
+    return TableRead(
+        ctx, table, connection, limit=limit, on_wait=on_wait, columns=columns, resume_from=resume_from, asked=asked
+    )
+
+
+def _check_mark(table: Table) -> None:
+    """Raises `Invalid` when it is known that new rows cannot be told by the column that is set."""
+    only = table.settings.incremental
+    if only is None or table.columns is None:
+        return
+    found = next((column for column in table.columns if column.name == only.column), None)
+    if found is not None and not can_mark(found.type) and found.note != NOTE_UNSEEN:
+        raise Invalid(
+            f"{only.column} is {found.type}: new rows are told by a time with an offset, a day or a whole number.",
+            at="incremental.column",
+        )
 
 
 async def stamp(ctx: Context, read_id: str) -> dict[str, Any]:
@@ -207,6 +235,8 @@ def _narrowed(table: Table, columns: Sequence[str]) -> TableSettings:
     if settings.columns_param is None or table.columns is None:
         return settings
     wanted = {*columns, *settings.primary_key}
+    if settings.incremental is not None:
+        wanted.add(settings.incremental.column)
     paths = [path_of(column.source_path) for column in table.columns if column.name in wanted]
     # The parts of an object come together: not every API takes dotted names.
     fields = dict.fromkeys(path[0] for path in paths)

@@ -15,6 +15,7 @@ from keyturn.errors import IncompleteData, Invalid
 from keyturn.model.messages import say
 from keyturn.services import partitions, reads, tables
 from keyturn.services.context import Context
+from keyturn.services.endpoints import EVERYTHING, Asked
 from keyturn.services.reads import Batch, TableRead
 
 ARROW_TYPE = FORMATS["arrow"]
@@ -38,6 +39,7 @@ async def begin(
     limit: int | None = None,
     columns: Sequence[str] | None = None,
     partition: str | None = None,
+    asked: Asked = EVERYTHING,
 ) -> RowStream:
     """Start a read and wait for its first page, so that its errors are answers and not broken bodies.
 
@@ -48,9 +50,9 @@ async def begin(
     if partition is not None and limit is not None:
         raise Invalid("A partition is read whole. Leave out limit.", at="limit")
     if partition is not None:
-        read = await partitions.begin(ctx, table_id, partition, columns=columns)
+        read = await partitions.begin(ctx, table_id, partition, columns=columns, asked=asked)
     else:
-        read = await reads.begin(ctx, table_id, limit=limit, columns=columns)
+        read = await reads.begin(ctx, table_id, limit=limit, columns=columns, asked=asked)
     batches = read.batches() if columns is None else _only(read.batches(), tuple(dict.fromkeys(columns)))
     first = await anext(batches, None)
     chunks = _parquet(ctx, read, first, batches) if format == "parquet" else _encoded(read, format, first, batches)

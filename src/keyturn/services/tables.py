@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from keyturn.columns.build import to_json_rows
 from keyturn.columns.schema import Schema, infer
 from keyturn.columns.types import parse_type
@@ -22,14 +20,18 @@ from keyturn.rest.paginators import Pagination
 from keyturn.rest.reader import Endpoint, Reader
 from keyturn.services import audit, calls, connections
 from keyturn.services.context import Context
+from keyturn.services.endpoints import EVERYTHING, Asked, check_names, first_request
+from keyturn.storage import marks as mark_rows
 from keyturn.storage import tables as rows
-from keyturn.wire import Headers, Request, Response, with_query
+from keyturn.wire import Request, Response
 
 if TYPE_CHECKING:
     from keyturn.rest.checkpoints import Checkpoint
     from keyturn.storage.database import Tx
 
 PREVIEW_MOST = 1000
+# What decides which rows there are: when it changes, imports of only new rows begin anew.
+_MARKED_BY = ("path", "query", "method", "body", "rows_path", "incremental", "primary_key")
 _PACES_MOST = 10_000
 _paces: dict[str, Pace] = {}
 
@@ -59,15 +61,18 @@ class Preview:
     response: dict[str, Any]
 
 
-async def create(ctx: Context, raw: Mapping[str, Any]) -> Table:
-    """Save a table; with `auto` paging or no rows path the endpoint is asked first and what was found is saved."""
+async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTHING) -> Table:
+    """Save a table; with `auto` paging or no rows path the endpoint is asked first and what was found is saved.
+
+    `asked` has the values of parameters for that question; they are not kept.
+    """
     ctx.require("connections:write")
     settings = _parsed(raw)
     connection = await connections.get(ctx, settings.connection_id)
     evidence: tuple[dict[str, str], ...] = ()
     columns: tuple[TableColumn, ...] | None = None
     if settings.pagination.type == "auto" or settings.rows_path is None:
-        found = await _detect(ctx, connection, settings)
+        found = await _detect(ctx, connection, settings, asked)
         settings, evidence, columns = found.settings, found.evidence, found.columns
     table_id = new_id("tb")
     now = ctx.clock()
@@ -131,8 +136,11 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
     decisive = ("path", "query", "rows_path", "columns", "infer_types", "method", "body", "format")
     if any(getattr(settings, field) != getattr(table.settings, field) for field in decisive):
         values["columns"] = None
+    asks_else = any(getattr(settings, field) != getattr(table.settings, field) for field in _MARKED_BY)
 
     def write(tx: Tx) -> None:
+        if asks_else:
+            mark_rows.forget(tx, ctx.workspace_id, table_id)
         _refuse_taken_name(tx, ctx, settings.connection_id, settings.name, except_id=table_id)
         rows.update(tx, ctx.workspace_id, table_id, values)
         audit.record(tx, ctx, "table.changed", table_id, fields=sorted(patch))
@@ -153,32 +161,34 @@ async def delete(ctx: Context, table_id: str) -> None:
     await ctx.database.run(write)
 
 
-async def detect(ctx: Context, raw: Mapping[str, Any]) -> Detected:
+async def detect(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTHING) -> Detected:
     """Ask the endpoint of a draft (only `connection_id` and `path` are needed) and say what was found, with proof."""
     ctx.require_verb("tables.detect")
     settings = _parsed({"name": "draft", **raw})
-    return await _detect(ctx, await connections.get(ctx, settings.connection_id), settings)
+    return await _detect(ctx, await connections.get(ctx, settings.connection_id), settings, asked)
 
 
-async def preview(ctx: Context, table_id: str, *, limit: int = 100) -> Preview:
+async def preview(ctx: Context, table_id: str, *, limit: int = 100, asked: Asked = EVERYTHING) -> Preview:
     """The first page of a saved table, at most `limit` rows; never the whole."""
     ctx.require("tables:read")
     table = await get(ctx, table_id)
-    return await _preview(ctx, table.settings, limit)
+    return await _preview(ctx, table.settings, limit, asked)
 
 
-async def preview_draft(ctx: Context, raw: Mapping[str, Any], *, limit: int = 100) -> Preview:
+async def preview_draft(
+    ctx: Context, raw: Mapping[str, Any], *, limit: int = 100, asked: Asked = EVERYTHING
+) -> Preview:
     """The first page of a draft."""
     ctx.require_verb("tables.detect")
-    return await _preview(ctx, _parsed({"name": "draft", **raw}), limit)
+    return await _preview(ctx, _parsed({"name": "draft", **raw}), limit, asked)
 
 
-async def refresh_schema(ctx: Context, table_id: str) -> Table:
+async def refresh_schema(ctx: Context, table_id: str, *, asked: Asked = EVERYTHING) -> Table:
     """Forget the learned schema and learn it from the endpoint again."""
     ctx.require("tables:read")
     table = await get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
-    found = await _detect(ctx, connection, table.settings)
+    found = await _detect(ctx, connection, table.settings, asked)
     await store_columns(ctx, table, found.columns)
     return await get(ctx, table_id)
 
@@ -211,10 +221,11 @@ def reader_of(
     on_wait: Any = None,
     ahead: int = 0,
     resume_from: Checkpoint | None = None,
+    asked: Asked = EVERYTHING,
 ) -> Reader:
     """A reader of the endpoint whose every page asks for a fresh token; all readers of a connection share its pace."""
     endpoint = Endpoint(
-        request=request_of(connection, settings),
+        request=first_request(connection, settings, asked, now=ctx.clock()),
         rows_path=settings.rows_path,
         pagination=settings.pagination,
         format=settings.format,
@@ -245,32 +256,19 @@ def pace_of(connection: Connection, settings: TableSettings) -> Pace:
     return pace
 
 
-def request_of(connection: Connection, settings: TableSettings) -> Request:
-    """The first request of a table, its credential not yet in it."""
-    url = calls.url_under(connection, settings.path)
-    if settings.query:
-        url = with_query(url, settings.query)
-    headers = Headers.of({"Accept": "application/json", **settings.headers})
-    if settings.method == "GET":
-        return Request("GET", url, headers)
-    body = orjson.dumps(settings.body if settings.body is not None else {})
-    return Request("POST", url, headers.with_("Content-Type", "application/json"), body)
-
-
 def system_of(connection: Connection) -> str:
     """The end system's name in sentences."""
     return connection.oauth_client_name or connection.name
 
 
-async def _detect(ctx: Context, connection: Connection, settings: TableSettings) -> Detected:
+async def _detect(ctx: Context, connection: Connection, settings: TableSettings, asked: Asked = EVERYTHING) -> Detected:
     connections.require_use(ctx, connection)
 
     async def send(request: Request) -> Response:
         return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
 
-    found = await detect_endpoint(
-        request_of(connection, settings), send, rows_path=settings.rows_path, system=system_of(connection)
-    )
+    request = first_request(connection, settings, asked, now=ctx.clock())
+    found = await detect_endpoint(request, send, rows_path=settings.rows_path, system=system_of(connection))
     pagination: Pagination = found.pagination if settings.pagination.type == "auto" else settings.pagination
     settings = settings.model_copy(
         update={
@@ -286,14 +284,14 @@ async def _detect(ctx: Context, connection: Connection, settings: TableSettings)
     return Detected(settings, evidence, as_columns(schema), sample, found.reported_total)
 
 
-async def _preview(ctx: Context, settings: TableSettings, limit: int) -> Preview:
+async def _preview(ctx: Context, settings: TableSettings, limit: int, asked: Asked) -> Preview:
     if not 1 <= limit <= PREVIEW_MOST:
         raise Invalid(f"Enter a whole number from 1 to {PREVIEW_MOST}.", at="limit")
     connection = await connections.get(ctx, settings.connection_id)
     connections.require_use(ctx, connection)
     if settings.pagination.type == "auto" or settings.rows_path is None:
-        settings = (await _detect(ctx, connection, settings)).settings
-    reader = reader_of(ctx, connection, settings, max_rows=limit)
+        settings = (await _detect(ctx, connection, settings, asked)).settings
+    reader = reader_of(ctx, connection, settings, max_rows=limit, asked=asked)
     async for page in reader.pages():
         schema = infer(page.rows, pins=pins(settings), infer_types=settings.infer_types)
         shown = page.rows[:limit]
@@ -305,7 +303,7 @@ async def _preview(ctx: Context, settings: TableSettings, limit: int) -> Preview
             reported_total=page.reported_total,
             stop_reason="max_rows" if more else (reader.completeness.stop_reason or "no_next"),
             read_at=ctx.clock(),
-            request=_shown_request(request_of(connection, settings)),
+            request=_shown_request(reader.endpoint.request),
             response=_shown_response(page.response),
         )
     raise KeyturnError("The reader gave no page.")
@@ -337,6 +335,7 @@ def _checked(settings: TableSettings) -> TableSettings:
         problems.append(Problem("body", "GET has no body. Choose POST, or use Parameters."))
     if problems:
         raise Invalid(problems=tuple(problems))
+    check_names(settings)
     return settings
 
 

@@ -13,6 +13,7 @@ from keyturn.errors import Invalid, NotFound
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.services import imports, partitions, reads, rows_out, tables
 from keyturn.services.context import Context
+from keyturn.services.endpoints import Asked
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
 from keyturn.web.openapi import described
@@ -51,10 +52,20 @@ def shown(table: Table) -> dict[str, Any]:
     }
 
 
+def _asked(request: Request, since: str | None = None) -> Asked:
+    """What a read is asked for in its query: `param.NAME=value`, and `since`."""
+    query = request.query_params
+    names = [name for name in query if name.startswith("param.")]
+    return Asked({name.removeprefix("param."): query[name] for name in names}, since or None)
+
+
+Values = Annotated[Asked, Depends(_asked)]
+
+
 @router.post("/tables", status_code=201, openapi_extra=described(TableSettings))
-async def create(ctx: Ctx, request: Request) -> Response:
+async def create(ctx: Ctx, request: Request, asked: Values) -> Response:
     """Save a table; with `auto` paging the endpoint is asked first."""
-    return json_answer(shown(await tables.create(ctx, await json_body(request))), 201)
+    return json_answer(shown(await tables.create(ctx, await json_body(request), asked=asked)), 201)
 
 
 @router.get("/tables")
@@ -66,9 +77,9 @@ async def list_(
 
 
 @router.post("/tables/detect", openapi_extra=described(TableSettings))
-async def detect(ctx: Ctx, request: Request) -> Response:
+async def detect(ctx: Ctx, request: Request, asked: Values) -> Response:
     """A draft in; detected settings with their evidence out."""
-    found = await tables.detect(ctx, await json_body(request))
+    found = await tables.detect(ctx, await json_body(request), asked=asked)
     return json_answer(
         {
             "table": found.settings.model_dump(mode="json"),
@@ -100,9 +111,9 @@ async def delete(ctx: Ctx, table_id: str) -> Response:
 
 
 @router.get("/tables/{table_id}/preview")
-async def preview(ctx: Ctx, table_id: str, limit: int = 100) -> Response:
-    """A sample: the first page, at most `limit` rows."""
-    found = await tables.preview(ctx, table_id, limit=limit)
+async def preview(ctx: Ctx, table_id: str, asked: Values, limit: int = 100) -> Response:
+    """A sample: the first page, at most `limit` rows. `param.NAME=value` gives what the table asks for."""
+    found = await tables.preview(ctx, table_id, limit=limit, asked=asked)
     return json_answer(
         {
             "columns": shown_columns(found.columns),
@@ -124,9 +135,10 @@ async def schema(ctx: Ctx, table_id: str, format: Literal["json", "arrow"] = "js
 
 
 @router.post("/tables/{table_id}/schema/refresh")
-async def refresh_schema(ctx: Ctx, table_id: str) -> Response:
+async def refresh_schema(ctx: Ctx, table_id: str, asked: Values) -> Response:
     """Learn the schema from the endpoint again."""
-    return json_answer({"columns": shown_columns((await tables.refresh_schema(ctx, table_id)).columns)})
+    found = await tables.refresh_schema(ctx, table_id, asked=asked)
+    return json_answer({"columns": shown_columns(found.columns)})
 
 
 @router.get("/tables/{table_id}/latest.{ending}")
@@ -147,9 +159,9 @@ async def latest(ctx: Ctx, table_id: str, ending: str, request: Request) -> Resp
 
 
 @router.get("/tables/{table_id}/partitions")
-async def partitions_(ctx: Ctx, table_id: str, at_most: int | None = None) -> Response:
+async def partitions_(ctx: Ctx, table_id: str, asked: Values, at_most: int | None = None) -> Response:
     """Stretches of the table that can be read side by side: `/rows?partition=…`. Asks the API for the first page."""
-    found = await partitions.split(ctx, table_id, at_most=at_most)
+    found = await partitions.split(ctx, table_id, at_most=at_most, asked=asked)
     return json_answer({"data": [{"id": part.id, **asdict(part)} for part in found], "next_cursor": None})
 
 
@@ -157,6 +169,7 @@ async def partitions_(ctx: Ctx, table_id: str, at_most: int | None = None) -> Re
 async def rows(
     ctx: Ctx,
     table_id: str,
+    asked: Values,
     format: str = "ndjson",
     limit: int | None = None,
     columns: Annotated[list[str] | None, Query(max_length=2000)] = None,
@@ -164,6 +177,7 @@ async def rows(
 ) -> Response:
     """Everything, streamed as arrow, ndjson, csv or parquet; the completeness stamp travels with the data.
 
+    `param.NAME=value` gives what the table asks for; `since` (a time, a day, a number) reads only new rows.
     `columns` (repeatable) leaves all others out, at the API too where the table has a Columns parameter. `partition`
     reads one of the table's partitions.
 
@@ -171,7 +185,9 @@ async def rows(
     """
     if limit is not None and limit < 1:
         raise Invalid("Enter a whole number greater than 0.", at="limit")
-    stream = await rows_out.begin(ctx, table_id, format=format, limit=limit, columns=columns, partition=partition)
+    stream = await rows_out.begin(
+        ctx, table_id, format=format, limit=limit, columns=columns, partition=partition, asked=asked
+    )
     return StreamingResponse(stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id})
 
 

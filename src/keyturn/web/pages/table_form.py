@@ -10,8 +10,10 @@ import orjson
 from pydantic import BaseModel
 
 from keyturn.errors import Invalid
-from keyturn.model.tables import TableSettings
+from keyturn.model.parameters import ParameterSettings
+from keyturn.model.tables import IncrementalSettings, TableSettings
 from keyturn.rest import paginators
+from keyturn.rest.fillings import said
 from keyturn.web.forms import lines_of, merged_pairs, pairs
 
 PAGES: dict[str, tuple[str, type[BaseModel]]] = {
@@ -63,6 +65,9 @@ FIELDS = (
     "primary_key",
     "columns",
     "infer_types",
+    "parameters",
+    "incremental",
+    *(f"incremental.{name}" for name in IncrementalSettings.model_fields),
 )
 
 
@@ -78,6 +83,9 @@ def raw(sent: Mapping[str, str]) -> dict[str, Any]:
     pins = pairs(sent.get("columns", ""), at="columns")
     found["columns"] = [{"name": name, "type": kind} for name, kind in pins.items()]
     found["infer_types"] = sent.get("infer_types") == "yes"
+    found["parameters"] = _parameters(sent.get("parameters", ""))
+    only = {name: sent.get(f"incremental.{name}", "").strip() for name in IncrementalSettings.model_fields}
+    found["incremental"] = {name: value for name, value in only.items() if value} if only["column"] else None
     return found
 
 
@@ -91,6 +99,8 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
         found.setdefault(name, "")
     found["query"] = merged_pairs(found["query"], current.query)
     found["headers"] = merged_pairs(found["headers"], current.headers)
+    if found["incremental"] is not None:
+        found["incremental"] = {"param": None, "look_back_seconds": None, **found["incremental"]}
     before = current.pagination.model_dump(mode="json")
     found["pagination"] = {**dict.fromkeys(before), **found["pagination"]}
     return found
@@ -111,6 +121,9 @@ def values_of(settings: TableSettings) -> dict[str, str]:
     found["primary_key"] = ", ".join(settings.primary_key)
     found["columns"] = "\n".join(f"{column.name}={column.type}" for column in settings.columns)
     found["infer_types"] = "yes" if settings.infer_types else ""
+    found["parameters"] = "\n".join(map(_line, settings.parameters))
+    only = settings.incremental.model_dump() if settings.incremental else {"look_back_seconds": 86_400}
+    found |= {f"incremental.{name}": "" if value is None else str(value) for name, value in only.items()}
     return found
 
 
@@ -130,6 +143,22 @@ def _pagination(sent: Mapping[str, str]) -> dict[str, Any]:
     if sent.get("pagination.max_pages", "").strip():
         found["max_pages"] = sent["pagination.max_pages"].strip()
     return found
+
+
+def _parameters(text: str) -> list[dict[str, Any]]:
+    """`name: type = default`, one a line; type and default may be left out."""
+    found = []
+    for line in filter(str.strip, text.splitlines()):
+        left, has_default, default = line.partition("=")
+        name, _, kind = left.partition(":")
+        one: dict[str, Any] = {"name": name.strip(), **({"type": kind.strip()} if kind.strip() else {})}
+        found.append(one | ({"default": default.strip()} if has_default else {}))
+    return found
+
+
+def _line(parameter: ParameterSettings) -> str:
+    kind = "" if parameter.type == "text" else f": {parameter.type}"
+    return f"{parameter.name}{kind}" + ("" if parameter.default is None else f" = {said(parameter.default)}")
 
 
 def _json(text: str) -> Any:

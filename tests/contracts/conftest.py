@@ -1,0 +1,81 @@
+"""One Keyturn and one REST API of our own making, read over the HTTP API, the command line and the Python client."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Route
+
+from surfaces import Api, Failed, Surface
+from world import TOKEN, World, free_port
+
+
+@pytest.fixture(scope="session")
+def rest_api() -> Iterator[Api]:
+    port = free_port()
+    api = Api(f"http://127.0.0.1:{port}")
+    app = Starlette(routes=[Route("/{path:path}", api.serve, methods=["GET", "POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="off"))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        threading.Event().wait(0.01)
+    yield api
+    server.should_exit = True
+
+
+@pytest.fixture(scope="session")
+def reading_server(tmp_path_factory, rest_api) -> Iterator[Any]:
+    class End:
+        port = int(rest_api.url.rpartition(":")[2])
+
+    started = World(tmp_path_factory.mktemp("reading"), End())
+    yield started.serve()
+    started.close()
+
+
+@pytest.fixture
+def api(rest_api) -> Api:
+    rest_api.answers.clear()
+    rest_api.asked.clear()
+    return rest_api
+
+
+_names = iter(range(10_000))
+
+
+@pytest.fixture
+def connection(reading_server, api) -> str:
+    """A connection of this test's own to the API."""
+    name = f"c{next(_names)}"
+    body = {"name": name, "base_url": api.url, "auth": {"type": "none"}, "access": "only_me"}
+    assert reading_server.api.post("/connections", json=body).status_code == 201
+    return name
+
+
+@pytest.fixture(params=["api", "cli", "client"])
+def surface(request, reading_server, tmp_path, monkeypatch, capsys) -> Surface:
+    """Each test that asks for it runs over all three."""
+    from keyturn.cli.app import run
+
+    def ran(*words: str) -> Any:
+        for name, value in {"KEYTURN_URL": reading_server.url, "KEYTURN_TOKEN": TOKEN, "TZ": "UTC"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+        capsys.readouterr()
+        code = run([*words, "--json"])
+        out, err = capsys.readouterr()
+        if code:
+            raise Failed(err, json.loads(err).get("message_code"))
+        return json.loads(out)
+
+    os.environ.setdefault("NO_COLOR", "1")
+    return Surface(request.param, reading_server.api, reading_server.url, ran, tmp_path)

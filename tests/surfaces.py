@@ -1,0 +1,168 @@
+"""A REST API that answers as a test says, and the three ways in which programs read tables: API, CLI, client."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+import keyturn
+from world import TOKEN
+
+
+@dataclass
+class Api:
+    """A REST API that answers as each test says; `asked` is what came."""
+
+    url: str
+    answers: dict[str, Callable[[dict[str, Any]], Any]] = field(default_factory=dict)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    def on(self, path: str, answer: Callable[[dict[str, Any]], Any] | Any) -> None:
+        """`answer` is rows, a response, or a function of the request (`path`, `query`, `headers`, `body`)."""
+        self.answers[path.strip("/").split("/")[0]] = answer if callable(answer) else lambda _: answer
+
+    async def serve(self, request: Request) -> Response:
+        path = request.path_params["path"]
+        asked = {"method": request.method, "path": path, "query": dict(request.query_params),
+                 "headers": dict(request.headers), "body": await request.body()}  # fmt: skip
+        self.asked.append(asked)
+        answer = self.answers.get(path.split("/")[0])
+        found = answer(asked) if answer else Response(status_code=404)
+        return found if isinstance(found, Response) else JSONResponse(found)
+
+
+class Failed(Exception):
+    """What a surface says when it refuses: its words, its code, and an exit code at the command line."""
+
+    def __init__(self, words: str, code: str | None = None) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+@dataclass
+class Surface:
+    """One of the three: the same verbs, each as its people use it."""
+
+    kind: str
+    http: httpx2.Client
+    url: str
+    run: Callable[..., Any]
+    tmp_path: Path
+
+    def create(self, connection: str, name: str, **settings: Any) -> dict[str, Any]:
+        if self.kind == "cli":
+            return self._cli("tables", "add", f"{connection}.{name}", "--settings", json.dumps(settings))
+        body = {"name": name, "connection_id": self.connection_id(connection), **settings}
+        if self.kind == "client":
+            return self._client(lambda ws: ws.tables.create(body).settings)
+        return self._http("POST", "/tables", json=body)
+
+    def update(self, name: str, **settings: Any) -> dict[str, Any]:
+        if self.kind == "cli":
+            return self._cli("tables", "edit", name, "--settings", json.dumps(settings))
+        if self.kind == "client":
+            return self._client(lambda ws: (ws.table(name).update(settings), ws.table(name).settings)[1])
+        return self._http("PATCH", f"/tables/{self.table_id(name)}", json=settings)
+
+    def detect(self, connection: str, path: str, **settings: Any) -> dict[str, Any]:
+        if self.kind == "cli":
+            return self._cli("tables", "detect", connection, path, "--settings", json.dumps(settings))
+        draft = {"connection_id": self.connection_id(connection), "path": path, "name": "draft", **settings}
+        if self.kind == "client":
+            return self._client(lambda ws: ws.tables.detect(draft))
+        return self._http("POST", "/tables/detect", json=draft)
+
+    def preview(self, name: str, *, limit: int = 100, **asked: Any) -> dict[str, Any]:
+        if self.kind == "cli":
+            return self._cli("preview", name, "--limit", str(limit), *self._params(asked))
+        if self.kind == "client":
+            return self._client(lambda ws: ws.table(name).preview_json(limit, **asked))
+        return self._http("GET", f"/tables/{self.table_id(name)}/preview", params={"limit": limit, **_query(asked)})
+
+    def schema(self, name: str) -> list[dict[str, Any]]:
+        if self.kind == "cli":
+            return self._cli("tables", "schema", name)["columns"]
+        if self.kind == "client":
+            names = ("name", "type", "source_path", "nullable", "note")
+            return self._client(lambda ws: [{n: getattr(c, n) for n in names} for c in ws.table(name).schema])
+        self._http("POST", f"/tables/{self.table_id(name)}/schema/refresh")
+        return self._http("GET", f"/tables/{self.table_id(name)}/schema")["columns"]
+
+    def read(self, name: str, **asked: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """Every row, and the stamp; what is incomplete is taken as it is."""
+        if self.kind == "cli":
+            place = self.tmp_path / f"{len(list(self.tmp_path.iterdir()))}.ndjson"
+            done = self._cli("import", name, "--to", str(place), "--allow-incomplete", *self._params(asked))
+            lines = [json.loads(line) for line in place.read_text().splitlines()]
+            return [line for line in lines if "$completeness" not in line], done["completeness"]
+        if self.kind == "client":
+            return self._client(lambda ws: _read(ws.table(name).read(allow_incomplete=True, **asked)))
+        query = {"format": "ndjson", **_query(asked)}
+        answer = self.http.get(f"/tables/{self.table_id(name)}/rows", params=query)
+        self._checked(answer)
+        *rows, last = [json.loads(line) for line in answer.text.splitlines()]
+        return rows, last["$completeness"]
+
+    def import_to(self, name: str, place: str, *, mode: str = "replace") -> dict[str, Any]:
+        """An import into a file of the server, ended."""
+        if self.kind == "cli":
+            local = self.tmp_path / f"{len(list(self.tmp_path.iterdir()))}-{place}"
+            return self._cli("import", name, "--to", str(local), "--keep-as", place, "--mode", mode)
+        if self.kind == "client":
+            return self._client(lambda ws: ws.run_import(name, to=place, mode=mode).wait().found)
+        destination = {"type": place.rpartition(".")[2], "url": place}
+        body = {"table_id": self.table_id(name), "destination": destination, "mode": mode}
+        item = self._http("POST", "/imports", json=body)
+        while item["status"] in {"queued", "running", "waiting"}:
+            time.sleep(0.05)
+            item = self._http("GET", f"/imports/{item['id']}")
+        return item
+
+    def connection_id(self, name: str) -> str:
+        return next(item["id"] for item in self.http.get("/connections").json()["data"] if item["name"] == name)
+
+    def table_id(self, name: str) -> str:
+        found = self.http.get("/tables", params={"limit": 1000}).json()["data"]
+        return next(item["id"] for item in found if item["full_name"] == name)
+
+    def _params(self, asked: dict[str, Any]) -> list[str]:
+        since = asked.pop("since", None)
+        words = [word for name, value in asked.items() for word in ("--param", f"{name}={value}")]
+        return [*words, "--since", since] if since else words
+
+    def _cli(self, *words: str) -> Any:
+        return self.run(*words)
+
+    def _client(self, act: Callable[[keyturn.Workspace], Any]) -> Any:
+        with keyturn.connect(self.url, TOKEN) as ws:
+            try:
+                return act(ws)
+            except keyturn.KeyturnError as error:
+                raise Failed(str(error), error.message_code) from error
+
+    def _http(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.http.request(method, path, **options)
+        self._checked(answer)
+        return answer.json() if answer.content else None
+
+    def _checked(self, answer: httpx2.Response) -> None:
+        if answer.status_code >= 400:
+            raise Failed(answer.text, answer.json().get("message_code"))
+
+
+def _read(read: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    rows = read.to_arrow().to_pylist()
+    stamp = read.completeness
+    return rows, {name: getattr(stamp, name) for name in stamp.__dataclass_fields__}
+
+
+def _query(asked: dict[str, Any]) -> dict[str, str]:
+    return {name if name == "since" else f"param.{name}": str(value) for name, value in asked.items()}

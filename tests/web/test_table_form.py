@@ -1,0 +1,41 @@
+"""The builder's form: what is saved comes back as it was typed, and what is emptied is emptied."""
+
+from __future__ import annotations
+
+from keyturn.model.tables import TableSettings
+from keyturn.model.validation import merge_patch, parse
+from keyturn.web.pages import table_form
+
+SETTINGS = {
+    "connection_id": "cn_1",
+    "name": "orders",
+    "path": "/shops/{shop}",
+    "query": {"after": "{{today-7d}}", "year": "{{year}}"},
+    "pagination": {"type": "none"},
+    "parameters": [
+        {"name": "shop"},
+        {"name": "year", "type": "integer", "default": 2026},
+        {"name": "open", "type": "boolean", "default": True},
+    ],
+    "incremental": {"column": "updated_at", "param": "since", "look_back_seconds": 60},
+}
+
+
+def test_settings_come_back_from_the_form_as_they_were():
+    settings = parse(TableSettings, SETTINGS)
+    again = parse(TableSettings, table_form.raw(table_form.values_of(settings)))
+    assert again.parameters[0] == settings.parameters[0]
+    assert [item.type for item in again.parameters] == ["text", "integer", "boolean"]
+    assert again.incremental == settings.incremental
+    assert table_form.values_of(again) == table_form.values_of(settings)
+
+
+def test_what_the_form_does_not_show_stays_and_what_is_emptied_is_cleared():
+    settings = parse(TableSettings, {**SETTINGS, "incremental": {**SETTINGS["incremental"], "send_as": "epoch"}})
+    sent = {**table_form.values_of(settings), "incremental.param": ""}
+    patched = merge_patch(settings.model_dump(mode="json"), table_form.patch(sent, settings))
+    found = parse(TableSettings, patched).incremental
+    assert (found.param, found.send_as) == (None, "epoch")
+    sent["incremental.column"] = ""
+    patched = merge_patch(settings.model_dump(mode="json"), table_form.patch(sent, settings))
+    assert parse(TableSettings, patched).incremental is None

@@ -1,0 +1,54 @@
+"""Write docs/reference/reading.md: the rows of tests/contracts/reading.yaml and the tests named after them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CONTRACTS = ROOT / "tests" / "contracts"
+PAGE = ROOT / "docs" / "reference" / "reading.md"
+_NAMED = re.compile(r"test_row(\d+)_(\w+)")
+HEAD = """# Reading, and the tests that hold us to it
+
+What a table can do. Each test runs over the HTTP API, the command line and the Python client. This page is made from
+`tests/contracts/reading.yaml` and the names of the tests, by `tools/reading_page.py`; how to use it all is in
+[Tables](../tables.md).
+
+| # | what | and further | proved by |
+|---|---|---|---|
+"""
+
+
+def rows() -> dict[int, dict[str, Any]]:
+    """The rows by number."""
+    return yaml.safe_load((CONTRACTS / "reading.yaml").read_text("utf-8"))
+
+
+def proofs() -> dict[int, list[str]]:
+    """Which tests, over which surfaces, are named after which row."""
+    found = defaultdict(list)
+    for path in sorted(CONTRACTS.glob("test_reading*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef) and (named := _NAMED.fullmatch(node.name)):
+                found[int(named[1])].append(named[2].replace("_", " "))
+    return found
+
+
+def as_markdown() -> str:
+    """The page."""
+    by_row = proofs()
+    lines = [
+        f"| {number} | {row['what']} | {row.get('further', '')} | {'<br>'.join(by_row[number])} |"
+        for number, row in rows().items()
+    ]
+    return HEAD + "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(as_markdown(), "utf-8")
