@@ -232,6 +232,35 @@ def sign_in(start_url: str, *, decision: str = "allow", account: str = "jane", b
             own.close()
 
 
+def connected(world: World, person: Any, start: Any, *, base: str, advanced: dict | None = None, **options: Any) -> Any:
+    """A server of ours, an authorization server for its redirect URI, and a signed-in connection."""
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS="127.0.0.1")
+    callback = ok(server.api.get("/oauth-clients/redirect-uri?name=Theirs"))["redirect_uri"]
+    theirs = start(callback, **options)
+    body = {
+        "name": "Theirs",
+        "client_id": theirs.client_id,
+        "client_secret": theirs.client_secret,
+        "authorization_url": theirs.authorization_url,
+        "token_url": theirs.token_url,
+        "scopes": theirs.scopes,
+        "advanced": {**theirs.advanced, "revocation_url": theirs.revocation_url, **(advanced or {})},
+    }
+    client = ok(server.api.post("/oauth-clients", json=body))
+    body = {
+        "name": "theirs",
+        "base_url": theirs.url + base,
+        "auth": {"type": "oauth2", "oauth_client_id": client["id"]},
+        "access": "only_me",
+    }
+    connection = ok(server.api.post("/connections", json=body))
+    begun = ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
+    page = person(begun["start_url"], theirs.answers)
+    ended = ok(server.api.get(f"/authorizations/{begun['id']}"))
+    assert ended["status"] == "completed", (ended, page.text[:2000])
+    return server, theirs, client, ok(server.api.get(f"/connections/{connection['id']}"))
+
+
 def wait_for_import(server: Server, import_id: str, *, seconds: float = 60) -> dict:
     deadline = time.monotonic() + seconds
     while True:

@@ -96,7 +96,7 @@ def tenant(world, steps, server, name: str) -> Tenant:
         "import_id": imported["id"],
         "read_id": rows.headers["Keyturn-Read-Id"],
         "token_id": spare["id"],
-        "secret_id": client["secrets"][0]["id"],
+        **dict.fromkeys(("secret_id", "key_id"), client["secrets"][0]["id"]),
         "account_id": post("/service-accounts", {"name": "leaver", "role": "viewer"})["id"],
         "invitation_id": post("/invitations", {"email": "li@example.com", "role": "viewer"})["id"],
         "workspace_id": steps.ok(api.get(f"{prefix}/me"))["workspace"]["id"],

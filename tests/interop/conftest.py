@@ -24,6 +24,19 @@ HERE = Path(__file__).parent
 INSTALLED = HERE.parents[1] / ".interop"
 
 
+# By client id; those of None have no secret.
+OIDC_PROVIDER_SECRETS = {
+    "basic": "sec:ret+%41/&= ~",
+    "post": "post-secret",
+    "private_key_jwt": None,
+    "private_key_jwt_par_dpop": None,
+    "client_secret_jwt": "a-long-shared-secret-of-at-least-32-bytes",
+    "none": None,
+    "par": "par-secret",
+    "dpop": "dpop-secret",
+}
+
+
 @dataclass
 class Installed:
     """A running authorization server of others."""
@@ -31,7 +44,7 @@ class Installed:
     url: str
     process: subprocess.Popen
     client_id: str
-    client_secret: str
+    client_secret: str | None
     authorization_url: str
     token_url: str
     revocation_url: str
@@ -70,18 +83,18 @@ def _started(process: subprocess.Popen, url: str, path: str) -> None:
 
 
 def _oidc_providers() -> Iterator[Any]:
-    """Starts node oidc-provider for a redirect URI: `start(callback, access_token_seconds, client)`."""
+    """Starts node oidc-provider for a redirect URI: `start(callback, access_token_seconds, client, nonces)`."""
     running: list[subprocess.Popen] = []
 
-    def start(callback: str, *, access_token_seconds: int = 3600, client: str = "basic") -> Installed:
+    def start(
+        callback: str, *, access_token_seconds: int = 3600, client: str = "basic", nonces: bool = False
+    ) -> Installed:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        environment = {
-            "PATH": os.environ["PATH"],
-            "PORT": str(port),
-            "CALLBACK": callback,
-            "AT_TTL": str(access_token_seconds),
-        }
+        environment = {"PATH": os.environ["PATH"], "PORT": str(port), "CALLBACK": callback}
+        # The key set is the one that the client of that redirect URI publishes.
+        jwks_uri = callback.replace("/oauth2/callback/", "/oauth2/jwks/")
+        environment |= {"AT_TTL": str(access_token_seconds), "JWKS_URI": jwks_uri, "DPOP_NONCE": str(int(nonces))}
         process = subprocess.Popen(
             ["node", "server.mjs"],
             cwd=_npm_folder(),
@@ -91,12 +104,11 @@ def _oidc_providers() -> Iterator[Any]:
         )
         running.append(process)
         _started(process, url, "/.well-known/openid-configuration")
-        secret = {"basic": "sec:ret+%41/&= ~", "post": "post-secret"}[client]
         return Installed(
             url,
             process,
             client,
-            secret,
+            OIDC_PROVIDER_SECRETS[client],
             f"{url}/auth",
             f"{url}/token",
             f"{url}/token/revocation",

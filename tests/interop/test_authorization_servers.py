@@ -8,42 +8,15 @@ import time
 
 import pytest
 
+from world import connected
+
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
-
-
-def connected(world, steps, person, start, *, base: str, advanced: dict | None = None, **options):
-    """A server of ours, an authorization server for its redirect URI, and a signed-in connection."""
-    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS="127.0.0.1")
-    callback = steps.ok(server.api.get("/oauth-clients/redirect-uri?name=Theirs"))["redirect_uri"]
-    theirs = start(callback, **options)
-    body = {
-        "name": "Theirs",
-        "client_id": theirs.client_id,
-        "client_secret": theirs.client_secret,
-        "authorization_url": theirs.authorization_url,
-        "token_url": theirs.token_url,
-        "scopes": theirs.scopes,
-        "advanced": {**theirs.advanced, "revocation_url": theirs.revocation_url, **(advanced or {})},
-    }
-    client = steps.ok(server.api.post("/oauth-clients", json=body))
-    body = {
-        "name": "theirs",
-        "base_url": theirs.url + base,
-        "auth": {"type": "oauth2", "oauth_client_id": client["id"]},
-        "access": "only_me",
-    }
-    connection = steps.ok(server.api.post("/connections", json=body))
-    begun = steps.ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
-    page = person(begun["start_url"], theirs.answers)
-    ended = steps.ok(server.api.get(f"/authorizations/{begun['id']}"))
-    assert ended["status"] == "completed", (ended, page.text[:2000])
-    return server, theirs, client, steps.ok(server.api.get(f"/connections/{connection['id']}"))
 
 
 @pytest.mark.parametrize("way", ["basic", "post"])
 def test_a5_oidc_provider_signs_in_with_each_way_of_client_authentication(world, steps, person, oidc_provider, way):
     token = {"token": {"auth": way}}
-    server, _, client, connection = connected(world, steps, person, oidc_provider, base="", client=way, advanced=token)
+    server, _, client, connection = connected(world, person, oidc_provider, base="", client=way, advanced=token)
     assert connection["status"] == "healthy"
     assert connection["has_refresh_token"] is True
     assert connection["account"] == "ada@example.test" or connection["account"] == "ada"
@@ -60,7 +33,7 @@ def test_a5_oidc_provider_signs_in_with_each_way_of_client_authentication(world,
 def test_f3_oidc_provider_rotation_survives_twenty_readers(world, steps, person, oidc_provider):
     import httpx2
 
-    server, theirs, _, connection = connected(world, steps, person, oidc_provider, base="", access_token_seconds=3)
+    server, theirs, _, connection = connected(world, person, oidc_provider, base="", access_token_seconds=3)
     time.sleep(3.2)
     before = httpx2.get(theirs.url + "/count").json()["token_requests"]
     path = f"/connections/{connection['id']}/proxy/me"
@@ -74,13 +47,13 @@ def test_f3_oidc_provider_rotation_survives_twenty_readers(world, steps, person,
 
 
 def test_h1_oidc_provider_forgets_us_on_disconnect(world, steps, person, oidc_provider):
-    server, _, _, connection = connected(world, steps, person, oidc_provider, base="")
+    server, _, _, connection = connected(world, person, oidc_provider, base="")
     answer = steps.ok(server.api.post(f"/connections/{connection['id']}/disconnect", json={}))
     assert answer["revocation"] == "revoked"
 
 
 def test_django_oauth_toolkit_becomes_a_table_in_three_paging_styles(world, steps, person, django_oauth_toolkit):
-    server, _, client, connection = connected(world, steps, person, django_oauth_toolkit, base="/api")
+    server, _, client, connection = connected(world, person, django_oauth_toolkit, base="/api")
     assert connection["has_refresh_token"] is True
     assert steps.ok(server.api.post(f"/oauth-clients/{client['id']}/check"))["verdict"] == "accepted"
     for style in ("page", "offset", "cursor"):
@@ -94,9 +67,7 @@ def test_django_oauth_toolkit_becomes_a_table_in_three_paging_styles(world, step
 
 
 def test_f3_django_oauth_toolkit_reuse_protection_never_bites(world, steps, person, django_oauth_toolkit):
-    server, _, _, connection = connected(
-        world, steps, person, django_oauth_toolkit, base="/api", access_token_seconds=3
-    )
+    server, _, _, connection = connected(world, person, django_oauth_toolkit, base="/api", access_token_seconds=3)
     path = f"/connections/{connection['id']}/proxy/page/?page_size=1"
     for _ in range(3):
         time.sleep(3.2)

@@ -12,7 +12,7 @@ from keyturn import __version__, redaction
 from keyturn.cli import (
     api_tokens,
     audit,
-    client_secrets,
+    client_keys,
     config,
     connections,
     exits,
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("login")(profile.login)
-app.add_typer(client_secrets.app, name="clients")
+app.add_typer(client_keys.app, name="clients")
 app.add_typer(connections.app, name="connections")
 app.add_typer(tables.app, name="tables")
 app.command("preview")(tables.preview)

@@ -44,7 +44,15 @@ ExpiresOn = Annotated[str | None, typer.Option(help="The secret's last day, for 
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not ask the Token URL.")]
 
 _FOR_ITSELF = "rest_api_oauth2_client_credentials"
-_STYLES = {"basic": "as Basic header", "post": "in the request body", "none": "not at all: PKCE only"}
+_STYLES = {
+    "basic": "secret sent as Basic header",
+    "post": "secret sent in the request body",
+    "none": "secret sent not at all: PKCE only",
+    "private_key_jwt": "signed with a key of ours",
+    "client_secret_jwt": "signed with the secret",
+}
+# Nothing to ask for: no secret at all, or a key that the server makes.
+_SECRETLESS = frozenset({"none", "private_key_jwt"})
 
 
 @app.command("list")
@@ -126,10 +134,13 @@ def register(
         settings = _on_top(_known(found, preset, variable, issuer, openapi), settings)
         if public:
             settings["advanced"] = _public(settings.get("advanced") or {})
-        else:
+        elif _auth(settings) not in _SECRETLESS:
             settings["client_secret"] = _secret(from_stdin=client_secret_stdin)
         client = found.clients.register({**settings, "redirect_uri": redirect_uri})
-        verdict = None if no_check else found.clients.check(client["id"])
+        if client["jwks_uri"]:
+            out.say(f"JWKS URL to give to {name}: {client['jwks_uri']}")
+        # A key that was just made is not known there before somebody gives it to them.
+        verdict = None if no_check or client["jwks_uri"] else found.clients.check(client["id"])
     if json:
         out.json({**client, "check": verdict})
         return
@@ -203,7 +214,9 @@ def edit(
         out.json(client)
         return
     out.good(f"Saved {client['name']}")
-    if not client["has_secret"] and (client.get("advanced") or {}).get("token", {}).get("auth") != "none":
+    if client["jwks_uri"]:
+        out.say(f"JWKS URL to give to {client['name']}: {client['jwks_uri']}")
+    if not client["has_secret"] and _auth(client) not in _SECRETLESS:
         out.warn(f"The Client Secret was cleared. Next: keyturn clients replace-secret {_quoted(client['name'])}")
     _warn(client)
 
@@ -294,6 +307,10 @@ def _secret(*, from_stdin: bool) -> str:
     )
 
 
+def _auth(client: dict[str, Any]) -> str | None:
+    return (client.get("advanced") or {}).get("token", {}).get("auth")
+
+
 def _public(advanced: dict[str, Any]) -> dict[str, Any]:
     return {**advanced, "token": {**advanced.get("token", {}), "auth": "none"}}
 
@@ -323,6 +340,7 @@ def _shown(client: dict[str, Any], *, json: bool) -> None:
             "Access Token Expires In": f"{client['access_token_expires_in']} ms",
             "Refresh Token Expires In": f"{client['refresh_token_expires_in']} ms",
             "Redirect URI": client["redirect_uri"],
+            **({"JWKS URL": client["jwks_uri"]} if client["jwks_uri"] else {}),
             "Connections": client["connections"]["total"],
             "Last update": words.full_time(client["updated_at"]),
         }
@@ -332,7 +350,7 @@ def _shown(client: dict[str, Any], *, json: bool) -> None:
 
 def _accepted(client: dict[str, Any], verdict: dict[str, Any]) -> str:
     style = _STYLES.get(verdict.get("client_authentication") or "")
-    sent = f" (secret sent {style})" if style else ""
+    sent = f" ({style})" if style else ""
     return f"Client accepted by {urlsplit(client['token_url']).netloc}{sent}"
 
 

@@ -28,6 +28,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "timeout_seconds",
     ),
 }  # fmt: skip
+# Ways of client authentication for which no secret is asked: none, or a key that the server makes.
+_SECRETLESS = ("none", "private_key_jwt")
 # Settings of which a change clears the client secret, so that the new one is asked for with it.
 _URLS = ("authorization_url", "token_url")
 _SECRET_OF = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
@@ -204,7 +206,7 @@ def _covers(now: Any, wanted: Any) -> bool:
 
 def _needs_secret(noun: str, fields: Mapping[str, Any]) -> bool:
     if noun == "clients":
-        return bool(fields.get("advanced", {}).get("token", {}).get("auth") != "none")
+        return fields.get("advanced", {}).get("token", {}).get("auth") not in _SECRETLESS
     return noun == "connections" and fields.get("auth", {}).get("type") in _SECRET_OF
 
 

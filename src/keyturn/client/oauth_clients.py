@@ -71,6 +71,14 @@ class OAuthClients:
         """Take one of several secrets away. Raises `NotFound`, and `Conflict` for the only one."""
         self._http.delete(f"{self._route(name)}/secrets/{secret_id}")
 
+    def add_key(self, name: str) -> dict[str, Any]:
+        """Make another key that signs for a `private_key_jwt` client, tried first. Raises `Conflict` for others."""
+        return dict(self._http.post(f"{self._route(name)}/keys"))
+
+    def remove_key(self, name: str, key_id: str) -> None:
+        """Take a key away, also from what is published. Raises `NotFound`, and `Conflict` for the only one."""
+        self._http.delete(f"{self._route(name)}/keys/{key_id}")
+
     def check(self, name: str) -> dict[str, Any]:
         """Whether the Token URL knows it: `verdict` is accepted, refused, unknown or unreachable."""
         return dict(self._http.post(f"{self._route(name)}/check"))

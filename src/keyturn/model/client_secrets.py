@@ -1,7 +1,8 @@
-"""A client's secrets: what is known of each (never its value), what *Replace secret* takes, and when one ends."""
+"""A client's secrets and keys: what is known of each (never its value), what *Replace secret* takes, when one ends."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -61,7 +62,10 @@ class SecretSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class ClientSecret:
-    """One stored secret of an OAuth client. Times are epoch seconds, `expires_on` is a day (ISO 8601)."""
+    """One stored secret of an OAuth client. Times are epoch seconds, `expires_on` is a day (ISO 8601).
+
+    `public_key`: it is a private key that we made, and this is its public half as a JWK, which everybody may know.
+    """
 
     id: str
     oauth_client_id: str
@@ -70,6 +74,13 @@ class ClientSecret:
     expires_on: str | None = None
     last_ok_at: float | None = None
     last_refused_at: float | None = None
+    public_key: Mapping[str, Any] | None = None
+
+    def serves(self, auth: str, algorithm: str) -> bool:
+        """Whether it is what that way of client authentication needs: a key for that signature, or a secret."""
+        if auth == "private_key_jwt":
+            return self.public_key is not None and self.public_key["alg"] == algorithm
+        return self.public_key is None
 
     @property
     def refused(self) -> bool:

@@ -12,6 +12,8 @@ MESSAGES: dict[str, str] = {
     "save, wait a minute, try again.",
     "E-CLIENT": "{system} refused our Client ID or Client Secret ({error}). {tried} "
     "A Workspace Admin should replace the secret.",
+    "E-SIGNATURE": "{system} refused our signature ({error}): it does not know our key yet. Let it read {jwks_uri}, or "
+    "paste the newest key from there into its console, then try again.",
     "E-SECRETEXPIRED": "The Client Secret expired on {day}. Create a new one in {system} and paste it here; "
     "{connections} will recover by themselves.",
     "E-CLOCK": "This server’s clock is {minutes} minutes off from {system}. Turn on time sync (NTP) on the server; "

@@ -11,10 +11,13 @@ from keyturn.model.client_secrets import ClientSecret, ClientSecretText, Day
 from keyturn.model.grants import GrantType
 from keyturn.model.lifetimes import MAX_MS, parse_ms
 from keyturn.model.validation import CleanText, Settings, wrong
+from keyturn.oauth.jose import TOO_SHORT_TO_SIGN, can_sign
 from keyturn.oauth.quirks import Advanced
 from keyturn.oauth.urls import UrlProblem, check_url
 
 AuthenticationType = Literal["rest_api_oauth2_auth_code", "rest_api_oauth2_client_credentials"]
+# Ways of client authentication that need no secret of the end system: nothing, or a key that we make ourselves.
+SECRETLESS = frozenset({"none", "private_key_jwt"})
 AUTHENTICATION_TYPES: dict[str, str] = {
     "rest_api_oauth2_auth_code": "REST API OAuth 2.0 - Auth Code Grant",
     "rest_api_oauth2_client_credentials": "REST API OAuth 2.0 - Client Credentials Grant",
@@ -189,8 +192,11 @@ class NewOAuthClient(OAuthClientSettings):
 
     @model_validator(mode="after")
     def _secret_unless_public(self) -> NewOAuthClient:
-        if self.client_secret is None and self.advanced.token.auth != "none":
+        auth = self.advanced.token.auth
+        if self.client_secret is None and auth not in SECRETLESS:
             raise wrong("Enter the Client Secret.", at="client_secret")
+        if auth == "client_secret_jwt" and not can_sign(self.client_secret or ""):
+            raise wrong(TOO_SHORT_TO_SIGN, at="client_secret")
         return self
 
     def settings(self) -> OAuthClientSettings:
@@ -204,7 +210,8 @@ class NewOAuthClient(OAuthClientSettings):
 class OAuthClient:
     """Our registration at one authorization server. Times are epoch seconds; counts are of connections.
 
-    `version` rises when a URL or the client id changes; `secrets` are what is known of them, in their order.
+    `version` rises when a URL or the client id changes; `secrets` and `keys` are what is known of them, in their
+    order; `jwks_uri` is where the public halves of the keys are, if it has any.
     """
 
     id: str
@@ -221,11 +228,23 @@ class OAuthClient:
     connections_broken: int = 0
     connections_total: int = 0
     secrets: tuple[ClientSecret, ...] = ()
+    keys: tuple[ClientSecret, ...] = ()
+    jwks_uri: str | None = None
 
     @property
     def has_secret(self) -> bool:
         """Whether a secret is stored now."""
         return bool(self.secrets)
+
+    @property
+    def used_secrets(self) -> tuple[ClientSecret, ...]:
+        """Those that its way of client authentication needs."""
+        return () if self.settings.advanced.token.auth in SECRETLESS else self.secrets
+
+    @property
+    def lacks_secret(self) -> bool:
+        """Whether nobody can sign in until a secret is given."""
+        return not self.secrets and self.settings.advanced.token.auth not in SECRETLESS
 
     @property
     def secret_saved_at(self) -> float | None:

@@ -18,6 +18,7 @@ SigningAlgorithm = Literal["ES256", "ES384", "RS256", "PS256", "Ed25519"]
 ALGORITHMS: tuple[SigningAlgorithm, ...] = get_args(SigningAlgorithm)
 _MIN_RSA_BITS = 2048
 _HMAC_BYTES = 32
+TOO_SHORT_TO_SIGN = f"client_secret_jwt needs a Client Secret of at least {_HMAC_BYTES} characters."
 _CURVES = {"ES256": "P-256", "ES384": "P-384"}
 _KINDS: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
 
@@ -92,10 +93,14 @@ def signed(claims: Mapping[str, Any], header: Mapping[str, Any], key_text: str) 
 
 def signed_with_secret(claims: Mapping[str, Any], secret: str) -> str:
     """A compact JWS by HS256. Raises `KeyProblem` for a secret of less than 32 bytes (RFC 7518 §3.2)."""
-    raw = secret.encode()
-    if len(raw) < _HMAC_BYTES:
-        raise KeyProblem(f"client_secret_jwt needs a Client Secret of at least {_HMAC_BYTES} characters.")
-    return _encoded(claims, {"alg": "HS256"}, OctKey.import_key(raw))
+    if not can_sign(secret):
+        raise KeyProblem(TOO_SHORT_TO_SIGN)
+    return _encoded(claims, {"alg": "HS256"}, OctKey.import_key(secret.encode()))
+
+
+def can_sign(secret: str) -> bool:
+    """Whether a secret is long enough for HS256 (RFC 7518 §3.2)."""
+    return len(secret.encode()) >= _HMAC_BYTES
 
 
 def _encoded(claims: Mapping[str, Any], header: Mapping[str, Any], key: Any) -> str:

@@ -22,19 +22,20 @@ from keyturn.model.validation import parse
 from keyturn.oauth.errors import OAuthError
 from keyturn.oauth.grants import client_credentials_request, made_up_code_request
 from keyturn.oauth.tokens import process_token_response
-from keyturn.services import client_secrets, discovery, exchanges, oauth_clients
+from keyturn.services import client_keys, client_secrets, discovery, exchanges, oauth_clients
 from keyturn.services.context import Context
-from keyturn.services.oauth_clients import OpenedSecret, Registration, Way
+from keyturn.services.oauth_clients import Registration, Way
+from keyturn.services.stored_secrets import OpenedSecret
 from keyturn.wire import Request, Response
 
 CHECK_SECONDS = 15.0
 _CLOCK_SECONDS = 60.0
 _STYLE = {
-    "basic": "as Basic header",
-    "post": "in the request body",
-    "none": "not at all (PKCE only)",
-    "private_key_jwt": "as an assertion signed with the private key",
-    "client_secret_jwt": "as a signed assertion",
+    "basic": "Secret sent as Basic header",
+    "post": "Secret sent in the request body",
+    "none": "Secret sent not at all (PKCE only)",
+    "private_key_jwt": "Signed with a key of ours",
+    "client_secret_jwt": "Signed with the secret",
 }
 # The client was recognised: only the code was wrong.
 _ACCEPTED = frozenset({"invalid_grant"})
@@ -97,6 +98,12 @@ async def check_draft(ctx: Context, raw: Mapping[str, Any]) -> CheckResult:
     new = parse(NewOAuthClient, raw)
     settings = new.settings()
     oauth_clients.check_hosts(ctx, settings)
+    if settings.advanced.token.auth == "private_key_jwt":
+        raise Invalid(
+            "Its key is made when it is created, and the end system has to know it before it can be checked. "
+            "Create it first.",
+            at="advanced.token.auth",
+        )
     redaction.remember(new.client_secret)
     draft = OAuthClient(
         id="",
@@ -114,8 +121,8 @@ async def check_draft(ctx: Context, raw: Mapping[str, Any]) -> CheckResult:
 
 
 def style_in_words(style: str | None) -> str:
-    """How the secret was sent."""
-    return f"Secret sent {_STYLE[style]}" if style in _STYLE else ""
+    """How the client proved itself."""
+    return _STYLE.get(style or "", "")
 
 
 async def _check(ctx: Context, registration: Registration) -> tuple[CheckResult, list[_Try]]:
@@ -127,11 +134,11 @@ async def _check(ctx: Context, registration: Registration) -> tuple[CheckResult,
     client = registration.client
     # A draft has no connections to count.
     counted = await oauth_clients.get(ctx, client.id) if client.id else client
-    spoken = reminder(client.secrets, client.name, ctx.clock(), counted.connections_total)
+    spoken = reminder(client.used_secrets, client.name, ctx.clock(), counted.connections_total)
     if verdict == "refused" and spoken is not None and spoken[0]:
         code, sentence = spoken
     elif accepted is not None and (bad := _refused_secrets(tries)):
-        sentence += f" {bad} of its {len(client.secrets)} secrets {'is' if bad == 1 else 'are'} refused; remove it."
+        sentence += _some_refused(registration, bad)
     state = {"accepted": "ok", "refused": "fail", "unreachable": "skipped"}.get(verdict, "warn")
     own = CheckStep("client", state, "Not asked." if state == "skipped" else sentence)
     steps = (*_network_steps(client, told), metadata, own)
@@ -173,7 +180,7 @@ async def _try(ctx: Context, registration: Registration, way: Way) -> _Try:
         if alone:
             verdict, sentence = "accepted", "Client accepted. The Token URL gave it a token, which was thrown away."
     except OAuthError as error:
-        verdict, sentence = _verdict(error)
+        verdict, sentence = _verdict(error, registration.client)
     except UpstreamError as error:
         failed, verdict, sentence = error, "unreachable", error.message
     elapsed_ms = round((time.monotonic() - started) * 1000)
@@ -196,13 +203,15 @@ def _question(registration: Registration, way: Way) -> Request:
     )
 
 
-def _verdict(error: OAuthError) -> tuple[str, str]:
+def _verdict(error: OAuthError, client: OAuthClient) -> tuple[str, str]:
     if error.error in _ACCEPTED:
         return "accepted", (
             "Client accepted. We asked the Token URL with a made-up code. It answered invalid_grant: it knows this "
             "client and only the code was wrong, as it should be."
         )
     if error.error in _REFUSED or error.status == 401:
+        if client.settings.advanced.token.auth == "private_key_jwt":
+            return "refused", client_keys.refused(client, error.error).message
         return "refused", f"Client refused. The Token URL answered {redaction.text(error.error, limit=80)}."
     if error.error == "not_json":
         return "unknown", say("E-NOTJSON")
@@ -271,6 +280,13 @@ def _clock_step(client: OAuthClient, tried: _Try) -> CheckStep:
 def _never_accepted(one: _Try, tries: list[_Try]) -> bool:
     same = [other for other in tries if other.way.secret_id == one.way.secret_id]
     return all(other.verdict == "refused" for other in same)
+
+
+def _some_refused(registration: Registration, bad: int) -> str:
+    client, many, verb = registration.client, len(registration.secrets), "is" if bad == 1 else "are"
+    if client.settings.advanced.token.auth == "private_key_jwt":
+        return f" {bad} of its {many} keys {verb} not known there yet: let it read {client.jwks_uri}."
+    return f" {bad} of its {many} secrets {verb} refused; remove it."
 
 
 def _refused_secrets(tries: list[_Try]) -> int:

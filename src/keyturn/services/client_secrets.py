@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keyturn import redaction
-from keyturn.errors import Conflict, NotFound, Unavailable
+from keyturn.errors import Conflict, Invalid, NotFound, Unavailable
 from keyturn.model.client_secrets import MOST_SECRETS, NewSecret, SecretSettings
 from keyturn.model.oauth_clients import OAuthClient
 from keyturn.model.validation import parse
 from keyturn.oauth.errors import OAuthError
-from keyturn.services import events, oauth_clients
+from keyturn.oauth.jose import TOO_SHORT_TO_SIGN, can_sign
+from keyturn.services import events, oauth_clients, stored_secrets
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration, Way
 from keyturn.storage import client_secrets as rows
@@ -37,13 +38,15 @@ async def replace(ctx: Context, client_id: str, raw: Mapping[str, Any]) -> OAuth
     new = parse(NewSecret, raw)
     redaction.remember(new.client_secret)
     client = await oauth_clients.get(ctx, client_id)
+    if client.settings.advanced.token.auth == "client_secret_jwt" and not can_sign(new.client_secret):
+        raise Invalid(TOO_SHORT_TO_SIGN, at="client_secret")
     if new.keep_old and len(client.secrets) >= MOST_SECRETS:
         raise Conflict(f"{client.name} has {MOST_SECRETS} secrets. Remove one that is no longer used first.")
 
     def write(tx: Tx) -> None:
         if not new.keep_old:
             rows.delete_of_client(tx, ctx.workspace_id, client_id)
-        oauth_clients.put_secret(tx, ctx, client_id, new.client_secret, new.expires_on)
+        stored_secrets.put(tx, ctx, client_id, new.client_secret, new.expires_on)
         values: dict[str, Any] = {"updated_at": ctx.clock()}
         # A kept secret goes on working in the style that is known; a new one alone is asked anew.
         client_rows.update(tx, ctx.workspace_id, client_id, values if new.keep_old else values | {"token_auth": None})
@@ -81,7 +84,7 @@ async def remove(ctx: Context, client_id: str, secret_id: str) -> OAuthClient:
     def write(tx: Tx) -> None:
         if not rows.delete(tx, ctx.workspace_id, client_id, secret_id):
             raise NotFound("This client has no such secret.")
-        if not rows.all_of_client(tx, ctx.workspace_id, client_id):
+        if not rows.all_of_client(tx, ctx.workspace_id, client_id, keys=False):
             raise Conflict("This is the only secret of this client. Replace it instead.")
         events.record(tx, ctx, client_id, "secret_removed")
 
@@ -104,7 +107,7 @@ async def refused(ctx: Context, registration: Registration, way: Way) -> None:
 async def worked(ctx: Context, registration: Registration, way: Way) -> None:
     """Remember the style and the secret that worked; the style is used alone from now on."""
     client, now = registration.client, ctx.clock()
-    known = next((secret for secret in client.secrets if secret.id == way.secret_id), None)
+    known = next((secret for secret in (*client.secrets, *client.keys) if secret.id == way.secret_id), None)
     told = known is None or (not known.refused and (known.last_ok_at or 0.0) > now - _NOTE_SECONDS)
     if told and client.token_auth == way.credentials.method:
         return

@@ -12,6 +12,7 @@ import yaml
 
 from keyturn.errors import Invalid, UpstreamError
 from keyturn.oauth.errors import OAuthError
+from keyturn.oauth.jose import ALGORITHMS
 from keyturn.oauth.openapi_flows import Flow, base_url_of, flows_of
 from keyturn.oauth.server import AuthorizationServer, metadata_request, metadata_urls, process_metadata
 from keyturn.oauth.urls import UrlProblem, check_url
@@ -22,7 +23,14 @@ _TIMEOUT_SECONDS = 10.0
 _METADATA_MAX_BYTES = 1 << 20
 _OPENAPI_MAX_BYTES = 8 << 20
 _WAYS = ("issuer", "openapi", "openapi_url")
-_METHODS = {"client_secret_basic": "basic", "client_secret_post": "post", "none": "none"}
+# Of those that are listed, the ones that need nothing more than what people paste come first.
+_METHODS = {
+    "client_secret_basic": "basic",
+    "client_secret_post": "post",
+    "none": "none",
+    "private_key_jwt": "private_key_jwt",
+    "client_secret_jwt": "client_secret_jwt",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +103,19 @@ def _draft(server: AuthorizationServer, place: str) -> Draft:
             "it by hand with PKCE off.",
             at="issuer",
         )
-    known = [_METHODS[name] for name in methods if name in _METHODS]
     advanced: dict[str, Any] = {"issuer": server.issuer}
     if server.revocation_url:
         advanced["revocation_url"] = server.revocation_url
-    if len(known) == 1:
-        advanced["token"] = {"auth": known[0]}
+    if token := _client_authentication(server):
+        advanced["token"] = token
+    if server.par_required and server.pushed_authorization_url:
+        advanced["authorize"] = {"par_url": server.pushed_authorization_url}
     offline = [scope for scope in ("openid", "email", "offline_access") if scope in (server.scopes_supported or ())]
     evidence = [f"{place} names this issuer", f"Client authentication: {', '.join(methods)}"]
+    if server.par_required:
+        evidence.append("It wants authorization requests pushed to it first")
+    if server.dpop_algorithms:
+        evidence.append("It can bind tokens to a key (DPoP)")
     if server.iss_required:
         evidence.append("It says who it is in every answer (iss)")
     settings = {
@@ -112,6 +125,19 @@ def _draft(server: AuthorizationServer, place: str) -> Draft:
         "advanced": advanced,
     }
     return Draft(settings, None, tuple(evidence))
+
+
+def _client_authentication(server: AuthorizationServer) -> dict[str, Any]:
+    """What `detect` would not find out by itself: a public client, and ways that sign."""
+    listed = server.token_endpoint_auth_methods or ()
+    known = [ours for theirs, ours in _METHODS.items() if theirs in listed]
+    if not known or (known[0] in {"basic", "post"} and len(known) > 1):
+        return {}
+    found: dict[str, Any] = {"auth": known[0]}
+    if known[0] == "private_key_jwt":
+        algorithm = next((name for name in ALGORITHMS if name in (server.assertion_algorithms or ())), None)
+        found |= {"assertion_algorithm": algorithm} if algorithm else {}
+    return found
 
 
 async def _from_openapi(ctx: Context, document: Any, document_url: str | None, at: str) -> Draft:

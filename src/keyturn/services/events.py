@@ -35,6 +35,8 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "settings_changed": ("Settings changed", "unconnected", "{fields}"),
     "secret_replaced": ("Secret replaced", "healthy", "The Client Secret was replaced."),
     "secret_cleared": ("Secret cleared", "attention", "A URL changed, so the Client Secret was cleared."),
+    "key_made": ("Key made", "healthy", "A key that signs for us was made; its public half is published."),
+    "key_removed": ("Key removed", "unconnected", "A key that signed for us was removed."),
     "secret_removed": ("Secret removed", "unconnected", "A Client Secret was removed."),
     "slowed_down": ("Slowed down by API", "retrying", "{sentence}"),
 }

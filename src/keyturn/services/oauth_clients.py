@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
 from keyturn.egress import check_literal
-from keyturn.encryption import AssociatedData
 from keyturn.errors import Conflict, Invalid, NotFound, Problem, UpstreamError
-from keyturn.model.client_secrets import ClientSecret, NewSecret, in_order
+from keyturn.model.client_secrets import ClientSecret, NewSecret
 from keyturn.model.ids import new_id, slug_candidates
-from keyturn.model.oauth_clients import NewOAuthClient, OAuthClient, OAuthClientSettings
+from keyturn.model.oauth_clients import SECRETLESS, NewOAuthClient, OAuthClient, OAuthClientSettings
 from keyturn.model.validation import merged, parse
 from keyturn.oauth.client_auth import ClientCredentials, Method, methods_to_try
+from keyturn.oauth.jose import TOO_SHORT_TO_SIGN, can_sign
 from keyturn.oauth.server import AuthorizationServer
-from keyturn.services import audit, events
+from keyturn.services import audit, events, stored_secrets
 from keyturn.services.context import Context
+from keyturn.services.stored_secrets import NewKey, OpenedSecret
 from keyturn.storage import client_secrets as secret_rows
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import grants as grant_rows
@@ -26,14 +27,6 @@ from keyturn.wire import origin_of
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedSecret:
-    """A secret opened for use (never in `repr`); `id` is None while nothing is stored yet."""
-
-    id: str | None
-    value: str | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +88,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> OAuthClient:
     settings = new.settings()
     check_hosts(ctx, settings)
     redaction.remember(new.client_secret)
+    key = await stored_secrets.new_key(settings)
     client_id = new_id("oc")
     now = ctx.clock()
     values = {
@@ -119,8 +113,10 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> OAuthClient:
             )
         rows.insert(tx, ctx.workspace_id, {**values, "slug": slug})
         if new.client_secret is not None:
-            put_secret(tx, ctx, client_id, new.client_secret, new.secret_expires_on)
+            stored_secrets.put(tx, ctx, client_id, new.client_secret, new.secret_expires_on)
         events.record(tx, ctx, client_id, "created")
+        if key is not None:
+            stored_secrets.put_key(tx, ctx, client_id, key)
 
     await ctx.database.run(write)
     return await get(ctx, client_id)
@@ -156,6 +152,9 @@ async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAut
     if settings.advanced.callback.shared != client.settings.advanced.callback.shared:
         raise Invalid("The Redirect URI is fixed at creation. Register another client.", at="advanced.callback.shared")
     moved = _urls(settings) != _urls(client.settings)
+    if not moved:
+        await _check_authentication(ctx, client, settings, secret)
+    key = await stored_secrets.new_key(settings, () if moved else client.keys)
     values: dict[str, Any] = {
         "settings": settings.model_dump(mode="json"),
         "name_key": settings.name.casefold(),
@@ -170,16 +169,28 @@ async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAut
             raise NotFound("There is no such OAuth 2.0 client in this workspace.")
         changed = sorted(name for name in type(settings).model_fields if _differs(name, settings, client.settings))
         events.record(tx, ctx, client_id, "settings_changed", fields=", ".join(changed) or "nothing")
-        if moved or secret is not None:
-            secret_rows.delete_of_client(tx, ctx.workspace_id, client_id)
-        if secret is not None:
-            put_secret(tx, ctx, client_id, secret)
-            resume(tx, ctx, client_id)
-        elif moved and client.has_secret:
-            events.record(tx, ctx, client_id, "secret_cleared")
+        _put_authentication(tx, ctx, client, secret, key, moved=moved)
 
     await ctx.database.run(write)
     return await get(ctx, client_id)
+
+
+def _put_authentication(
+    tx: Tx, ctx: Context, client: OAuthClient, secret: str | None, key: NewKey | None, *, moved: bool
+) -> None:
+    """What was given or made along with a change; where the client moved to, nothing old is used any more."""
+    if moved or secret is not None:
+        secret_rows.delete_of_client(tx, ctx.workspace_id, client.id)
+    if moved:
+        # What a key signs is as good as a secret to whom it is sent.
+        secret_rows.delete_of_client(tx, ctx.workspace_id, client.id, keys=True)
+    if key is not None:
+        stored_secrets.put_key(tx, ctx, client.id, key)
+    if secret is not None:
+        stored_secrets.put(tx, ctx, client.id, secret)
+        resume(tx, ctx, client.id)
+    elif moved and client.has_secret:
+        events.record(tx, ctx, client.id, "secret_cleared")
 
 
 async def dependents(ctx: Context, client_id: str) -> list[dict[str, str]]:
@@ -227,12 +238,8 @@ async def registration(ctx: Context, client_id: str) -> Registration:
     found, stored = await ctx.database.read(fetch)
     if found is None:
         raise NotFound("There is no such OAuth 2.0 client in this workspace.")
-    redirect_uri = _redirect_uri(ctx, found.slug, shared=found.settings.advanced.callback.shared)
-    client = replace(found, redirect_uri=redirect_uri, secrets=tuple(item.secret for item in stored))
-    sealed = {item.secret.id: item.sealed for item in stored}
-    ordered = in_order([item.secret for item in stored], ctx.clock())
-    secrets = tuple(OpenedSecret(item.id, ctx.keyring.open(sealed[item.id], ad=_ad(ctx, item.id))) for item in ordered)
-    redaction.remember(*(secret.value for secret in secrets))
+    client = _whole(ctx, found, [item.secret for item in stored])
+    secrets = stored_secrets.opened(ctx, stored, client.settings)
     if not secrets and client.settings.advanced.token.auth != "none":
         raise Conflict(
             f"{client.name} has no Client Secret since its URL changed. A Workspace Admin should replace the secret.",
@@ -241,17 +248,22 @@ async def registration(ctx: Context, client_id: str) -> Registration:
     return Registration(client, server_of(client.settings), secrets, ctx.clock())
 
 
-def put_secret(tx: Tx, ctx: Context, client_id: str, secret: str, expires_on: str | None = None) -> None:
-    """Seal and store a secret that is tried before the client's others. It is bound to the row it stands in."""
-    secret_id = new_id("cs")
-    values = {
-        "id": secret_id,
-        "secret_sealed": ctx.keyring.seal(secret, ad=_ad(ctx, secret_id)),
-        "saved_at": ctx.clock(),
-        "saved_by": ctx.actor.account_id or None,
-        "expires_on": expires_on,
-    }
-    secret_rows.insert_first(tx, ctx.workspace_id, client_id, values)
+async def _check_authentication(
+    ctx: Context, client: OAuthClient, settings: OAuthClientSettings, secret: str | None
+) -> None:
+    """Refuse a way of client authentication that what is stored, or given along, cannot serve."""
+    auth = settings.advanced.token.auth
+    if auth in SECRETLESS or (secret is None and auth == client.settings.advanced.token.auth):
+        return
+    if secret is None and not client.has_secret:
+        raise Invalid("Enter the Client Secret.", at="client_secret")
+    if auth == "client_secret_jwt":
+        stored = await ctx.database.read(secret_rows.all_of_client, ctx.workspace_id, client.id)
+        signing = (
+            [secret] if secret is not None else [item.value for item in stored_secrets.opened(ctx, stored, settings)]
+        )
+        if not all(can_sign(value or "") for value in signing):
+            raise Invalid(TOO_SHORT_TO_SIGN, at="client_secret")
 
 
 def server_of(settings: OAuthClientSettings) -> AuthorizationServer:
@@ -293,10 +305,6 @@ def _urls(settings: OAuthClientSettings) -> dict[str, str | None]:
 
 def _differs(name: str, new: OAuthClientSettings, old: OAuthClientSettings) -> bool:
     return getattr(new, name) != getattr(old, name)
-
-
-def _ad(ctx: Context, secret_id: str) -> AssociatedData:
-    return AssociatedData(ctx.workspace_id, "oauth_clients", secret_id, "secret")
 
 
 def _refuse_taken_name(tx: Tx, ctx: Context, name: str, *, except_id: str | None = None) -> None:
@@ -343,15 +351,25 @@ def _with_counts(tx: Tx, ctx: Context, clients: list[OAuthClient]) -> list[OAuth
         mine = [user.id for user in users if user.oauth_client_id == client.id]
         result.append(
             replace(
-                client,
-                redirect_uri=_redirect_uri(ctx, client.slug, shared=client.settings.advanced.callback.shared),
-                secrets=tuple(secrets.get(client.id, ())),
+                _whole(ctx, client, secrets.get(client.id, [])),
                 connections_total=len(mine),
                 connections_broken=sum(user in bad for user in mine),
                 connections_healthy=sum(user in signed_in and user not in bad for user in mine),
             )
         )
     return result
+
+
+def _whole(ctx: Context, client: OAuthClient, stored: list[ClientSecret]) -> OAuthClient:
+    """The client with its addresses here, and what is known of its secrets and keys."""
+    keys = tuple(item for item in stored if item.public_key is not None)
+    return replace(
+        client,
+        redirect_uri=_redirect_uri(ctx, client.slug, shared=client.settings.advanced.callback.shared),
+        secrets=tuple(item for item in stored if item.public_key is None),
+        keys=keys,
+        jwks_uri=f"{ctx.deployment.public_url}/oauth2/jwks/{client.slug}" if keys else None,
+    )
 
 
 def _count(number: int) -> str:

@@ -11,7 +11,7 @@ from keyturn.model.client_secrets import reminder
 from keyturn.model.grants import Grant
 from keyturn.model.messages import say
 from keyturn.oauth.errors import CLIENT_CODES, GARBLED_CODES, OAuthError
-from keyturn.services import oauth_clients
+from keyturn.services import client_keys, oauth_clients
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import events as event_rows
@@ -99,6 +99,8 @@ async def lasted_seven_days(ctx: Context, registration: Registration, grant: Gra
 
 async def _client(ctx: Context, error: OAuthError, registration: Registration) -> ClientRefused:
     client = await oauth_clients.get(ctx, registration.client.id)
+    if client.settings.advanced.token.auth == "private_key_jwt":
+        return client_keys.refused(client, error.error)
     spoken = reminder(client.secrets, client.name, ctx.clock(), client.connections_total)
     if spoken is not None and spoken[0]:
         return ClientRefused(spoken[1], message_code=spoken[0])

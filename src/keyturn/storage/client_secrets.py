@@ -1,4 +1,4 @@
-"""Client secrets: several for one OAuth client, in the order they are tried, sealed; when each last worked."""
+"""Client secrets and private keys: several for one OAuth client, in the order they are tried, sealed."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ oauth_client_secrets = sa.Table(
     sa.Column("expires_on", sa.Text),
     sa.Column("last_ok_at", sa.Double),
     sa.Column("last_refused_at", sa.Double),
+    # Only of a private key of ours: its public half (RFC 7517). NULL for a secret that the end system gave.
+    sa.Column("public_key", sa.JSON(none_as_null=True)),
     sa.Index("ix_oauth_client_secrets_client", "workspace_id", "oauth_client_id", "position"),
 )
 
@@ -38,16 +40,16 @@ class SealedSecret:
 
 
 def insert_first(tx: Tx, workspace_id: str, oauth_client_id: str, values: dict[str, Any]) -> None:
-    """A new secret, tried before all others of its client."""
+    """A new secret or key, tried before all others of its client."""
     least = sa.select(sa.func.min(oauth_client_secrets.c.position)).where(*_of(workspace_id, oauth_client_id))
     position = (tx.execute(least).scalar_one_or_none() or 0) - 1
     row = {"workspace_id": workspace_id, "oauth_client_id": oauth_client_id, "position": position, **values}
     tx.execute(oauth_client_secrets.insert().values(**row))
 
 
-def all_of_client(tx: Tx, workspace_id: str, oauth_client_id: str) -> list[SealedSecret]:
-    """The secrets of an OAuth client in their order."""
-    found = sa.select(oauth_client_secrets).where(*_of(workspace_id, oauth_client_id))
+def all_of_client(tx: Tx, workspace_id: str, oauth_client_id: str, *, keys: bool | None = None) -> list[SealedSecret]:
+    """The secrets and keys of an OAuth client in their order, or one of both kinds."""
+    found = sa.select(oauth_client_secrets).where(*_of(workspace_id, oauth_client_id, keys=keys))
     rows = tx.execute(found.order_by(oauth_client_secrets.c.position, oauth_client_secrets.c.id))
     return [SealedSecret(_noun(row), row.secret_sealed) for row in rows]
 
@@ -59,8 +61,8 @@ def all_of(tx: Tx, workspace_id: str) -> list[ClientSecret]:
 
 
 def exists(tx: Tx, workspace_id: str, oauth_client_id: str, secret_id: str) -> bool:
-    """Whether the client has that secret."""
-    found = sa.select(oauth_client_secrets.c.id).where(*_of(workspace_id, oauth_client_id))
+    """Whether the client has that secret; keys are none."""
+    found = sa.select(oauth_client_secrets.c.id).where(*_of(workspace_id, oauth_client_id, keys=False))
     return tx.execute(found.where(oauth_client_secrets.c.id == secret_id)).first() is not None
 
 
@@ -77,20 +79,24 @@ def update(tx: Tx, workspace_id: str, oauth_client_id: str, secret_id: str, valu
     return tx.execute(found.where(oauth_client_secrets.c.id == secret_id).values(**values)).rowcount == 1
 
 
-def delete(tx: Tx, workspace_id: str, oauth_client_id: str, secret_id: str) -> bool:
-    """Remove one secret; answers whether it was there."""
-    found = oauth_client_secrets.delete().where(*_of(workspace_id, oauth_client_id))
+def delete(tx: Tx, workspace_id: str, oauth_client_id: str, secret_id: str, *, key: bool = False) -> bool:
+    """Remove one secret, or one key; answers whether it was there."""
+    found = oauth_client_secrets.delete().where(*_of(workspace_id, oauth_client_id, keys=key))
     return tx.execute(found.where(oauth_client_secrets.c.id == secret_id)).rowcount == 1
 
 
-def delete_of_client(tx: Tx, workspace_id: str, oauth_client_id: str) -> int:
-    """Remove all secrets of an OAuth client; answers how many."""
-    return tx.execute(oauth_client_secrets.delete().where(*_of(workspace_id, oauth_client_id))).rowcount
+def delete_of_client(tx: Tx, workspace_id: str, oauth_client_id: str, *, keys: bool = False) -> int:
+    """Remove all secrets of an OAuth client, or all its keys; answers how many."""
+    found = oauth_client_secrets.delete().where(*_of(workspace_id, oauth_client_id, keys=keys))
+    return tx.execute(found).rowcount
 
 
-def _of(workspace_id: str, oauth_client_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+def _of(workspace_id: str, oauth_client_id: str, *, keys: bool | None = None) -> tuple[sa.ColumnElement[bool], ...]:
     columns = oauth_client_secrets.c
-    return columns.workspace_id == workspace_id, columns.oauth_client_id == oauth_client_id
+    mine = (columns.workspace_id == workspace_id, columns.oauth_client_id == oauth_client_id)
+    if keys is None:
+        return mine
+    return (*mine, columns.public_key.is_not(None) if keys else columns.public_key.is_(None))
 
 
 def _noun(row: Any) -> ClientSecret:
@@ -102,4 +108,5 @@ def _noun(row: Any) -> ClientSecret:
         expires_on=row.expires_on,
         last_ok_at=row.last_ok_at,
         last_refused_at=row.last_refused_at,
+        public_key=row.public_key,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
-from keyturn.web import errors, openapi, operator, pages
+from keyturn.web import errors, keys, openapi, operator, pages
 from keyturn.web.api import (
     audit,
     connections,
@@ -49,6 +49,7 @@ from keyturn.web.rendering import FOLDER
 #  /admin/audit-log…                              web/pages/audit.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
+#  /oauth2/jwks/{slug}                            web/keys.py
 #  /static/…                                      web/static/
 API = (
     oauth_clients.router,
@@ -85,6 +86,7 @@ def build_routes(app: FastAPI) -> None:
     """Add every route to the app."""
     errors.install(app)
     app.include_router(operator.router)
+    app.include_router(keys.router)
     for router in API:
         app.include_router(router, responses=openapi.PROBLEMS)
     for router in PAGES:

@@ -22,7 +22,7 @@ _OWN_ORIGIN = _POLICY + "; form-action 'self'"
 # Continue leads to the end system by a redirect after a form post, and end systems redirect on to places nobody
 # can list; browsers hold form-action against every hop. The page shows nothing a stranger wrote as HTML.
 _LEADS_AWAY = _POLICY
-_FREE_OF_ORIGIN = ("/api/", "/healthz", "/readyz", "/metrics", "/static/")
+_FREE_OF_ORIGIN = ("/api/", "/healthz", "/readyz", "/metrics", "/static/", "/oauth2/jwks/")
 
 
 class SecurityHeaders:
@@ -81,6 +81,7 @@ class SecurityHeaders:
         if self._https:
             ours[b"strict-transport-security"] = "max-age=31536000"
         if not path.startswith("/static/"):
+            # An answer that may be cached says so itself.
             ours[b"cache-control"] = "no-store"
         return headers + [(name, value.encode()) for name, value in ours.items() if name not in there]
 

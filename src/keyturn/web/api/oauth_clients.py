@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from keyturn.model.client_secrets import NewSecret, SecretSettings, reminder
+from keyturn.model.client_secrets import ClientSecret, NewSecret, SecretSettings, reminder
 from keyturn.model.oauth_clients import NewOAuthClient, OAuthClient, OAuthClientSettings, warnings_of
-from keyturn.services import client_checks, client_secrets, discovery, oauth_clients
+from keyturn.services import client_checks, client_keys, client_secrets, discovery, oauth_clients
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -23,7 +23,7 @@ Ctx = Annotated[Context, Depends(api_context)]
 def shown(client: OAuthClient, warnings: dict[str, str] | None = None) -> dict[str, Any]:
     """An OAuth client as JSON; the secret is never in it. `warnings`: what looks wrong, by field."""
     found = dict(warnings_of(client.settings) if warnings is None else warnings)
-    if spoken := reminder(client.secrets, client.name, time.time(), client.connections_total):
+    if spoken := reminder(client.used_secrets, client.name, time.time(), client.connections_total):
         found["secrets"] = spoken[1]
     return {
         "id": client.id,
@@ -32,17 +32,9 @@ def shown(client: OAuthClient, warnings: dict[str, str] | None = None) -> dict[s
         "redirect_uri": client.redirect_uri,
         "has_secret": client.has_secret,
         "secret_saved_at": rfc3339(client.secret_saved_at),
-        "secrets": [
-            {
-                "id": secret.id,
-                "saved_at": rfc3339(secret.saved_at),
-                "saved_by": secret.saved_by,
-                "expires_on": secret.expires_on,
-                "last_ok_at": rfc3339(secret.last_ok_at),
-                "last_refused_at": rfc3339(secret.last_refused_at),
-            }
-            for secret in client.secrets
-        ],
+        "secrets": [_secret(secret) for secret in client.secrets],
+        "keys": [_key(key) for key in client.keys],
+        "jwks_uri": client.jwks_uri,
         "token_auth": client.token_auth,
         "connections": {
             "total": client.connections_total,
@@ -53,6 +45,21 @@ def shown(client: OAuthClient, warnings: dict[str, str] | None = None) -> dict[s
         "created_at": rfc3339(client.created_at),
         "updated_at": rfc3339(client.updated_at),
     }
+
+
+def _secret(secret: ClientSecret) -> dict[str, Any]:
+    known = {"saved_at": rfc3339(secret.saved_at), "saved_by": secret.saved_by, "expires_on": secret.expires_on}
+    return {"id": secret.id, **known, **_tried(secret)}
+
+
+def _key(key: ClientSecret) -> dict[str, Any]:
+    public = key.public_key or {}
+    known = {"kid": public.get("kid"), "algorithm": public.get("alg"), "made_at": rfc3339(key.saved_at)}
+    return {"id": key.id, **known, **_tried(key)}
+
+
+def _tried(secret: ClientSecret) -> dict[str, Any]:
+    return {"last_ok_at": rfc3339(secret.last_ok_at), "last_refused_at": rfc3339(secret.last_refused_at)}
 
 
 @router.post("", status_code=201, openapi_extra=described(NewOAuthClient))
@@ -134,3 +141,15 @@ async def change_secret(ctx: Ctx, client_id: str, secret_id: str, request: Reque
 async def delete_secret(ctx: Ctx, client_id: str, secret_id: str) -> Response:
     """Take one of several secrets away; 409 for the only one."""
     return json_answer(shown(await client_secrets.remove(ctx, client_id, secret_id)))
+
+
+@router.post("/{client_id}/keys", status_code=201)
+async def add_key(ctx: Ctx, client_id: str) -> Response:
+    """Make another key that signs for a private_key_jwt client; it is published beside the others, and tried first."""
+    return json_answer(shown(await client_keys.add(ctx, client_id)), 201)
+
+
+@router.delete("/{client_id}/keys/{key_id}")
+async def delete_key(ctx: Ctx, client_id: str, key_id: str) -> Response:
+    """Take a key away, also from what is published; 409 for the only one that signs."""
+    return json_answer(shown(await client_keys.remove(ctx, client_id, key_id)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from keyturn.errors import Invalid
 from keyturn.model.oauth_clients import OAuthClientSettings
+from keyturn.oauth.jose import ALGORITHMS
 from keyturn.oauth.quirks import STANDARD
 from keyturn.web.forms import lines_of, merged_pairs, pairs, put
 
@@ -27,7 +28,10 @@ CHOICES: dict[str, dict[str, str]] = {
         "basic": "Basic header",
         "post": "Request body",
         "none": "None, PKCE only",
+        "private_key_jwt": "Signed by a key of ours",
+        "client_secret_jwt": "Signed by the secret",
     },
+    "advanced.token.assertion_algorithm": {name: name for name in ALGORITHMS},
     "advanced.authorize.pkce": {"S256": "On", "off": "Off"},
     "advanced.authorize.scope_separator": {" ": "Space", ",": "Comma", "+": "Plus"},
 }

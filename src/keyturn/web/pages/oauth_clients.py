@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from keyturn.model.client_secrets import reminder
 from keyturn.model.lifetimes import in_words, parse_ms, units_warning
 from keyturn.model.oauth_clients import AUTHENTICATION_TYPES, NewOAuthClient, OAuthClient, OAuthClientSettings
 from keyturn.model.presets import presets, recognised
-from keyturn.services import client_checks, client_secrets, connections, events, oauth_clients
+from keyturn.services import client_checks, client_keys, client_secrets, connections, events, oauth_clients
 from keyturn.services.client_checks import CheckResult
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
@@ -40,7 +41,7 @@ async def list_(visit: Admin, done: str = "") -> Response:
         done=done,
         day_in_words=day_in_words,
         reminders={
-            client.id: reminder(client.secrets, client.name, visit.ctx.clock(), client.connections_total)
+            client.id: reminder(client.used_secrets, client.name, visit.ctx.clock(), client.connections_total)
             for client in found
         },
     )
@@ -177,6 +178,18 @@ async def change_secret(request: Request, visit: FreshAdmin, client_id: str, sec
     return await forms.attempt(do, again)
 
 
+@router.post("/{client_id}/keys")
+async def add_key(visit: FreshAdmin, client_id: str) -> Response:
+    """Make another key that signs."""
+    return await _keys(visit, client_id, client_keys.add(visit.ctx, client_id))
+
+
+@router.post("/{client_id}/keys/{key_id}")
+async def remove_key(visit: FreshAdmin, client_id: str, key_id: str) -> Response:
+    """Take a key away."""
+    return await _keys(visit, client_id, client_keys.remove(visit.ctx, client_id, key_id))
+
+
 @router.get("/{client_id}/connections")
 async def users(visit: Admin, client_id: str) -> Response:
     """The connections on it."""
@@ -237,6 +250,19 @@ def lifetime_echo(value: str, *, refresh: bool) -> dict[str, Any]:
     return {"ms": ms, "words": words, "warning": warning, "meant": ms * 1000 if warning else None}
 
 
+async def _keys(visit: Visit, client_id: str, change: Awaitable[OAuthClient]) -> Response:
+    async def do() -> str:
+        await change
+        return f"/admin/oauth-clients/{client_id}?done=saved"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        client = await oauth_clients.get(visit.ctx, client_id)
+        form = forms.Form(client_form.values_of(client.settings), sentence=error.message)
+        return await _detail(visit, client, "settings", form=form, status=status)
+
+    return await forms.attempt(do, again)
+
+
 async def _new(
     visit: Visit,
     form: forms.Form,
@@ -285,7 +311,8 @@ async def _detail(
         done=done,
         check=check,
         redirect_uri=client.redirect_uri,
-        reminder=reminder(client.secrets, client.name, visit.ctx.clock(), client.connections_total),
+        public_keys=[json.dumps(dict(key.public_key or {}), indent=2) for key in client.keys],
+        reminder=reminder(client.used_secrets, client.name, visit.ctx.clock(), client.connections_total),
         day_in_words=day_in_words,
         **_drawn(form or forms.Form(client_form.values_of(client.settings))),
         **given,
