@@ -27,7 +27,7 @@ GET /audit | GET /audit/head | GET /audit/export | GET /members | PATCH /members
 GET /members/{account_id}/dependents | POST /members/{account_id}/removal | POST /members/{account_id}/password-link
 POST /service-accounts | GET /invitations | POST /invitations | DELETE /invitations/{invitation_id}
 GET /notices
-GET /workspaces | POST /workspaces | PATCH /workspaces/{workspace_id} | DELETE /workspaces/{workspace_id}
+GET /doctor | GET /workspaces | POST /workspaces | PATCH /workspaces/{workspace_id} | DELETE /workspaces/{workspace_id}
 """
 BODIES = {
     "/oauth-clients": "name authentication_type client_id client_secret authorization_url token_url scopes "

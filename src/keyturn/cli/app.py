@@ -15,6 +15,7 @@ from keyturn.cli import (
     client_keys,
     config,
     connections,
+    doctor,
     exits,
     imports,
     members,
@@ -34,6 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("login")(profile.login)
+app.command("doctor")(doctor.doctor)
 app.add_typer(client_keys.app, name="clients")
 app.add_typer(connections.app, name="connections")
 app.add_typer(tables.app, name="tables")

@@ -9,7 +9,7 @@ import typer
 from keyturn.cli import exits, words
 from keyturn.cli.arguments import Json, Yes, confirm, given, pairs_of, secret, workspace
 from keyturn.cli.authorizations import say_connected, sign_in
-from keyturn.cli.terminal import terminal
+from keyturn.cli.terminal import clean, terminal
 from keyturn.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
@@ -156,9 +156,10 @@ def look(
         out.json(result)
         raise typer.Exit(code)
     for step in result["steps"]:
-        sign = {"ok": "✓", "warn": "!", "fail": "✗"}.get(step["state"], "!")
+        sign = {"ok": "✓", "warn": "!", "fail": "✗"}.get(step["state"])
         named = f"{step['code']} " if str(step.get("code") or "").startswith("E-") else ""
-        out.line(out.mark(sign, f"{step['name']}: {named}{step['message']}"))
+        told = f"{step['name']}: {named}{step['message']}"
+        out.line(f"– {clean(told)}" if sign is None else out.mark(sign, f"{told} ({step['elapsed_ms']} ms)"))
     if code == exits.RECONNECT_NEEDED:
         out.say(f"  Fix: keyturn connections connect {connection.name}")
     raise typer.Exit(code)

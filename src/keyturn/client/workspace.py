@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,10 @@ class Workspace:
     def me(self) -> dict[str, Any]:
         """Who the API token belongs to, and what it may do."""
         return dict(self._http.get("/me"))
+
+    def doctor(self) -> dict[str, Any]:
+        """Whether the deployment stands as it should, for Workspace Admins: `{"ok": …, "checks": […]}`."""
+        return dict(self._http.get("/doctor", reached_at=self.url, clock=time.time()))
 
     def table(self, name: str) -> Table:
         """The table called `connection.table`. Raises `NotFound` with a suggestion."""

@@ -72,6 +72,13 @@ class Egress:
         """The operator's allow-list."""
         return self.settings.allowed
 
+    def authorities(self) -> int:
+        """How many certificate authorities are trusted. Raises `OSError` when the operator's file cannot be read."""
+        found = _tls(self.settings.ca_file).cert_store_stats()["x509_ca"]
+        # A folder of authorities is looked into only when one is needed.
+        folder = ssl.get_default_verify_paths().capath
+        return found or (0 if folder is None else sum(1 for _ in Path(folder).iterdir()))
+
     async def send(
         self,
         request: Request,

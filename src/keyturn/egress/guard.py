@@ -41,6 +41,11 @@ class AllowList:
             networks.append(network)
         return cls(frozenset(hosts), tuple(networks))
 
+    def names(self) -> list[str]:
+        """What is listed, as the operator would write it."""
+        hosts = [name if port is None else f"{name}:{port}" for name, port in self.hosts]
+        return sorted([*hosts, *map(str, self.networks)])
+
     def allows(self, host: str, port: int | None, address: Address | None = None) -> bool:
         """Whether the operator named this host (with or without port) or the address it leads to."""
         name = host.lower().strip("[]").rstrip(".")

@@ -58,6 +58,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "connections.test": ("connections:use",),
     "connections.token": ("tokens:reveal",),
     "connections.update": ("connections:write",),
+    "doctor.examine": _ADMINS,
     "imports.cancel": ("imports:run",),
     "imports.create": ("imports:run",),
     "imports.download": ("tables:read",),

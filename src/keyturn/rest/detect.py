@@ -207,6 +207,15 @@ def _rows_path(body: Any, evidence: list[Evidence]) -> str:
     return path
 
 
+def records_in(body: Any) -> int | None:
+    """How many records an answer holds: those of its longest list of objects, else of its longest list."""
+    if isinstance(body, list):
+        return len(body)
+    lists = [found for _, found in _lists(body)]
+    of_objects = [found for found in lists if found and isinstance(found[0], dict)]
+    return max(map(len, of_objects or lists), default=None)
+
+
 def _size(rows: list[Any]) -> str:
     first = next((row for row in rows if isinstance(row, Mapping)), None)
     fields = f", {len(first)} fields each" if first is not None else ""

@@ -92,6 +92,11 @@ async def check(ctx: Context, client_id: str) -> CheckResult:
     return result
 
 
+async def look(ctx: Context, registration: Registration) -> CheckResult:
+    """The same for whoever tests a connection: nothing is remembered of it."""
+    return (await _check(ctx, registration))[0]
+
+
 async def check_draft(ctx: Context, raw: Mapping[str, Any]) -> CheckResult:
     """Check what a form holds before it is created; nothing is stored."""
     ctx.require("clients:write")

@@ -67,13 +67,19 @@ async def check_at_start(database: Database, keyring: Keyring, *, place: str) ->
     if stored is None:
         await database.run(deployment_rows.set_deployment_value, FINGERPRINT, keyring.fingerprint)
         return
-    needed = {stored, *await database.read(sealed.usage_anywhere)}
-    missing = sorted(needed - set(keyring.fingerprints))
+    missing = await missing_keys(database, keyring)
     if missing:
         raise key_mismatch(stored=missing[0], given=keyring.fingerprint, place=place)
     if stored != keyring.fingerprint:
         # The old key is still there beside a new first one: both open, the new one seals from now on.
         log.info("key_added", fingerprint=keyring.fingerprint)
+
+
+async def missing_keys(database: Database, keyring: Keyring) -> list[str]:
+    """Fingerprints of keys that stored values need and the keyring does not hold."""
+    stored = await database.read(deployment_rows.deployment_value, FINGERPRINT)
+    needed = set(await database.read(sealed.usage_anywhere)) | ({stored} if stored else set())
+    return sorted(needed - set(keyring.fingerprints))
 
 
 async def uses(scene: Context) -> list[KeyUse]:

@@ -26,7 +26,7 @@ def migrate(database: Database, revision: str = "head") -> None:
 
 def upgrade(tx: Tx, revision: str = "head") -> None:
     """The same in an open transaction."""
-    if revision == "head" and _is_at_head(tx):
+    if revision == "head" and stored_revision(tx) == newest_revision():
         return
     from alembic import command
 
@@ -45,9 +45,13 @@ def config_for(tx: Tx) -> Config:
     return config
 
 
-def _is_at_head(tx: Tx) -> bool:
-    """Whether the last migration is in place: their files begin with their revisions, which are one line."""
+def stored_revision(tx: Tx) -> str | None:
+    """The last migration of this database; None before the first."""
     if not sa.inspect(tx).has_table("alembic_version"):
-        return False
-    newest = max(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py"))
-    return tx.execute(sa.text("select version_num from alembic_version")).scalars().all() == [newest]
+        return None
+    return tx.execute(sa.text("select version_num from alembic_version")).scalar_one_or_none()
+
+
+def newest_revision() -> str:
+    """The last migration of this version: the files begin with their revisions, which are one line."""
+    return max(path.name.partition("_")[0] for path in (_FOLDER / "versions").glob("[0-9]*_*.py"))

@@ -9,6 +9,7 @@ from keyturn.web import errors, keys, openapi, operator, pages
 from keyturn.web.api import (
     audit,
     connections,
+    doctor,
     imports,
     invitations,
     members,
@@ -36,6 +37,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/invitations…                           web/api/invitations.py
 #  /api/v1/notices                                web/api/notices.py
 #  /api/v1/workspaces…                            web/api/workspaces.py
+#  /api/v1/doctor                                 web/api/doctor.py
 #  /                                              web/pages/home.py
 #  /setup /setup/recovery-key                     web/pages/setup.py
 #  /sign-in /sign-out… /prove                     web/pages/sessions.py
@@ -47,6 +49,7 @@ from keyturn.web.rendering import FOLDER
 #  /preferences… /api-tokens…                     web/pages/preferences.py
 #  /admin/members…                                web/pages/members.py
 #  /admin/audit-log…                              web/pages/audit.py
+#  /admin/doctor                                  web/pages/doctor.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /oauth2/jwks/{slug}                            web/keys.py
@@ -56,6 +59,7 @@ API = (
     presets.router,
     connections.router,
     proxy.router,
+    doctor.router,
     tables.router,
     imports.router,
     tokens.router,
@@ -77,6 +81,7 @@ PAGES = (
     preferences.router,
     pages.members.router,
     pages.audit.router,
+    pages.doctor.router,
     joining.router,
     authorizations.router,
 )

@@ -117,6 +117,7 @@ async def test(ctx: Ctx, connection_id: str, request: Request) -> Response:
                     "message": step.sentence,
                     "elapsed_ms": step.elapsed_ms,
                     "code": step.code,
+                    "exchange": step.exchange,
                 }
                 for step in steps
             ],

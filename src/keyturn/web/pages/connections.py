@@ -105,7 +105,7 @@ async def test(request: Request, visit: Here, connection_id: str) -> Response:
     except forms.MENDABLE as error:
         found = await connections.get(visit.ctx, connection_id)
         return await health_page(visit, found, error=error.message, status=409)
-    return await health_page(visit, await connections.get(visit.ctx, connection_id), steps=steps)
+    return await health_page(visit, await connections.get(visit.ctx, connection_id), steps=steps, path=path)
 
 
 @router.get("/{connection_id}/tables")
