@@ -87,7 +87,6 @@ def tenant(world, steps, server, name: str) -> Tenant:
         account = post("/service-accounts", {"name": role, "role": role})
         body = {"name": role, "account_id": account["id"], "permissions": sorted(grantable_to(role))}
         programs[role] = program(server.url, post("/tokens", body)["token"])
-    spare = post("/tokens", {"name": "spare", "permissions": ["tables:read"]})
     things = {
         "client_id": client["id"],
         "connection_id": connection["id"],
@@ -95,7 +94,8 @@ def tenant(world, steps, server, name: str) -> Tenant:
         "table_id": table["id"],
         "import_id": imported["id"],
         "read_id": rows.headers["Keyturn-Read-Id"],
-        "token_id": spare["id"],
+        "token_id": post("/tokens", {"name": "spare", "permissions": ["tables:read"]})["id"],
+        **hook(post),
         **dict.fromkeys(("secret_id", "key_id"), client["secrets"][0]["id"]),
         "account_id": post("/service-accounts", {"name": "leaver", "role": "viewer"})["id"],
         "invitation_id": post("/invitations", {"email": "li@example.com", "role": "viewer"})["id"],
@@ -105,6 +105,12 @@ def tenant(world, steps, server, name: str) -> Tenant:
         **SHARED,
     }
     return Tenant(things, programs)
+
+
+def hook(post: Callable[..., Any]) -> dict[str, str]:
+    """A webhook and a message of it."""
+    made = post("/webhooks", {"name": "Pager", "url": "https://hooks.invalid/keyturn"})
+    return {"webhook_id": made["id"], "delivery_id": post(f"/webhooks/{made['id']}/test")["id"]}
 
 
 # What belongs to no workspace.

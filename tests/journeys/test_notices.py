@@ -6,12 +6,44 @@ import json
 import time
 
 from keyturn.demo.state import new_secret
+from postbox import Postbox, Receiver
 from world import TOKEN
 
 
 def refreshed(server, connection) -> int:
     """Renew its token set now; answers the status of the answer."""
     return server.api.post(f"/connections/{connection['id']}/refresh").status_code
+
+
+def wait_until(found, *, seconds: float = 60) -> None:
+    """Until the messages are there; a timing is not what is tested."""
+    deadline = time.monotonic() + seconds
+    while not found():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_revoked_grant_is_one_mail_and_one_webhook_and_one_each_when_it_works_again(world, steps, postgres_url):
+    with Postbox() as box, Receiver() as receiver:
+        allowed = f"127.0.0.1:{world.end_system.port},127.0.0.1:{receiver.port}"
+        env = {"KEYTURN_SMTP_URL": box.url, "KEYTURN_ALLOWED_PRIVATE_HOSTS": allowed}
+        first = world.serve(database_url=postgres_url, **env)
+        second = world.serve(database_url=postgres_url, public=first.url, **env)
+        made = steps.ok(first.api.post("/webhooks", json={"name": "Pager", "url": receiver.url}))
+        connection = steps.connect(world, first, steps.register(world, first))
+        wait_until(lambda: receiver.types == ["connection.connected"])
+        world.end_system.demo.revoke_grants()
+        assert {refreshed(server, connection) for server in (first, second, second, first)} == {409}
+        wait_until(lambda: box.messages and len(receiver.got) == 2)
+        begun = steps.ok(second.api.post(f"/connections/{connection['id']}/authorizations"))
+        steps.sign_in(begun["start_url"])
+        wait_until(lambda: len(box.messages) == 2 and len(receiver.got) == 3)
+        for server in (first, second):
+            server.stop()
+        assert box.subjects() == ["acme needs reconnecting", "acme works again"]
+        assert receiver.types == ["connection.connected", "connection.reconnect_needed", "connection.recovered"]
+        for server in (first, second):
+            assert made["secret"] not in server.log
 
 
 def test_a_sign_in_that_ended_is_one_notice_until_somebody_reconnects(world, steps, terminal, postgres_url):

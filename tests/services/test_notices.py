@@ -102,12 +102,12 @@ async def test_imports_that_fail_in_a_row_are_one_episode_until_one_is_whole(pla
     failed = {"status": "failed", "error": {"message": "acme.example refused the connection. Is it running?"}}
     cut = {"status": "incomplete", "completeness": {"rows": 1200, "stop_reason": "repeated_page"}}
     for ended in (failed, cut, {"status": "cancelled"}, failed):
-        place.run(notices.import_ended, place.ana, table.id, ended)
+        place.run(notices.import_ended, place.ana, "im_1", table.id, ended)
     (found,) = await listed(place.ana, open_only=True)
     assert (found.title, found.sentence) == ("The import of acme.orders failed", failed["error"]["message"])
-    place.run(notices.import_ended, place.ana, table.id, {"status": "complete"})
+    place.run(notices.import_ended, place.ana, "im_1", table.id, {"status": "complete"})
     assert await listed(place.ana, open_only=True) == []
-    place.run(notices.import_ended, place.ana, table.id, cut)
+    place.run(notices.import_ended, place.ana, "im_1", table.id, cut)
     (found,) = await listed(place.ana, open_only=True)
     assert "1,200 rows (repeated page)" in found.sentence
 

@@ -26,7 +26,9 @@ GET /imports/{import_id}/files/{name} | POST /tokens | GET /tokens | DELETE /tok
 GET /audit | GET /audit/head | GET /audit/export | GET /members | PATCH /members/{account_id}
 GET /members/{account_id}/dependents | POST /members/{account_id}/removal | POST /members/{account_id}/password-link
 POST /service-accounts | GET /invitations | POST /invitations | DELETE /invitations/{invitation_id}
-GET /notices
+GET /notices | POST /webhooks | GET /webhooks | GET /webhooks/{webhook_id} | PATCH /webhooks/{webhook_id}
+DELETE /webhooks/{webhook_id} | POST /webhooks/{webhook_id}/test | GET /webhooks/{webhook_id}/deliveries
+POST /webhooks/{webhook_id}/secret | GET /settings | POST /settings/mail/test | PATCH /me
 GET /doctor | GET /workspaces | POST /workspaces | PATCH /workspaces/{workspace_id} | DELETE /workspaces/{workspace_id}
 """
 BODIES = {
@@ -35,6 +37,7 @@ BODIES = {
     "/connections": "name base_url auth access headers query",
     "/tables": "connection_id name method path query headers body format rows_path pagination primary_key columns "
     "infer_types",
+    "/webhooks": "name url events enabled",
     "/imports": "table_id destination mode",
 }
 

@@ -21,8 +21,10 @@ from keyturn.cli import (
     members,
     notices,
     profile,
+    settings,
     sql,
     tables,
+    webhooks,
     workspaces,
 )
 from keyturn.cli.terminal import Terminal, begin, clean
@@ -49,6 +51,8 @@ app.add_typer(config.app, name="config")
 app.add_typer(members.app, name="members")
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(notices.app, name="notices")
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(settings.app, name="settings")
 
 
 def _version(value: bool) -> None:

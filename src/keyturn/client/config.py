@@ -25,7 +25,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "tables": (
         "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
         "infer_types", "parameters", "incremental", "total_path", "when_columns_change", "requests_per_second",
-        "timeout_seconds",
+        "timeout_seconds", "no_new_data_days",
     ),
 }  # fmt: skip
 # Ways of client authentication for which no secret is asked: none, or a key that the server makes.

@@ -17,8 +17,10 @@ from keyturn.client.members import Invitations, Members, Workspaces
 from keyturn.client.notices import Notices
 from keyturn.client.oauth_clients import OAuthClients
 from keyturn.client.profile import Profile
+from keyturn.client.settings import DeploymentSettings
 from keyturn.client.tables import Table, Tables
 from keyturn.client.transport import Transport
+from keyturn.client.webhooks import Webhooks
 from keyturn.errors import Invalid
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class Workspace:
         self.invitations = Invitations(transport)
         self.workspaces = Workspaces(transport)
         self.notices = Notices(transport)
+        self.webhooks = Webhooks(transport)
+        self.settings = DeploymentSettings(transport)
 
     def __repr__(self) -> str:
         return f"Workspace({self.url!r})"
@@ -66,6 +70,10 @@ class Workspace:
     def doctor(self) -> dict[str, Any]:
         """Whether the deployment stands as it should, for Workspace Admins: `{"ok": …, "checks": […]}`."""
         return dict(self._http.get("/doctor", reached_at=self.url, clock=time.time()))
+
+    def notify_me_about(self, which: str) -> None:
+        """Which notices come by email: `mine`, `all` or `nothing`."""
+        self._http.patch("/me", {"notify": which})
 
     def table(self, name: str) -> Table:
         """The table called `connection.table`. Raises `NotFound` with a suggestion."""

@@ -25,6 +25,8 @@ from yarl import URL
 
 from keyturn import redaction
 from keyturn.egress.guard import AllowList, check_literal, may_connect
+from keyturn.egress.mail import Mailer, MailSettings
+from keyturn.egress.trust import tls_context
 from keyturn.errors import UpstreamError, UpstreamTimeout
 from keyturn.model.messages import say
 from keyturn.wire import Headers, Request, Response
@@ -48,6 +50,7 @@ class EgressSettings:
     user_agent: str = "Keyturn"
     ca_file: Path | None = None
     proxy_url: str | None = None
+    mail: MailSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Egress:
         self.settings = settings
         self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
+        self.mail = Mailer(settings.mail, ca_file=settings.ca_file)
 
     @property
     def allowed(self) -> AllowList:
@@ -74,7 +78,7 @@ class Egress:
 
     def authorities(self) -> int:
         """How many certificate authorities are trusted. Raises `OSError` when the operator's file cannot be read."""
-        found = _tls(self.settings.ca_file).cert_store_stats()["x509_ca"]
+        found = tls_context(self.settings.ca_file).cert_store_stats()["x509_ca"]
         # A folder of authorities is looked into only when one is needed.
         folder = ssl.get_default_verify_paths().capath
         return found or (0 if folder is None else sum(1 for _ in Path(folder).iterdir()))
@@ -132,6 +136,7 @@ class Egress:
 
     async def close(self) -> None:
         """Give the pool back."""
+        self.mail.close()
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -176,7 +181,7 @@ class Egress:
                 ttl_dns_cache=0,
                 use_dns_cache=False,
                 resolver=self._resolver or aiohttp.ThreadedResolver(),
-                ssl=_tls(self.settings.ca_file),
+                ssl=tls_context(self.settings.ca_file),
                 socket_factory=self._guarded_socket,
             )
             trace = aiohttp.TraceConfig()
@@ -261,14 +266,6 @@ async def _read(answer: aiohttp.ClientResponse, max_bytes: int, request: Request
 
 def _headers_of(answer: aiohttp.ClientResponse) -> Headers:
     return Headers(tuple((k.decode("latin-1"), v.decode("latin-1")) for k, v in answer.raw_headers))
-
-
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_file is not None:
-        context.load_verify_locations(cafile=str(ca_file))
-    return context
 
 
 def _host(request: Request) -> str:

@@ -184,6 +184,7 @@ class Connection:
     scopes_granted: tuple[str, ...] | None = None
     access_token_expires_at: float | None = None
     refresh_token_expires_at: float | None = None
+    refresh_token_prolonged: bool | None = None
     has_refresh_token: bool | None = None
     generation: int = 0
     status_since: float | None = None

@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
+# So long before a sign-in ends for good, it is spoken of.
+SOON_SECONDS = 7 * 86400.0
 GrantState = Literal["active", "reconnect_needed", "suspended", "revoked"]
 GrantType = Literal["authorization_code", "client_credentials"]
 
@@ -59,6 +61,8 @@ class Grant:
     hard_at: float | None
     refresh_after: float | None
     refresh_expires_at: float | None
+    # Whether renewing moves that end further away; None while it is not known.
+    refresh_prolonged: bool | None
     scopes_requested: tuple[str, ...]
     scopes_granted: tuple[str, ...] | None
     account: str | None
@@ -84,3 +88,16 @@ class Grant:
     def has_refresh_token(self) -> bool | None:
         """Whether the server gave one; None where none is needed (RFC 6749 §4.4.3)."""
         return None if self.grant_type == "client_credentials" else self.refresh_sealed is not None
+
+    def sign_in_ends_at(self, now: float) -> float | None:
+        """When a person has to sign in again whatever we do, if that is within a week; else None.
+
+        An end that renewing moves away is none. While nobody knows whether it does, only the last fifth counts.
+        """
+        end = self.refresh_expires_at
+        if self.refresh_sealed is None or end is None or self.refresh_prolonged:
+            return None
+        soon = SOON_SECONDS
+        if self.refresh_prolonged is None and self.last_ok_at is not None:
+            soon = min(soon, (end - self.last_ok_at) / 5)
+        return end if end - now < soon else None

@@ -15,8 +15,11 @@ from keyturn.model.validation import Settings
 
 Notify = Literal["mine", "all", "nothing"]
 NOTIFY_LABELS: dict[str, str] = {"mine": "My connections", "all": "All connections I may see", "nothing": "Nothing"}
-# Until somebody chooses: Workspace Admins hear of everything, everybody else of what is theirs.
-USUAL_NOTIFY: dict[str, Notify] = {"admin": "all"}
+
+
+def usual_notify(role: str) -> Notify:
+    """What a member of that role is told of until they choose: Workspace Admins everything, others what is theirs."""
+    return "all" if role == "admin" else "mine"
 
 
 class Preferences(Settings):
@@ -78,7 +81,7 @@ KINDS: dict[str, Kind] = {
         "Sign-in ends soon",
         Words(
             "connection.needs_attention",
-            "The sign-in of {name} ends {when}",
+            "The sign-in of {name} ends on {day}",
             "The refresh token of {name} ends on {day}, and using it does not prolong it. Reconnect{as_account} "
             "before, and nothing stops.",
         ),
@@ -102,7 +105,7 @@ KINDS: dict[str, Kind] = {
     "secret_expires": Kind(
         "oauth_client",
         "Client Secret expires",
-        Words("oauth_client.secret_expires", "The Client Secret of {name} expires {when}", "{sentence}"),
+        Words("oauth_client.secret_expires", "The Client Secret of {name} {when}", "{sentence}"),
     ),
     "import_failed": Kind(
         "table",
@@ -128,6 +131,16 @@ KINDS: dict[str, Kind] = {
         Words("table.schema_changed", "The columns of {name} changed", "{sentence}"),
     ),
 }
+
+
+# What is told to webhooks without being trouble.
+ANNOUNCED: dict[str, str] = {
+    "connection.connected": "{name} was signed in",
+    "import.finished": "An import of {name} ended",
+}
+_WORDS = [words for kind in KINDS.values() for words in (kind.begins, kind.ends) if words is not None]
+# Every event that a webhook can be told of, in the order of its noun.
+EVENTS: tuple[str, ...] = tuple(sorted({*ANNOUNCED, *(words.event for words in _WORDS)}))
 
 
 @dataclass(frozen=True, slots=True)

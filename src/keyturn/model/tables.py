@@ -111,6 +111,11 @@ class TableSettings(Settings):
         default=None, title="At most per second", description="We also obey Retry-After."
     )
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = Field(default=60.0, title="Timeout")
+    no_new_data_days: Annotated[int, Field(ge=1, le=365)] | None = Field(
+        default=None,
+        title="Tell me after days without new data",
+        description="A notice when its imports bring nothing new for so many days. Empty: never.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +152,17 @@ class Table:
     def full_name(self) -> str:
         """`connection.table`."""
         return f"{self.connection_name}.{self.settings.name}"
+
+
+def changes_in_words(before: tuple[TableColumn, ...] | None, after: tuple[TableColumn, ...]) -> str:
+    """What became of the columns, in one line; empty while there were none, or when names and types stayed."""
+    if before is None:
+        return ""
+    old, new = {c.name: c.type for c in before}, {c.name: c.type for c in after}
+    parts = [
+        ("New: ", [name for name in new if name not in old]),
+        ("Gone: ", [name for name in old if name not in new]),
+        ("Another type: ", [f"{n} ({old[n]}, now {new[n]})" for n in new if n in old and old[n] != new[n]]),
+    ]
+    told = [label + ", ".join(names[:10]) + (" and more" if len(names) > 10 else "") for label, names in parts if names]
+    return ". ".join(told) + "." if told else ""

@@ -17,6 +17,7 @@ from keyturn import redaction
 from keyturn.encryption import CommandKeys, KeySource
 from keyturn.jobs.audit import AuditWriter
 from keyturn.jobs.imports import ImportRunner
+from keyturn.jobs.notices import Notifier
 from keyturn.jobs.replicas import Presence
 from keyturn.server.config import Config
 from keyturn.server.control import listen
@@ -81,10 +82,9 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
     scene = prepared.runtime.scene()
     if prepared.lock is not None:
         await asyncio.to_thread(import_runs.free_all, scene)
-    runner, writer = ImportRunner(scene), AuditWriter(scene, prepared.runtime.uses)
-    presence = Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
-    task, writing = asyncio.create_task(runner.run()), asyncio.create_task(writer.run())
-    present = asyncio.create_task(presence.run())
+    runner, presence = ImportRunner(scene), Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
+    others = (AuditWriter(scene, prepared.runtime.uses), presence, Notifier(scene))
+    task, tasks = asyncio.create_task(runner.run()), [asyncio.create_task(job.run()) for job in others]
     control = await listen(prepared.ground) if prepared.lock is not None else None
     try:
         yield
@@ -94,9 +94,9 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
         await access_tokens.drain()
         if control is not None:
             control.close()
-        await writer.stop()
-        await presence.stop()
-        await asyncio.gather(writing, present)
+        for job in others:
+            await job.stop()
+        await asyncio.gather(*tasks)
         await prepared.runtime.egress.close()
         await asyncio.to_thread(prepared.runtime.database.close)
         if prepared.lock is not None:

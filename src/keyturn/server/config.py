@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keyturn.egress import AllowList
+from keyturn import redaction
+from keyturn.egress import AllowList, MailSettings
 from keyturn.errors import Invalid
+from keyturn.model.settings import OperatorSetting
 
 SETTINGS: dict[str, str] = {
     "KEYTURN_DATA_DIR": "SQLite file, key file, imported files. Default ./keyturn-data",
@@ -24,9 +26,14 @@ SETTINGS: dict[str, str] = {
     "KEYTURN_BOOTSTRAP_PASSWORD": "Their password, at least 12 characters",
     "KEYTURN_BOOTSTRAP_API_TOKEN": "An API token of theirs: kt_ and at least 32 characters",
     "KEYTURN_EXPORT_DIRS": "Absolute folders that imports may also write into, comma-separated. Default none",
+    "KEYTURN_SMTP_URL": "The mail server for notices: smtp://user:password@host:587, or smtps:// for TLS at once",
+    "KEYTURN_MAIL_FROM": "Whom mail is from. Default keyturn@<host of KEYTURN_PUBLIC_URL>",
     "KEYTURN_LOG_FORMAT": "text or json. Default text",
     "KEYTURN_LOG_LEVEL": "debug, info, warning or error. Default info",
 }
+
+
+_SECRET = frozenset({"KEYTURN_ENCRYPTION_KEY", "KEYTURN_BOOTSTRAP_PASSWORD", "KEYTURN_BOOTSTRAP_API_TOKEN"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class Config:
     export_dirs: tuple[Path, ...]
     log_format: str
     log_level: str
+    mail: MailSettings | None
+    shown: tuple[OperatorSetting, ...]
 
     def __repr__(self) -> str:
         return f"Config(public_url={self.public_url}, data_dir={self.data_dir})"
@@ -74,16 +83,18 @@ def read_config(environment: Mapping[str, str]) -> Config:
     log_level = (values["KEYTURN_LOG_LEVEL"] or "info").lower()
     if log_level not in {"debug", "info", "warning", "error"}:
         raise Invalid("KEYTURN_LOG_LEVEL is debug, info, warning or error.", at="KEYTURN_LOG_LEVEL")
+    allowed = AllowList.parse(values["KEYTURN_ALLOWED_PRIVATE_HOSTS"] or "")
+    public_url = _public_url(values["KEYTURN_PUBLIC_URL"] or f"http://localhost:{port}")
     return Config(
         data_dir=data_dir,
         database_url=database_url.replace("postgres://", "postgresql://", 1),
         host=host,
         port=port,
-        public_url=_public_url(values["KEYTURN_PUBLIC_URL"] or f"http://localhost:{port}"),
+        public_url=public_url,
         encryption_key=values["KEYTURN_ENCRYPTION_KEY"],
         encryption_key_file=_key_file(environment, values),
         encryption_key_command=values["KEYTURN_ENCRYPTION_KEY_COMMAND"],
-        allowed=AllowList.parse(values["KEYTURN_ALLOWED_PRIVATE_HOSTS"] or ""),
+        allowed=allowed,
         ca_file=_ca_file(values["KEYTURN_CA_FILE"]),
         bootstrap_email=values["KEYTURN_BOOTSTRAP_EMAIL"],
         bootstrap_password=values["KEYTURN_BOOTSTRAP_PASSWORD"],
@@ -91,7 +102,30 @@ def read_config(environment: Mapping[str, str]) -> Config:
         export_dirs=_export_dirs(values["KEYTURN_EXPORT_DIRS"] or "", data_dir),
         log_format=log_format,
         log_level=log_level,
+        mail=_mail(values, public_url, allowed),
+        shown=tuple(OperatorSetting(name, meaning, _shown(name, values[name])) for name, meaning in SETTINGS.items()),
     )
+
+
+def _mail(values: Mapping[str, str | None], public_url: str, allowed: AllowList) -> MailSettings | None:
+    sender = values["KEYTURN_MAIL_FROM"] or f"keyturn@{urlsplit(public_url).hostname}"
+    if sender.count("@") != 1 or any(c.isspace() or c in "<>," for c in sender):
+        raise Invalid("KEYTURN_MAIL_FROM is one address, for example keyturn@example.com.", at="KEYTURN_MAIL_FROM")
+    url = values["KEYTURN_SMTP_URL"]
+    return None if url is None else MailSettings.parse(url, sender, allowed)
+
+
+def _shown(name: str, value: str | None) -> str | None:
+    """A setting's value without what is secret in it."""
+    if value is None:
+        return None
+    if name in _SECRET:
+        return redaction.MASK
+    parts = urlsplit(value)
+    if "@" in parts.netloc and parts.password is not None:
+        user, _, place = parts.netloc.rpartition("@")
+        return value.replace(parts.netloc, f"{user.partition(':')[0]}:{redaction.MASK}@{place}", 1)
+    return value
 
 
 def _value(environment: Mapping[str, str], name: str) -> str | None:

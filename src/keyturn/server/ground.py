@@ -86,7 +86,9 @@ async def stand(config: Config) -> AsyncIterator[Ground]:
 def egress_of(config: Config) -> Egress:
     """The door out, as the operator set it."""
     user_agent = f"Keyturn/{keyturn.__version__}"
-    return Egress(EgressSettings(allowed=config.allowed, user_agent=user_agent, ca_file=config.ca_file))
+    return Egress(
+        EgressSettings(allowed=config.allowed, user_agent=user_agent, ca_file=config.ca_file, mail=config.mail)
+    )
 
 
 def deployment_of(config: Config) -> Deployment:
@@ -97,6 +99,7 @@ def deployment_of(config: Config) -> Deployment:
         owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         export_dirs=config.export_dirs,
         version=keyturn.__version__,
+        operator=config.shown,
     )
 
 

@@ -218,6 +218,7 @@ def _with_health(
         scopes_granted=grant.scopes_granted,
         access_token_expires_at=grant.access_expires_at,
         refresh_token_expires_at=grant.refresh_expires_at,
+        refresh_token_prolonged=grant.refresh_prolonged,
         has_refresh_token=grant.has_refresh_token,
         generation=grant.generation,
     )

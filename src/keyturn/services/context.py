@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from keyturn.errors import Forbidden, Invalid
 from keyturn.model.messages import say
 from keyturn.model.permissions import ADMIN_ONLY, PERMISSIONS, VERBS, may
+from keyturn.model.settings import OperatorSetting
 
 if TYPE_CHECKING:
     from keyturn.egress import Egress
@@ -42,6 +43,7 @@ class Deployment:
     export_dirs: tuple[Path, ...] = ()
     version: str = ""
     refresh: RefreshTimes = RefreshTimes()
+    operator: tuple[OperatorSetting, ...] = ()
 
     def files_dir(self, workspace_id: str) -> Path:
         """Where imports of a workspace lie when their address is relative."""

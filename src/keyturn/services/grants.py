@@ -20,7 +20,8 @@ from keyturn.storage import grants as rows
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
 
-ENDS_SOON_SECONDS = 7 * 86400.0
+_SAME_END_SECONDS = 5.0
+_ENDED_BY_SIGN_IN = ("reconnect_needed", "sign_in_ends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,8 @@ def sealed_values(
     redaction.remember(tokens.access_token, refresh_token)
     refresh_expires_at = before.refresh_expires_at if before is not None else None
     # `idle`: using the refresh token prolongs it, also where the server does not repeat it.
-    if tokens.refresh_token or (refresh_token and settings.advanced.refresh.expires == "idle"):
+    idle = settings.advanced.refresh.expires == "idle"
+    if tokens.refresh_token or (refresh_token and idle):
         refresh_life = tokens.refresh_token_expires_in_seconds
         if refresh_life is None and settings.refresh_token_expires_in:
             refresh_life = settings.refresh_token_expires_in / 1000
@@ -78,6 +80,7 @@ def sealed_values(
         "hard_at": windows.hard_at,
         "refresh_after": windows.refresh_after if renewed else None,
         "refresh_expires_at": refresh_expires_at if refresh_token else None,
+        "refresh_prolonged": True if idle else _prolonged(before, refresh_expires_at),
         "attempts": 0,
         "next_attempt_at": None,
         "last_error_class": None,
@@ -85,6 +88,13 @@ def sealed_values(
         "last_ok_at": ctx.clock(),
         "changed_at": ctx.clock(),
     }
+
+
+def _prolonged(before: Grant | None, refresh_expires_at: float | None) -> bool | None:
+    """Whether this renewal moved the refresh token's end away by more than clocks differ; None if nobody can tell."""
+    if before is None or before.refresh_expires_at is None or refresh_expires_at is None:
+        return None
+    return refresh_expires_at > before.refresh_expires_at + _SAME_END_SECONDS
 
 
 def store_new(
@@ -122,8 +132,10 @@ def store_new(
             "token_origin": registration.token_origin,
         },
     )
-    for kind in ("reconnect_needed", "sign_in_ends"):
-        notices.close(tx, ctx, kind, connection_id, account_id=account_id)
+    # One message at most: that it works again, or else that it is connected.
+    ended = [notices.close(tx, ctx, kind, connection_id, account_id=account_id) for kind in _ENDED_BY_SIGN_IN]
+    if not any(ended):
+        notices.announce(tx, ctx, "connection.connected", "connection", connection_id)
     short = _falls_short(tokens, scopes_requested, renews_itself=values["refresh_after"] is not None)
     if short is None:
         notices.close(tx, ctx, "needs_attention", connection_id, account_id=account_id)
@@ -175,18 +187,20 @@ def health_of(grant: Grant | None, *, now: float) -> Health:
         return Health("needs_attention", "no_refresh_token", grant.changed_at)
     if missing_scopes(grant):
         return Health("needs_attention", "scopes_missing", grant.changed_at)
-    if grant.refresh_expires_at is not None and grant.refresh_expires_at - now < ENDS_SOON_SECONDS:
+    if grant.sign_in_ends_at(now) is not None:
         return Health("needs_attention", "ends_soon", grant.changed_at)
     return Health("healthy", None, grant.changed_at)
 
 
 def open_notice(tx: Tx, ctx: Context, grant: Grant, reason: str | None) -> None:
     """Tell that a person has to sign in again."""
-    as_account = f" as {grant.account}" if grant.account else ""
-    words = why(reason or "revoked")
-    notices.open(
-        tx, ctx, "reconnect_needed", grant.connection_id, account_id=grant.account_id, why=words, as_account=as_account
-    )
+    told = {"why": why(reason or "revoked"), "as_account": as_account(grant)}
+    notices.open(tx, ctx, "reconnect_needed", grant.connection_id, account_id=grant.account_id, **told)
+
+
+def as_account(grant: Grant) -> str:
+    """Whose sign-in it is, to follow "Reconnect"; empty when that is not known."""
+    return f" as {grant.account}" if grant.account else ""
 
 
 def missing_scopes(grant: Grant) -> tuple[str, ...]:

@@ -248,7 +248,7 @@ async def _finish(held: HeldImport, values: Values) -> None:
             began_at = item.started_at or item.created_at
             mark_rows.put(tx, ctx.workspace_id, item.settings.table_id, place, held.high_water, began_at)
         audit.record(tx, ctx, "import.finished", item.id, result=result, status=ended["status"], rows=ended.get("rows"))
-        notices.import_ended(tx, ctx, item.settings.table_id, ended)
+        notices.import_ended(tx, ctx, item.id, item.settings.table_id, ended)
         return True
 
     if not await ctx.database.run(write):

@@ -5,7 +5,8 @@
 
 Both belong into the transaction that writes what they tell. `open` does nothing while an episode of that kind is open
 for that thing, and `close` nothing when none is, so both may be called as often as the state is seen. `stage` is for
-trouble that grows (30, 7, 1 days left): each stage is told once. `tell` is for what has no length. Kinds and their
+trouble that grows (30, 7, 1 days left): each stage is told once. `tell` is for what has no length, `announce` for
+what is no trouble. Kinds and their
 words are in `model/notices.py`; blanks are filled from keyword arguments, `name` and `system` by themselves.
 """
 
@@ -17,12 +18,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from prometheus_client import Counter
 
 from keyturn import redaction
 from keyturn.errors import Invalid
 from keyturn.model.ids import new_id
-from keyturn.model.notices import KINDS, Notice
+from keyturn.model.lifetimes import in_words
+from keyturn.model.notices import ANNOUNCED, KINDS, Notice, Words
+from keyturn.services import outbox
 from keyturn.services.context import Context
+from keyturn.services.outbox import News
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import notices as rows
 from keyturn.storage import oauth_clients as client_rows
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+counted = Counter("keyturn_notices_total", "Episodes of trouble by kind, as they begin and end", ["kind", "what"])
 KEPT_SECONDS = 90 * 86400.0
 
 
@@ -51,7 +57,9 @@ def open(  # noqa: A001 - read as notices.open
         holder = account_id or ""
         new = rows.advance(tx, ctx.workspace_id, kind, subject_id, holder, stage, values["data"]) is not None
     if new:
+        counted.labels(kind, "opened").inc()
         log.info("notice_opened", kind=kind, subject=subject_id, stage=stage or None)
+        outbox.put(tx, ctx, KINDS[kind].begins, _news(kind, values, values["opened_at"]))
     return new
 
 
@@ -62,7 +70,13 @@ def close(
     notice = rows.close(tx, ctx.workspace_id, kind, subject_id, account_id or "", ctx.clock())
     if notice is None:
         return False
+    counted.labels(kind, "closed").inc()
     log.info("notice_closed", kind=kind, subject=subject_id, silently=silently)
+    words = KINDS[kind].ends
+    if words is not None and not silently:
+        length = in_words(max(1, round(ctx.clock() - notice.opened_at)) * 1000)
+        values = {"subject_id": subject_id, "account_id": account_id, "data": {**notice.data, "length": length}}
+        outbox.put(tx, ctx, words, _news(kind, values, ctx.clock()))
     return True
 
 
@@ -71,14 +85,30 @@ def tell(tx: Tx, ctx: Context, kind: str, subject_id: str, **data: object) -> No
     values = _values(tx, ctx, kind, subject_id, account_id=None, stage="", data=data)
     if values is not None:
         rows.insert_closed(tx, ctx.workspace_id, values)
+        outbox.put(tx, ctx, KINDS[kind].begins, _news(kind, values, values["opened_at"]))
 
 
-def import_ended(tx: Tx, ctx: Context, table_id: str, ended: Mapping[str, Any]) -> None:
+def announce(
+    tx: Tx, ctx: Context, event: str, noun: str, subject_id: str, *, more: dict[str, Any] | None = None
+) -> None:
+    """Tell webhooks of what is no trouble: no episode, no mail. `more` goes into the message as it is."""
+    about = _about(tx, ctx, noun, subject_id)
+    if about is not None:
+        words = Words(event, ANNOUNCED[event], ANNOUNCED[event] + ".", mailed=False)
+        outbox.put(tx, ctx, words, News(noun, subject_id, None, about, ctx.clock(), more or {}))
+
+
+def import_ended(tx: Tx, ctx: Context, import_id: str, table_id: str, ended: Mapping[str, Any]) -> None:
     """One notice for however many imports of a table fail in a row, and one when it is imported whole again.
 
-    `ended`: `status`, `error` and `completeness` of the import, which ended in this transaction.
+    `ended`: `status`, `rows`, `files`, `error` and `completeness` of the import, which ended in this transaction.
     """
     status = ended["status"]
+    told = {"id": import_id, "status": status, "rows": ended.get("rows")}
+    announce(tx, ctx, "import.finished", "table", table_id, more={"import": told})
+    mark = " ".join(sorted(str(file["sha256"]) for file in ended.get("files") or ()))
+    if ended.get("rows") and mark and table_rows.note_data(tx, ctx.workspace_id, table_id, mark, ctx.clock()):
+        close(tx, ctx, "no_new_data", table_id)
     if status == "complete":
         close(tx, ctx, "import_failed", table_id)
     elif status in {"failed", "incomplete"}:
@@ -119,16 +149,23 @@ def _values(
     about = _about(tx, ctx, KINDS[kind].noun, subject_id)
     if about is None:
         return None
-    clean = {name: redaction.text(value, limit=500) for name, value in {**about, **data}.items() if value is not None}
     return {
         "id": new_id("nt"),
         "kind": kind,
         "subject_id": subject_id,
         "account_id": account_id or "",
         "stage": stage,
-        "data": clean,
+        "data": _clean({**about, **data}),
         "opened_at": ctx.clock(),
     }
+
+
+def _clean(data: Mapping[str, object]) -> dict[str, str]:
+    return {name: redaction.text(value, limit=500) for name, value in data.items() if value is not None}
+
+
+def _news(kind: str, values: Mapping[str, Any], at: float) -> News:
+    return News(KINDS[kind].noun, values["subject_id"], values["account_id"] or None, values["data"], at)
 
 
 def _about(tx: Tx, ctx: Context, noun: str, subject_id: str) -> dict[str, str] | None:

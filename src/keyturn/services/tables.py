@@ -12,13 +12,13 @@ from keyturn.columns.types import parse_type
 from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Problem
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
-from keyturn.model.tables import Table, TableColumn, TableSettings
+from keyturn.model.tables import Table, TableColumn, TableSettings, changes_in_words
 from keyturn.model.validation import merged, parse
 from keyturn.rest.detect import detect as detect_endpoint
 from keyturn.rest.pace import Pace
 from keyturn.rest.paginators import Pagination
 from keyturn.rest.reader import Endpoint, Reader
-from keyturn.services import audit, calls, connections
+from keyturn.services import audit, calls, connections, notices
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked, check_names, first_request
 from keyturn.storage import marks as mark_rows
@@ -196,7 +196,15 @@ async def refresh_schema(ctx: Context, table_id: str, *, asked: Asked = EVERYTHI
 async def store_columns(ctx: Context, table: Table, columns: tuple[TableColumn, ...]) -> None:
     """What a read learned about the columns."""
     values = {"columns": [asdict(column) for column in columns]}
-    await ctx.database.run(rows.update, ctx.workspace_id, table.id, values)
+    changes = changes_in_words(table.columns, columns)
+
+    def write(tx: Tx) -> None:
+        rows.update(tx, ctx.workspace_id, table.id, values)
+        # Who looks at the page sees it there.
+        if changes and ctx.actor.kind != "session":
+            notices.tell(tx, ctx, "schema_changed", table.id, sentence=changes)
+
+    await ctx.database.run(write)
 
 
 def pins(settings: TableSettings) -> dict[str, str]:

@@ -54,6 +54,13 @@ def all_of_client(tx: Tx, workspace_id: str, oauth_client_id: str, *, keys: bool
     return [SealedSecret(_noun(row), row.secret_sealed) for row in rows]
 
 
+def clients_with_last_day_anywhere(tx: Tx) -> list[tuple[str, str]]:
+    """(workspace, OAuth client) of each secret whose last day is known."""
+    c = oauth_client_secrets.c
+    found = sa.select(c.workspace_id, c.oauth_client_id).where(c.expires_on.is_not(None)).distinct()
+    return [(row.workspace_id, row.oauth_client_id) for row in tx.execute(found)]
+
+
 def all_of(tx: Tx, workspace_id: str) -> list[ClientSecret]:
     """The secrets of every OAuth client of the workspace, each client's in their order."""
     found = sa.select(oauth_client_secrets).where(oauth_client_secrets.c.workspace_id == workspace_id)

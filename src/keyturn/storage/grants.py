@@ -27,6 +27,7 @@ grants = sa.Table(
     sa.Column("hard_at", sa.Double),
     sa.Column("refresh_after", sa.Double),
     sa.Column("refresh_expires_at", sa.Double),
+    sa.Column("refresh_prolonged", sa.Boolean),
     sa.Column("scopes_requested", sa.JSON, nullable=False),
     sa.Column("scopes_granted", sa.JSON),
     sa.Column("account", sa.Text),
@@ -78,6 +79,13 @@ def get(tx: Tx, workspace_id: str, grant_id: str) -> Grant | None:
     return None if row is None else _noun(row)
 
 
+def lock(tx: Tx, workspace_id: str, grant_id: str) -> Grant | None:
+    """The grant of that id; nobody else changes it until this transaction ends."""
+    found = sa.select(grants).where(grants.c.workspace_id == workspace_id, grants.c.id == grant_id)
+    row = tx.execute(found.with_for_update()).one_or_none()
+    return None if row is None else _noun(row)
+
+
 def all_of(tx: Tx, workspace_id: str) -> list[Grant]:
     """Every grant of the workspace."""
     return [_noun(row) for row in tx.execute(sa.select(grants).where(grants.c.workspace_id == workspace_id))]
@@ -108,6 +116,16 @@ def delete_of_connection(tx: Tx, workspace_id: str, connection_id: str) -> int:
     """Destroy a connection's grants, sealed tokens and all; answers how many."""
     found = grants.delete().where(grants.c.workspace_id == workspace_id, grants.c.connection_id == connection_id)
     return tx.execute(found).rowcount
+
+
+def in_trouble_anywhere(tx: Tx, now: float, soon_seconds: float) -> list[Grant]:
+    """Grants that need a person, or will soon by time alone: what nobody has to use to find it out."""
+    c = grants.c
+    ended = sa.and_(c.access_expires_at < now, sa.or_(c.refresh_sealed.is_(None), c.refresh_expires_at < now),
+                   c.grant_type != "client_credentials")  # fmt: skip
+    ends_soon = sa.and_(c.refresh_expires_at < now + soon_seconds, c.refresh_prolonged.is_not(True))
+    found = sa.select(grants).where(sa.or_(c.state.in_(("reconnect_needed", "revoked")), ended, ends_soon))
+    return [_noun(row) for row in tx.execute(found)]
 
 
 def resume_of_client(tx: Tx, workspace_id: str, connection_ids: list[str]) -> None:

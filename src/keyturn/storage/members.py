@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from keyturn.model.accounts import Workspace
@@ -75,6 +77,17 @@ def imports_by_connection(tx: Tx, workspace_id: str) -> dict[str, int]:
         .group_by(tables.c.connection_id)
     )
     return {row[0]: row[1] for row in tx.execute(found)}
+
+
+def preferences_of(tx: Tx, workspace_id: str) -> dict[str, dict[str, Any]]:
+    """What each member prefers."""
+    found = sa.select(accounts.c.id, accounts.c.preferences).join(members, members.c.account_id == accounts.c.id)
+    return {row.id: row.preferences for row in tx.execute(found.where(members.c.workspace_id == workspace_id))}
+
+
+def set_preferences(tx: Tx, account_id: str, preferences: dict[str, Any]) -> None:
+    """Store what somebody prefers."""
+    tx.execute(accounts.update().where(accounts.c.id == account_id).values(preferences=preferences))
 
 
 def rename_workspace(tx: Tx, workspace_id: str, name: str) -> bool:

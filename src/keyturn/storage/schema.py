@@ -8,6 +8,7 @@ from keyturn.storage import (
     authorizations,
     client_secrets,
     connections,
+    deliveries,
     events,
     grants,
     imports,
@@ -18,6 +19,7 @@ from keyturn.storage import (
     oauth_clients,
     replicas,
     tables,
+    webhooks,
 )
 from keyturn.storage.database import metadata
 
@@ -27,6 +29,7 @@ __all__ = [
     "authorizations",
     "client_secrets",
     "connections",
+    "deliveries",
     "events",
     "grants",
     "imports",
@@ -38,4 +41,5 @@ __all__ = [
     "oauth_clients",
     "replicas",
     "tables",
+    "webhooks",
 ]

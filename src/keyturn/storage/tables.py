@@ -23,6 +23,9 @@ tables = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.Column("last_read_at", sa.Double),
+    # When an import last brought rows that were not there before, and what marks them: the files' checksums.
+    sa.Column("new_data_at", sa.Double),
+    sa.Column("data_mark", sa.Text),
     sa.UniqueConstraint("connection_id", "name"),
 )
 reads = sa.Table(
@@ -92,6 +95,24 @@ def delete(tx: Tx, workspace_id: str, table_id: str) -> bool:
     """Remove it with its reads and imports; finished files stay where they are."""
     found = tables.delete().where(tables.c.workspace_id == workspace_id, tables.c.id == table_id)
     return tx.execute(found).rowcount == 1
+
+
+def note_data(tx: Tx, workspace_id: str, table_id: str, mark: str, now: float) -> bool:
+    """An import brought what `mark` marks; answers whether it is something new."""
+    c = tables.c
+    other = sa.or_(c.data_mark.is_(None), c.data_mark != mark)
+    found = tables.update().where(c.workspace_id == workspace_id, c.id == table_id, other)
+    return tx.execute(found.values(data_mark=mark, new_data_at=now)).rowcount == 1
+
+
+def watched_anywhere(tx: Tx) -> list[tuple[Table, float]]:
+    """Tables whose new data is waited for, and since when: the last of it, or when the table was made."""
+    found = (
+        sa.select(tables, connections.c.name.label("connection_name"))
+        .join(connections, connections.c.id == tables.c.connection_id)
+        .where(tables.c.settings["no_new_data_days"].as_integer().is_not(None), connections.c.paused.is_(False))
+    )
+    return [(_noun(row), row.new_data_at or row.created_at) for row in tx.execute(found)]
 
 
 def counts_by_connection(tx: Tx, workspace_id: str) -> dict[str, tuple[int, float | None]]:

@@ -39,6 +39,8 @@ STATES: dict[str, tuple[str, str]] = {
     "incomplete": ("incomplete", "triangle-alert"),
     "failed": ("failed", "octagon-alert"),
     "cancelled": ("paused", "x"),
+    "delivered": ("healthy", "circle-check"),
+    "given_up": ("failed", "octagon-alert"),
     "ok": ("healthy", "circle-check"),
     "warn": ("attention", "triangle-alert"),
     "fail": ("failed", "octagon-alert"),

@@ -17,8 +17,10 @@ from keyturn.web.api import (
     oauth_clients,
     presets,
     proxy,
+    settings,
     tables,
     tokens,
+    webhooks,
     workspaces,
 )
 from keyturn.web.pages import authorizations, home, joining, preferences, sessions, setup, sign_ins
@@ -36,6 +38,8 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/members… /api/v1/service-accounts      web/api/members.py
 #  /api/v1/invitations…                           web/api/invitations.py
 #  /api/v1/notices                                web/api/notices.py
+#  /api/v1/webhooks…                              web/api/webhooks.py
+#  /api/v1/settings…                              web/api/settings.py
 #  /api/v1/workspaces…                            web/api/workspaces.py
 #  /api/v1/doctor                                 web/api/doctor.py
 #  /                                              web/pages/home.py
@@ -50,6 +54,7 @@ from keyturn.web.rendering import FOLDER
 #  /admin/members…                                web/pages/members.py
 #  /admin/audit-log…                              web/pages/audit.py
 #  /admin/doctor                                  web/pages/doctor.py
+#  /admin/settings…                               web/pages/settings.py, webhooks.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /oauth2/jwks/{slug}                            web/keys.py
@@ -68,6 +73,8 @@ API = (
     invitations.router,
     workspaces.router,
     notices.router,
+    webhooks.router,
+    settings.router,
 )
 PAGES = (
     home.router,
@@ -82,6 +89,8 @@ PAGES = (
     pages.members.router,
     pages.audit.router,
     pages.doctor.router,
+    pages.settings.router,
+    pages.webhooks.router,
     joining.router,
     authorizations.router,
 )

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from keyturn.model.accounts import ApiToken, ApiTokenSettings
-from keyturn.services import api_tokens, workspaces
+from keyturn.model.notices import Preferences
+from keyturn.services import api_tokens, preferences, workspaces
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -39,11 +40,19 @@ async def me(ctx: Ctx) -> Response:
             "account": {"id": ctx.actor.account_id, "name": ctx.actor.name, "email": ctx.actor.email},
             "workspace": {"id": workspace.id, "name": workspace.name},
             "role": ctx.actor.role,
+            "notify": (await preferences.get(ctx)).notify,
             "permissions": sorted(ctx.actor.permissions),
             "public_url": ctx.deployment.public_url,
             "version": ctx.deployment.version,
         }
     )
+
+
+@router.patch("/me", openapi_extra=described(Preferences))
+async def update_me(ctx: Ctx, request: Request) -> Response:
+    """Change what the caller prefers: `notify` says which notices come by email."""
+    found = await preferences.update(ctx, await json_body(request))
+    return json_answer(found.model_dump(mode="json"))
 
 
 @router.post("/tokens", status_code=201, openapi_extra=described(ApiTokenSettings))

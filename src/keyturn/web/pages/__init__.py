@@ -1,5 +1,5 @@
 """Pages for people: forms and templates around the same verbs that the API calls."""
 
-from keyturn.web.pages import audit, connections, doctor, imports, members, oauth_clients, tables
+from keyturn.web.pages import audit, connections, doctor, imports, members, oauth_clients, settings, tables, webhooks
 
-__all__ = ["audit", "connections", "doctor", "imports", "members", "oauth_clients", "tables"]
+__all__ = ["audit", "connections", "doctor", "imports", "members", "oauth_clients", "settings", "tables", "webhooks"]

@@ -9,8 +9,9 @@ from starlette.responses import RedirectResponse, Response
 
 from keyturn.errors import Forbidden, Invalid, KeyturnError
 from keyturn.model.accounts import ApiToken, ApiTokenSettings
+from keyturn.model.notices import NOTIFY_LABELS, Preferences
 from keyturn.model.permissions import PERMISSIONS, grantable_to
-from keyturn.services import accounts, api_tokens, recovery
+from keyturn.services import accounts, api_tokens, preferences, recovery
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, runtime, visit
 
@@ -45,6 +46,21 @@ async def choose_theme(request: Request, visit: Here) -> Response:  # noqa: ARG0
     else:
         response.delete_cookie(rendering.THEME_COOKIE, path="/", samesite="lax", httponly=True, secure=secure)
     return response
+
+
+@router.post("/preferences/notify")
+async def choose_notices(request: Request, visit: Here) -> Response:
+    """Which notices to get by email."""
+    form = await request.form()
+
+    async def do() -> str:
+        await preferences.update(visit.ctx, {"notify": str(form.get("notify", ""))})
+        return "/preferences?done=notify"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        return await _preferences(visit, forms.failed(error, {}, ("notify",)), status=status)
+
+    return await forms.attempt(do, again)
 
 
 @router.post("/preferences/password")
@@ -113,6 +129,9 @@ async def _preferences(visit: Visit, form: forms.Form, *, done: str = "", status
         done=done,
         chosen_theme=chosen if chosen in rendering.THEMES else "system",
         recovery_made_at=made_at,
+        notify=(await preferences.get(visit.ctx)).notify,
+        notify_labels=NOTIFY_LABELS,
+        labels=forms.labels(Preferences),
     )
 
 

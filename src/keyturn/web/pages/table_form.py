@@ -26,7 +26,7 @@ PAGES: dict[str, tuple[str, type[BaseModel]]] = {
     "none": ("None: only the first page is ever read", paginators.NoPagination),
 }
 _OBJECTS = {"query": "=", "headers": ":"}
-_TEXTS = ("connection_id", "name", "method", "path", "rows_path", "total_path", "timeout_seconds")
+_TEXTS = ("connection_id", "name", "method", "path", "rows_path", "total_path", "timeout_seconds", "no_new_data_days")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
     """What `update` takes: everything the form shows, so that an emptied field is emptied."""
     found = raw(sent)
     found.pop("connection_id", None)
-    for name in ("rows_path", "total_path", "body"):
+    for name in ("rows_path", "total_path", "no_new_data_days", "body"):
         found.setdefault(name, None)
     for name in ("name", "path"):
         found.setdefault(name, "")

@@ -1,0 +1,51 @@
+"""Settings for Workspace Admins: a page of sections. Each section is a template and what it shows; add one to both."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from keyturn.services import settings, webhooks
+from keyturn.web import forms, rendering
+from keyturn.web.auth import Visit, admin_visit
+
+router = APIRouter(prefix="/admin/settings", include_in_schema=False)
+Admin = Annotated[Visit, Depends(admin_visit)]
+# In the order of the page: settings/<name>.html draws it, and its heading has the name as its id.
+SECTIONS = ("mail", "webhooks", "operator")
+
+
+@router.get("")
+async def show(visit: Admin, done: str = "") -> Response:
+    """Every section."""
+    return await _page(visit, done=done)
+
+
+@router.post("/mail/test")
+async def test_mail(visit: Admin) -> Response:
+    """Send a test message to whoever asks, and say what the mail server said."""
+    try:
+        sent_to = await settings.test_mail(visit.ctx)
+    except forms.MENDABLE as error:
+        return await _page(visit, mail_error=error.message, status=409)
+    return await _page(visit, mail_sent_to=sent_to)
+
+
+async def _page(
+    visit: Visit, *, done: str = "", mail_error: str | None = None, mail_sent_to: str | None = None, status: int = 200
+) -> Response:
+    return await rendering.shell(
+        visit,
+        "settings/show.html",
+        active="settings",
+        status=status,
+        sections=[f"settings/{name}.html" for name in SECTIONS],
+        settings=settings.get(visit.ctx),
+        mail_log=await settings.mail_log(visit.ctx),
+        webhooks=await webhooks.list_(visit.ctx),
+        done=done,
+        mail_error=mail_error,
+        mail_sent_to=mail_sent_to,
+    )
