@@ -37,6 +37,8 @@ class Gossip:
         routes = [
             Route("/authorize", self._authorize),
             Route("/token", self._token, methods=["POST"]),
+            Route("/{tenant}/authorize", self._authorize),
+            Route("/{tenant}/token", self._token, methods=["POST"]),
             Route("/api/{rest:path}", self._api, methods=["GET", "POST"]),
         ]
         with socket.socket() as probe:

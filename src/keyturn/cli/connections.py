@@ -24,6 +24,9 @@ Client = Annotated[str | None, typer.Option(help="The OAuth 2.0 client's name, f
 Access = Annotated[str, typer.Option(help="only_me, shared_account or own_account.")]
 HeaderList = Annotated[list[str] | None, typer.Option("--header", help="name=value, sent with every call.")]
 QueryList = Annotated[list[str] | None, typer.Option("--query", help="name=value, sent with every call.")]
+VariableList = Annotated[
+    list[str] | None, typer.Option("--variable", help="name=value, what the client's URLs ask for.")
+]
 ServiceAccount = Annotated[bool, typer.Option("--service-account", help="It is not a person's own account.")]
 
 _SECRETS = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
@@ -80,6 +83,7 @@ def connect(
     access: Access = "only_me",
     header: HeaderList = None,
     query: QueryList = None,
+    variable: VariableList = None,
     service_account: ServiceAccount = False,
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Print the link and stop.")] = False,
     switch_account: Annotated[bool, typer.Option("--switch-account", help="Take another account than before.")] = False,
@@ -89,7 +93,7 @@ def connect(
     with workspace() as found:
         connection = _existing(found, name)
         if connection is None:
-            settings = _settings(name, base_url, access, header, query, service_account=service_account)
+            settings = _settings(name, base_url, access, header, query, variable, service_account=service_account)
             connection = found.connections.create(settings | {"auth": _oauth2(found, client)})
         else:
             _same(connection, base_url, client)
@@ -103,7 +107,7 @@ def connect(
 @app.command()
 def add(
     name: Name,
-    base_url: Annotated[str, typer.Option(help="All endpoints start with this.")],
+    base_url: BaseUrl = None,
     *,
     auth: Annotated[str, typer.Option(help="oauth2, none, basic, bearer, header or query.")] = "none",
     client: Client = None,
@@ -113,12 +117,13 @@ def add(
     access: Access = "only_me",
     header: HeaderList = None,
     query: QueryList = None,
+    variable: VariableList = None,
     service_account: ServiceAccount = False,
     json: Json = False,
 ) -> None:
     """Make a connection without signing in: for API keys, passwords, or a sign-in later."""
     out = terminal()
-    settings = _settings(name, base_url, access, header, query, service_account=service_account)
+    settings = _settings(name, base_url, access, header, query, variable, service_account=service_account)
     with workspace() as found:
         if auth == "oauth2":
             settings["auth"] = _oauth2(found, client)
@@ -248,14 +253,15 @@ def _settings(
     access: str,
     header: list[str] | None,
     query: list[str] | None,
+    variable: list[str] | None,
     *,
     service_account: bool,
 ) -> dict[str, Any]:
-    if base_url is None:
-        raise Invalid(f"There is no connection called {name} yet. Give --base-url to make it.", at="--base-url")
     return {
         "name": name,
-        "base_url": base_url,
+        # Empty where the OAuth 2.0 client or the sign-in tells it; the server says so where nobody does.
+        "base_url": base_url or "",
+        "variables": pairs_of(variable or [], "--variable"),
         "access": access,
         "headers": pairs_of(header or [], "--header"),
         "query": pairs_of(query or [], "--query"),

@@ -21,7 +21,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "authentication_type", "client_id", "authorization_url", "token_url", "scopes", "access_token_expires_in",
         "refresh_token_expires_in", "advanced",
     ),
-    "connections": ("base_url", "auth", "access", "headers", "query", "service_account"),
+    "connections": ("base_url", "auth", "access", "headers", "query", "variables", "service_account"),
     "tables": (
         "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
         "infer_types", "parameters", "incremental", "total_path", "when_columns_change", "requests_per_second",

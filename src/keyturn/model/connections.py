@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from keyturn.model.oauth_clients import Url
+from keyturn.model.oauth_clients import url
 from keyturn.model.validation import CleanText, SecretText, Settings, wrong
 
 Access = Literal["only_me", "shared_account", "own_account"]
@@ -52,6 +52,10 @@ def check_name(value: str) -> str:
 
 
 def _base_url(value: str) -> str:
+    """Empty where the OAuth client or the sign-in tells it; with blanks until it is saved."""
+    if not value:
+        return value
+    value = url(value)
     if "?" in value:
         raise wrong("A Base URL has no query. Put fixed parameters under Query.")
     return value.rstrip("/")
@@ -131,10 +135,10 @@ class ConnectionSettings(Settings):
         description="Used in table names, for example acme.orders.",
         json_schema_extra={"missing": "Use letters, digits and _, starting with a letter."},
     )
-    base_url: Annotated[Url, AfterValidator(_base_url)] = Field(
+    base_url: Annotated[CleanText, AfterValidator(_base_url)] = Field(
+        default="",
         title="Base URL",
         description="All endpoints start with this. Example: https://api.endsystem.com/v1",
-        json_schema_extra={"missing": "Enter the Base URL."},
     )
     auth: Auth = Field(title="Sign-in", json_schema_extra={"missing": "Choose a client."})
     access: Access = Field(
@@ -144,6 +148,11 @@ class ConnectionSettings(Settings):
     )
     headers: HeaderMap = Field(default_factory=dict, title="Headers", description="Sent with every call.")
     query: QueryMap = Field(default_factory=dict, title="Query", description="Sent with every call.")
+    variables: Annotated[dict[str, CleanText], Field(max_length=20)] = Field(
+        default_factory=dict,
+        title="Variables",
+        description="What the URLs of the OAuth 2.0 client leave blank, for example your subdomain.",
+    )
     service_account: bool = Field(
         default=False,
         title="This is a service account",
@@ -165,7 +174,10 @@ class ConnectionSettings(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection with its health as the asking member sees it. Times are epoch seconds."""
+    """A connection with its health as the asking member sees it. Times are epoch seconds.
+
+    `kept`: what the sign-in told besides its tokens. The Base URL is empty while only a sign-in can tell it.
+    """
 
     id: str
     workspace_id: str
@@ -190,7 +202,7 @@ class Connection:
     status_since: float | None = None
     tables: int = 0
     last_data_at: float | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

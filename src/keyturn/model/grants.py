@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 # So long before a sign-in ends for good, it is spoken of.
 SOON_SECONDS = 7 * 86400.0
@@ -45,7 +45,10 @@ def _fraction(grant_id: str, generation: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A stored grant, its secrets still sealed. Times are epoch seconds; None means never or unknown."""
+    """A stored grant, its secrets still sealed. Times are epoch seconds; None means never or unknown.
+
+    `kept` are the values that the sign-in told, `base_url` the API they choose, where it does.
+    """
 
     id: str
     workspace_id: str
@@ -78,6 +81,8 @@ class Grant:
     last_ok_at: float | None
     changed_at: float
     grant_type: GrantType = "authorization_code"
+    base_url: str | None = None
+    kept: dict[str, Any] | None = None
 
     @property
     def renews_itself(self) -> bool:

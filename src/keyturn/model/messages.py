@@ -50,6 +50,8 @@ MESSAGES: dict[str, str] = {
     "with KEYTURN_CA_FILE.",
     "E-BLOCKED": "{host} points to a private address and is blocked. The operator can allow this host with "
     "KEYTURN_ALLOWED_PRIVATE_HOSTS.",
+    "E-HOST": "{system} says that its API is at {host}, which is not among the API hosts of this client, so nothing "
+    "was sent there. If it is right, a Workspace Admin adds it to the client’s API hosts.",
     "E-DNS": "We could not find {host}. Check the spelling of the URL.",
     "E-KEY": "Stored secrets were encrypted with key {stored} but the server started with {given}. Put the old key "
     "back in {place} or use your recovery key; nothing was changed.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -12,8 +13,9 @@ from keyturn.model.grants import GrantType
 from keyturn.model.lifetimes import MAX_MS, parse_ms
 from keyturn.model.validation import CleanText, Settings, wrong
 from keyturn.oauth.jose import TOO_SHORT_TO_SIGN, can_sign
-from keyturn.oauth.quirks import Advanced
+from keyturn.oauth.quirks import Advanced, Variable
 from keyturn.oauth.urls import UrlProblem, check_url
+from keyturn.oauth.variables import check_base, check_template, fill, in_place, names_in, told_by_sign_in
 
 AuthenticationType = Literal["rest_api_oauth2_auth_code", "rest_api_oauth2_client_credentials"]
 # Ways of client authentication that need no secret of the end system: nothing, or a key that we make ourselves.
@@ -44,11 +46,13 @@ def _client_id(value: str) -> str:
     return value
 
 
-def _url(value: str) -> str:
+def url(value: str) -> str:
+    """The normal form of an address that was typed; one with blanks stays as it is. Raises in our words."""
     if not value:
         raise wrong("Enter a URL, for example https://api.endsystem.com/oauth2/token")
     try:
-        return check_url(value)
+        # Blanks ({name}) are checked with the variables that fill them.
+        return value if names_in(value) and check_url(in_place(value)) else check_url(value)
     except UrlProblem as problem:
         raise wrong(problem.message) from None
 
@@ -87,7 +91,7 @@ def _type(value: Any) -> Any:
     return value
 
 
-Url = Annotated[CleanText, AfterValidator(_url)]
+Url = Annotated[CleanText, AfterValidator(url)]
 
 
 class OAuthClientSettings(Settings):
@@ -152,6 +156,56 @@ class OAuthClientSettings(Settings):
         if self.acts_for_itself and self.advanced.token.auth == "none":
             raise wrong("A client that acts for itself needs a Client Secret.", at="advanced.token.auth")
         return self
+
+    @model_validator(mode="after")
+    def _blanks_are_known(self) -> OAuthClientSettings:
+        for at, url in self.urls().items():
+            try:
+                if url is not None and names_in(url):
+                    check_template(url, self.advanced.variables)
+            except UrlProblem as problem:
+                raise wrong(problem.message, at=at) from None
+        base, kept = self.advanced.api.base_url, self.advanced.kept_names
+        if base is not None:
+            try:
+                check_base(base, self.advanced.variables, kept)
+            except UrlProblem as problem:
+                raise wrong(problem.message, at="advanced.api.base_url") from None
+            if told_by_sign_in(base, self.advanced.variables) and not self.advanced.allowed_hosts:
+                raise wrong(
+                    "Name the API hosts that the sign-in may choose from, for example *.endsystem.com.",
+                    at="advanced.allowed_hosts",
+                )
+        return self
+
+    def urls(self) -> dict[str, str | None]:
+        """The addresses that get something secret, by field; they may have blanks."""
+        advanced = self.advanced
+        return {
+            "authorization_url": self.authorization_url,
+            "token_url": self.token_url,
+            "advanced.authorize.par_url": advanced.authorize.par_url,
+            "advanced.refresh.url": advanced.refresh.url,
+            "advanced.revocation_url": advanced.revocation_url,
+        }
+
+    def asks_for(self) -> dict[str, Variable]:
+        """The variables that each connection fills in."""
+        return {name: item for name, item in self.advanced.variables.items() if item.value is None}
+
+    def filled(self, values: Mapping[str, str]) -> OAuthClientSettings:
+        """The same with the blanks of its URLs filled. Raises `UrlProblem` for a value that does not fit."""
+        advanced = self.advanced
+        found = {at: url and fill(url, advanced.variables, values) for at, url in self.urls().items()}
+        if found == self.urls():
+            return self
+        parts = {
+            "authorize": advanced.authorize.model_copy(update={"par_url": found["advanced.authorize.par_url"]}),
+            "refresh": advanced.refresh.model_copy(update={"url": found["advanced.refresh.url"]}),
+            "revocation_url": found["advanced.revocation_url"],
+        }
+        plain = {name: found[name] for name in ("authorization_url", "token_url")}
+        return self.model_copy(update={**plain, "advanced": advanced.model_copy(update=parts)})
 
     @property
     def grant_type(self) -> GrantType:

@@ -12,17 +12,18 @@ from pydantic import AfterValidator, Field, model_validator
 from keyturn.oauth.client_auth import BasicEncoding, BasicUser
 from keyturn.oauth.jose import SigningAlgorithm
 from keyturn.oauth.settings_rules import (
+    BaseUrl,
     HeaderFields,
     HeaderValue,
     Hosts,
     Issuer,
+    KeptNames,
+    KeptPaths,
     Omit,
     ParameterName,
-    ParameterNames,
     Params,
     Part,
     Path,
-    Paths,
     Rename,
     Resources,
     Text,
@@ -179,8 +180,10 @@ class TokenResponse(Part):
         default=None, title="Success when", description="For servers that answer errors with status 200."
     )
     error: Path = Field(default="error", title="Error code is at", description="For example error.code.")
-    keep: Paths = Field(
-        default=(), title="Values to keep", description="For example instance_url. All else is dropped."
+    keep: KeptPaths = Field(
+        default=(),
+        title="Values to keep",
+        description="For example instance_url, to be used in the API base URL. All else is dropped.",
     )
     token_type: Literal["strict", "ignore"] = Field(
         default="strict",
@@ -195,7 +198,9 @@ class Callback(Part):
     code: ParameterName = Field(default="code", title="Name of the code", description="For example spapi_oauth_code.")
     state: ParameterName = Field(default="state", title="Name of the state", description="For example payload.")
     decode: bool = Field(default=False, title="Decode the code again", description="It comes encoded twice.")
-    keep: ParameterNames = Field(default=(), title="Values to keep", description="For example realmId.")
+    keep: KeptNames = Field(
+        default=(), title="Values to keep", description="For example realmId, to be used in the API base URL."
+    )
     shared: bool = Field(
         default=False,
         title="Shared Redirect URI",
@@ -238,6 +243,12 @@ class Api(Part):
 
     placement: Placement = Field(
         default_factory=Placement, title="Send token as", description="Authorization: Bearer unless set."
+    )
+    base_url: BaseUrl | None = Field(
+        default=None,
+        title="API base URL",
+        description="What a connection reads unless its member says otherwise; blanks are variables and kept values, "
+        "for example https://{subdomain}.endsystem.com/v1 or {instance_url}/v1.",
     )
     headers: HeaderFields = Field(
         default_factory=dict, title="Extra headers", description="Sent with every call, for example a version."
@@ -295,6 +306,18 @@ class Advanced(Part):
         if self.token.auth == "none" and self.authorize.pkce == "off":
             raise ValueError("A client without a secret needs PKCE. Switch PKCE on, or send a Client Secret.")
         return self
+
+    @model_validator(mode="after")
+    def _admins_fill_in_what_is_theirs(self) -> Advanced:
+        for name, variable in self.variables.items():
+            if variable.filled_by == "admin" and variable.value is None:
+                raise ValueError(f"Give the variable {name} its value, since you fill it in.")
+        return self
+
+    @property
+    def kept_names(self) -> tuple[str, ...]:
+        """The values of a sign-in that are kept with the grant: of its token response, and of its callback."""
+        return (*self.response.keep, *self.callback.keep)
 
     @model_validator(mode="after")
     def _signatures_have_an_audience(self) -> Advanced:

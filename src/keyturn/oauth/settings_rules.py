@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from keyturn.oauth.urls import UrlProblem, check_url
+from keyturn.redaction import is_secret_name
 
 # What the protocol itself sets: `params` may not touch it, `rename` and `omit` may move some of it.
 RESERVED_PARAMETERS = frozenset(
@@ -55,6 +56,7 @@ RESERVED_HEADERS = frozenset(
 _MAX_ENTRIES = 50
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _PATH = re.compile(r"[A-Za-z0-9_:@/$-]+(?:\.[A-Za-z0-9_:@/$-]+){0,9}")
+_BLANK = re.compile(r"\{[^{}]*\}")
 _HOST = re.compile(r"(?:\*\.)?(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*")
 
 
@@ -163,10 +165,29 @@ def _paths(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _url(value: str) -> str:
+    """A URL, or one with blanks (`{name}`): those are checked with the variables that fill them."""
+    blank = _BLANK.sub("x", value)
     try:
-        return check_url(value)
+        checked = check_url(blank)
     except UrlProblem as problem:
         raise ValueError(problem.message) from None
+    return checked if blank == value else value.strip()
+
+
+def _base(value: str) -> str:
+    """Where an API begins; the whole address may be told by the sign-in: `{instance_url}/v1`."""
+    whole = _BLANK.match(value.strip())
+    _url(value if whole is None else "https://x.example" + value.strip()[whole.end() :])
+    if "?" in value or "#" in value:
+        raise ValueError("A Base URL has no query and no fragment.")
+    return value.strip().rstrip("/")
+
+
+def _kept(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in _paths(values):
+        if is_secret_name(value.rpartition(".")[2]) or value in {"code", "state"}:
+            raise ValueError(f"{value} is a secret, which is not kept as a value.")
+    return values
 
 
 def _issuer(value: str) -> str:
@@ -205,8 +226,9 @@ Omit = Annotated[tuple[str, ...], AfterValidator(_omit)]
 HeaderFields = Annotated[dict[str, str], AfterValidator(_headers)]
 HeaderValue = Annotated[str, AfterValidator(header_value)]
 Path = Annotated[str, AfterValidator(_path)]
-Paths = Annotated[tuple[Path, ...], AfterValidator(_paths)]
-ParameterNames = Annotated[tuple[ParameterName, ...], AfterValidator(_paths)]
+KeptPaths = Annotated[tuple[Path, ...], AfterValidator(_kept)]
+KeptNames = Annotated[tuple[ParameterName, ...], AfterValidator(_kept)]
+BaseUrl = Annotated[str, AfterValidator(_base)]
 Url = Annotated[str, AfterValidator(_url)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Resources = Annotated[tuple[Text, ...], AfterValidator(_resources)]

@@ -155,7 +155,7 @@ async def _refresh(ctx: Context, connection: Connection, seen: Grant, *, force: 
     """Take the lease if it is to be had and renew; no lease means that somebody else is at it."""
     if connection.oauth_client_id is None:
         return
-    registration = await oauth_clients.registration(ctx, connection.oauth_client_id)
+    registration = await oauth_clients.registration(ctx, connection.oauth_client_id, connection.settings.variables)
     if seen.token_origin != registration.token_origin:
         # F14: the old refresh token was issued by another host and must never be sent to this one.
         await _give_up(ctx, seen, "client_changed")

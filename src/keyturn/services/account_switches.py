@@ -73,12 +73,12 @@ async def _decide(ctx: Context, row: dict[str, Any], *, switch: bool) -> None:
     scopes = held["tokens"]["scopes"]
     tokens = replace(TokenSet(**held["tokens"]), scopes=None if scopes is None else tuple(scopes))
     redaction.remember(tokens.access_token, tokens.refresh_token, tokens.id_token)
-    registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
-    if registration.client.version != row["client_version"]:
-        raise Conflict(f"{registration.client.name} was changed while you signed in. Start again.")
     connection = await ctx.database.read(connection_rows.get, ctx.workspace_id, row["connection_id"])
     if connection is None:
         raise NotFound("This connection is gone.")
+    registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
+    if registration.client.version != row["client_version"]:
+        raise Conflict(f"{registration.client.name} was changed while you signed in. Start again.")
     if not switch:
         await _forget(ctx, row, registration, tokens)
         return
@@ -108,7 +108,7 @@ def store(
         ctx,
         registration,
         tokens,
-        connection_id=connection.id,
+        connection=connection,
         account_id=holder,
         requested_at=requested_at,
         scopes_requested=row["scopes"],

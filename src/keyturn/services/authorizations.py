@@ -66,12 +66,16 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What any other browser sees before it leads on: who asks, for which system, what will be read and by whom."""
+    """What any other browser sees before it leads on: who asks, for which system, what will be read and by whom.
+
+    `api_host` is None where the sign-in tells it; it is then one of the client's API hosts.
+    """
 
     asked_by: str
     system: str
     sign_in_host: str
-    api_host: str
+    token_host: str
+    api_host: str | None
     scopes: tuple[str, ...]
     readers: str
     connection_name: str
@@ -90,7 +94,7 @@ async def begin(ctx: Context, connection_id: str) -> Authorization:
     await _check_may_begin(ctx, connection)
     if connection.settings.auth.type != "oauth2" or connection.oauth_client_id is None:
         raise Conflict(f"{connection.name} is not on an OAuth 2.0 client, so there is nothing to sign in to.")
-    registration = await oauth_clients.registration(ctx, connection.oauth_client_id)
+    registration = await oauth_clients.registration(ctx, connection.oauth_client_id, connection.settings.variables)
     link = secrets.token_urlsafe(32)
     redaction.remember(link)
     now = ctx.clock()
@@ -138,7 +142,7 @@ async def look(scene: Context, link: str, account_id: str | None) -> Invitation:
     """What stands behind a link. Raises `NotFound` when it is unknown, used or over."""
     row = await _open_row(scene, link)
     ctx, member, connection = await _beginning(scene, row)
-    registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
+    registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
     readers = {
         "only_me": f"Only {member.name} will read with it.",
         "shared_account": "Everyone in this workspace will read with the account you sign in as.",
@@ -148,7 +152,8 @@ async def look(scene: Context, link: str, account_id: str | None) -> Invitation:
         asked_by=member.name,
         system=registration.client.name,
         sign_in_host=urlsplit(registration.server.authorization_url).netloc,
-        api_host=urlsplit(connection.settings.base_url).netloc,
+        token_host=urlsplit(registration.server.token_url).netloc,
+        api_host=urlsplit(connection.settings.base_url).netloc or None,
         scopes=tuple(row["scopes"]),
         readers=readers,
         connection_name=connection.name,
@@ -162,7 +167,7 @@ async def proceed(scene: Context, link: str, *, browser: str, account_id: str | 
     """Bind the attempt to `browser` (its cookie's value) and answer the end system's address to go to."""
     row = await _open_row(scene, link)
     ctx, member, connection = await _beginning(scene, row)
-    registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
+    registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
     listed = connections.host_listed(connection, registration.client)
     if not listed and account_id != row["account_id"] and member.role != "admin":
         raise Forbidden(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from keyturn import redaction
-from keyturn.errors import Forbidden, Invalid, UpstreamError
+from keyturn.errors import Forbidden, Invalid, ReconnectNeeded, UpstreamError
 from keyturn.model.connections import BasicAuth, BearerAuth, Connection, HeaderAuth, QueryAuth
 from keyturn.oauth.bearer import insufficient_scope, looks_expired, place_token
 from keyturn.oauth.quirks import Advanced
@@ -161,13 +161,19 @@ def url_under(connection: Connection, path: str, query: str = "") -> str:
             raise Invalid("The path must stay under the Base URL: no . or .. in it.", at="path")
         decoded = unquote(decoded)
     base = connection.settings.base_url
+    if not base:
+        raise ReconnectNeeded(
+            f"{connection.name} is not connected yet, and only a sign-in tells its Base URL. Sign in first.",
+            connection=connection.name,
+            reason="not_connected",
+        )
     if not path.strip("/"):
         url = base + ("/" if path.endswith("/") and path else "")
     else:
         url = base + "/" + quote(path.lstrip("/"), safe="/:@!$&'()*+,;=~%-._")
     if origin_of(url) != origin_of(base):
         raise Invalid("The path must stay under the Base URL.", at="path")
-    base_path = urlsplit(base).path or "/"
+    base_path = unquote(urlsplit(base).path) or "/"
     normal = posixpath.normpath(unquote(urlsplit(url).path) or "/")
     if base_path != "/" and not (normal == base_path or normal.startswith(base_path.rstrip("/") + "/")):
         raise Invalid("The path must stay under the Base URL.", at="path")

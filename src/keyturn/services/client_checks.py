@@ -101,7 +101,7 @@ async def check_draft(ctx: Context, raw: Mapping[str, Any]) -> CheckResult:
     """Check what a form holds before it is created; nothing is stored."""
     ctx.require("clients:write")
     new = parse(NewOAuthClient, raw)
-    settings = new.settings()
+    settings = oauth_clients.filled(new.settings(), {})
     oauth_clients.check_hosts(ctx, settings)
     if settings.advanced.token.auth == "private_key_jwt":
         raise Invalid(

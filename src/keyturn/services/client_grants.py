@@ -44,7 +44,7 @@ async def connect(
             ctx,
             registration,
             tokens,
-            connection_id=connection.id,
+            connection=connection,
             account_id=holder,
             requested_at=requested_at,
             scopes_requested=scopes,

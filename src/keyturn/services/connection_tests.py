@@ -206,7 +206,7 @@ async def _revoke(ctx: Context, connection: Connection, grant: Grant) -> Disconn
     if connection.oauth_client_id is None:
         return Disconnected("none", "Disconnected.")
     try:
-        registration = await oauth_clients.registration(ctx, connection.oauth_client_id)
+        registration = await oauth_clients.registration(ctx, connection.oauth_client_id, connection.settings.variables)
         if registration.server.revocation_url is None:
             return Disconnected("unsupported", f"{system} has no revocation URL; remove us in its settings.")
         if grant.token_origin != registration.token_origin:

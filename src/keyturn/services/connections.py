@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from keyturn import redaction
-from keyturn.egress import check_literal
 from keyturn.encryption import AssociatedData
-from keyturn.errors import Conflict, Forbidden, Invalid, NotFound, UpstreamError
+from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
 from keyturn.model.connections import SECRET_FIELD, Connection, ConnectionSettings
 from keyturn.model.grants import Grant
 from keyturn.model.ids import new_id
 from keyturn.model.oauth_clients import OAuthClient
 from keyturn.model.validation import merged, parse
-from keyturn.services import audit, events, grants
+from keyturn.services import audit, base_urls, events, grants
 from keyturn.services.context import Context
 from keyturn.storage import connections as rows
 from keyturn.storage import grants as grant_rows
@@ -34,7 +33,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Connection:
     """Make a connection; uses no network. Raises `Invalid` (also for a private base URL), `Conflict` (name)."""
     ctx.require("connections:write")
     settings = parse(ConnectionSettings, raw)
-    _check_base_url(ctx, settings)
+    settings = base_urls.settle(ctx, settings, await _client_of(ctx, settings))
     secret_name = SECRET_FIELD.get(settings.auth.type)
     secret = settings.secret()
     if secret_name is not None and not secret:
@@ -104,10 +103,12 @@ async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> 
     paused = changes.pop("paused", connection.paused) if isinstance(changes, dict) else False
     if not isinstance(paused, bool):
         raise Invalid("Send true or false.", at="paused")
-    settings = merged(ConnectionSettings, connection.settings, changes)
-    _check_base_url(ctx, settings)
+    before = (await ctx.database.read(rows.get, ctx.workspace_id, connection_id) or connection).settings
+    settings = merged(ConnectionSettings, before, changes)
+    settings = base_urls.settle(ctx, settings, await _client_of(ctx, settings))
     secret = settings.secret()
-    moved = origin_of(settings.base_url) != origin_of(connection.settings.base_url)
+    # Other variables are another end system's addresses, as another host is.
+    moved = _origin(settings) != _origin(before) or settings.variables != before.variables
     other_auth = settings.auth.type != connection.settings.auth.type
     values: dict[str, Any] = {
         "name": settings.name,
@@ -178,14 +179,8 @@ def grant_holder(ctx: Context, connection: Connection) -> str | None:
 
 
 def host_listed(connection: Connection, client: OAuthClient) -> bool:
-    """Whether the OAuth client names the base URL's host (or `*.parent`) among the hosts its tokens may go to."""
-    host = (urlsplit(connection.settings.base_url).hostname or "").lower()
-    for pattern in client.settings.advanced.allowed_hosts:
-        if pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[2:]:
-            return True
-        if host == pattern.lower():
-            return True
-    return False
+    """Whether the OAuth client names the base URL's host among the hosts its tokens may go to."""
+    return base_urls.listed(connection.settings.base_url, client)
 
 
 def _fetch(tx: Tx, ctx: Context, connection_id: str) -> Connection:
@@ -211,8 +206,11 @@ def _with_health(
         known = replace(known, status=health.status, status_detail=detail, status_since=health.since)
     if grant is None:
         return known
+    if grant.base_url is not None and not connection.settings.base_url:
+        known = replace(known, settings=known.settings.model_copy(update={"base_url": grant.base_url}))
     return replace(
         known,
+        kept=grant.kept or {},
         account=grant.account,
         scopes_requested=grant.scopes_requested,
         scopes_granted=grant.scopes_granted,
@@ -224,11 +222,13 @@ def _with_health(
     )
 
 
-def _check_base_url(ctx: Context, settings: ConnectionSettings) -> None:
-    try:
-        check_literal(settings.base_url, ctx.egress.allowed)
-    except UpstreamError as error:
-        raise Invalid(error.message, at="base_url", message_code=error.message_code) from None
+async def _client_of(ctx: Context, settings: ConnectionSettings) -> OAuthClient | None:
+    client_id = getattr(settings.auth, "oauth_client_id", None)
+    return await ctx.database.read(client_rows.get, ctx.workspace_id, client_id) if client_id else None
+
+
+def _origin(settings: ConnectionSettings) -> str:
+    return origin_of(settings.base_url) if settings.base_url else ""
 
 
 def _check_client(tx: Tx, ctx: Context, settings: ConnectionSettings) -> str | None:
@@ -244,15 +244,14 @@ def _check_client(tx: Tx, ctx: Context, settings: ConnectionSettings) -> str | N
             f"Nobody signs in with {client.name}: it reads with rights of its own. Choose another way to use it.",
             at="access",
         )
-    if (alone or settings.access != "only_me") and not ctx.actor.is_admin:
-        probe = Connection("", "", "", "", settings, None, None, False, 0, 0)
-        if not host_listed(probe, client):
-            host = urlsplit(settings.base_url).hostname
-            raise Invalid(
-                f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it"
-                + ("." if alone else ", or choose Only me."),
-                at="base_url",
-            )
+    for_others = alone or settings.access != "only_me"
+    if for_others and not ctx.actor.is_admin and not base_urls.listed(settings.base_url, client):
+        host = urlsplit(settings.base_url).hostname
+        raise Invalid(
+            f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it"
+            + ("." if alone else ", or choose Only me."),
+            at="base_url",
+        )
     return client.id
 
 

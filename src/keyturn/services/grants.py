@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
 from keyturn.encryption import AssociatedData
-from keyturn.model.connections import Status, why
+from keyturn.model.connections import Connection, Status, why
 from keyturn.model.grants import Grant, margins
 from keyturn.model.ids import new_id
 from keyturn.oauth.tokens import TokenSet
-from keyturn.services import notices
+from keyturn.services import base_urls, notices
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import grants as rows
@@ -103,14 +103,19 @@ def store_new(
     registration: Registration,
     tokens: TokenSet,
     *,
-    connection_id: str,
+    connection: Connection,
     account_id: str | None,
     requested_at: float,
     scopes_requested: Sequence[str],
     account: str | None,
 ) -> None:
-    """The token set of a fresh sign-in, generation 1, in place of any grant that was there."""
-    grant_id = new_id("gr")
+    """The token set of a fresh sign-in in place of any grant that was there, with the API that it chose.
+
+    Raises `Invalid` for an API that the client's tokens may not go to.
+    """
+    grant_id, connection_id = new_id("gr"), connection.id
+    base_url = base_urls.told(ctx, registration.client, connection.settings, tokens.kept)
+    names = registration.client.settings.advanced.kept_names
     before = rows.of_connection(tx, ctx.workspace_id, connection_id, account_id)
     generation = 1 if before is None else before.generation + 1
     values = sealed_values(
@@ -128,6 +133,8 @@ def store_new(
             "scopes_granted": None if tokens.scopes is None else list(tokens.scopes),
             "account": account,
             "grant_type": registration.client.settings.grant_type,
+            "base_url": base_url,
+            "kept": {name: tokens.kept[name] for name in names if name in tokens.kept} or None,
             "client_version": registration.client.version,
             "token_origin": registration.token_origin,
         },

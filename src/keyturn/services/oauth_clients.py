@@ -16,6 +16,8 @@ from keyturn.model.validation import merged, parse
 from keyturn.oauth.client_auth import ClientCredentials, Method, methods_to_try
 from keyturn.oauth.jose import TOO_SHORT_TO_SIGN, can_sign
 from keyturn.oauth.server import AuthorizationServer
+from keyturn.oauth.urls import UrlProblem
+from keyturn.oauth.variables import in_place
 from keyturn.services import audit, events, stored_secrets
 from keyturn.services.context import Context
 from keyturn.services.stored_secrets import NewKey, OpenedSecret
@@ -151,7 +153,7 @@ async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAut
     check_hosts(ctx, settings)
     if settings.advanced.callback.shared != client.settings.advanced.callback.shared:
         raise Invalid("The Redirect URI is fixed at creation. Register another client.", at="advanced.callback.shared")
-    moved = _urls(settings) != _urls(client.settings)
+    moved = settings.urls() != client.settings.urls()
     if not moved:
         await _check_authentication(ctx, client, settings, secret)
     key = await stored_secrets.new_key(settings, () if moved else client.keys)
@@ -227,8 +229,11 @@ async def redirect_uri(ctx: Context, name: str) -> str:
     return _redirect_uri(ctx, slug)
 
 
-async def registration(ctx: Context, client_id: str) -> Registration:
-    """Open one for use. Raises `NotFound`, or `Conflict` when its secret is missing."""
+async def registration(ctx: Context, client_id: str, variables: Mapping[str, str] | None = None) -> Registration:
+    """Open one for use, the blanks of its URLs filled by a connection's `variables`.
+
+    Raises `NotFound`, or `Conflict` when its secret or a variable's value is missing.
+    """
 
     def fetch(tx: Tx) -> tuple[OAuthClient | None, list[secret_rows.SealedSecret]]:
         found = rows.get(tx, ctx.workspace_id, client_id)
@@ -245,7 +250,18 @@ async def registration(ctx: Context, client_id: str) -> Registration:
             f"{client.name} has no Client Secret since its URL changed. A Workspace Admin should replace the secret.",
             message_code="E-CLIENT",
         )
-    return Registration(client, server_of(client.settings), secrets, ctx.clock())
+    settings = filled(client.settings, variables or {})
+    return Registration(replace(client, settings=settings), server_of(settings), secrets, ctx.clock())
+
+
+def filled(settings: OAuthClientSettings, variables: Mapping[str, str]) -> OAuthClientSettings:
+    """The settings with the blanks of their URLs filled. Raises `Conflict`: without a connection, some stay blank."""
+    try:
+        return settings.filled(variables)
+    except UrlProblem as problem:
+        raise Conflict(
+            f"The addresses of {settings.name} have blanks that each connection fills in. {problem.message}"
+        ) from None
 
 
 async def _check_authentication(
@@ -282,25 +298,15 @@ def server_of(settings: OAuthClientSettings) -> AuthorizationServer:
 def check_hosts(ctx: Context, settings: OAuthClientSettings) -> None:
     """Literal private addresses and plain http are refused here; names are checked when we connect."""
     problems = []
-    for at, url in _urls(settings).items():
+    for at, url in settings.urls().items():
         if not url:
             continue
         try:
-            check_literal(url, ctx.egress.allowed)
+            check_literal(in_place(url), ctx.egress.allowed)
         except UpstreamError as error:
             problems.append(Problem(at, error.message))
     if problems:
         raise Invalid(problems=tuple(problems), message_code="E-BLOCKED")
-
-
-def _urls(settings: OAuthClientSettings) -> dict[str, str | None]:
-    return {
-        "authorization_url": settings.authorization_url,
-        "token_url": settings.token_url,
-        "advanced.authorize.par_url": settings.advanced.authorize.par_url,
-        "advanced.refresh.url": settings.advanced.refresh.url,
-        "advanced.revocation_url": settings.advanced.revocation_url,
-    }
 
 
 def _differs(name: str, new: OAuthClientSettings, old: OAuthClientSettings) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
         raise _state_error()
     registration = None
     try:
-        registration = await oauth_clients.registration(ctx, row["oauth_client_id"])
+        registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
         answer = parse_callback(params, registration.client.settings.advanced)
         await _exchange_and_store(ctx, row, connection, registration, answer)
     except (KeyturnError, OAuthError) as error:
@@ -143,6 +143,8 @@ async def _exchange_and_store(
     await client_secrets.worked(ctx, registration, answered.way)
     tokens = answered.found
     account = _account(ctx, row, registration, tokens)
+    # What came with the token came from the server itself; the callback went through a browser.
+    tokens = replace(tokens, kept={**answer.extra, **tokens.kept})
     holder = account_switches.holder_of(row, connection)
     before = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
     was = None if before is None else before.account

@@ -43,6 +43,8 @@ grants = sa.Table(
     sa.Column("last_ok_at", sa.Double),
     sa.Column("changed_at", sa.Double, nullable=False),
     sa.Column("grant_type", sa.Text, nullable=False, server_default="authorization_code"),
+    sa.Column("base_url", sa.Text),
+    sa.Column("kept", sa.JSON),
     sa.UniqueConstraint("connection_id", "account_id"),
 )
 

@@ -37,6 +37,7 @@ def shown(connection: Connection) -> dict[str, Any]:
         "status_detail": connection.status_detail,
         "status_since": rfc3339(connection.status_since),
         "account": connection.account,
+        "kept": connection.kept,
         "scopes_requested": list(connection.scopes_requested),
         "scopes_granted": None if granted is None else list(granted),
         "access_token_expires_at": rfc3339(connection.access_token_expires_at),

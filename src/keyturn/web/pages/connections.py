@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from keyturn.errors import KeyturnError
+from keyturn.errors import Invalid, KeyturnError, Problem
 from keyturn.model.connections import (
     ACCESS_LABELS,
     SECRET_FIELD,
@@ -227,7 +227,14 @@ async def _settings(
 
 def _failed(error: KeyturnError, kept: Mapping[str, Any]) -> forms.Form:
     """Problems of hand-issued credentials are drawn at the one field that holds them."""
-    form = forms.failed(error, kept, (*FIELDS, "auth.oauth_client_id", "auth.password", "auth.token", "auth.value"))
+    drawn = (*FIELDS, *(name for name in kept if name.startswith("variables.")))
+    # A new connection's fields say whose variable it is, since every client's are on the page.
+    client_id = str(kept.get("auth", "")).removeprefix("client:")
+    for item in getattr(error, "problems", ()):
+        if item.at.startswith("variables.") and item.at not in drawn:
+            renamed = Problem(f"variables.{client_id}.{item.at.removeprefix('variables.')}", item.message)
+            error = Invalid(problems=(renamed,))
+    form = forms.failed(error, kept, (*drawn, "auth.oauth_client_id", "auth.password", "auth.token", "auth.value"))
     moved = {"auth.oauth_client_id": "auth", "auth.password": "auth.secret", "auth.token": "auth.secret"}
     moved["auth.value"] = "auth.secret"
     problems = {moved.get(name, name): message for name, message in form.problems.items()}
@@ -241,6 +248,8 @@ def _raw(sent: Mapping[str, str]) -> dict[str, Any]:
     found["query"] = forms.pairs(sent.get("query", ""), at="query")
     if auth := _auth(sent):
         found["auth"] = auth
+    chosen = f"variables.{sent.get('auth', '').removeprefix('client:')}."
+    found["variables"] = {name.removeprefix(chosen): value for name, value in sent.items() if name.startswith(chosen)}
     return found
 
 
@@ -267,6 +276,8 @@ def _patch(sent: Mapping[str, str], connection: Connection) -> dict[str, Any]:
     headers = forms.pairs(sent.get("headers", ""), at="headers", separator=":")
     found["headers"] = forms.merged_pairs(headers, before.headers)
     found["query"] = forms.merged_pairs(forms.pairs(sent.get("query", ""), at="query"), before.query)
+    asked = {name: sent[f"variables.{name}"] for name in before.variables if f"variables.{name}" in sent}
+    found |= {"variables": asked} if asked else {}
     secret = SECRET_FIELD.get(before.auth.type)
     if secret is not None and sent.get("auth.secret"):
         found["auth"] = {secret: sent["auth.secret"]}
@@ -284,4 +295,5 @@ def _values_of(connection: Connection) -> dict[str, Any]:
         "headers": forms.lines_of(settings.headers, ": "),
         "query": forms.lines_of(settings.query),
         "service_account": "yes" if settings.service_account else "",
+        **{f"variables.{name}": value for name, value in settings.variables.items()},
     }

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from keyturn.errors import Conflict, Forbidden
 from keyturn.model.connections import ACCESS_LABELS, Connection
 from keyturn.model.oauth_clients import OAuthClient
+from keyturn.oauth.urls import UrlProblem
 from keyturn.services import account_switches, authorizations, connections, oauth_clients
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
@@ -61,6 +62,7 @@ async def waiting(visit: Here, connection_id: str, authorization_id: str, link: 
         start_url=f"{visit.ctx.deployment.public_url}/connect/{plain}" if plain else None,
         send=send == "yes",
         access_labels=ACCESS_LABELS,
+        hosts=_hosts(connection, client),
     )
 
 
@@ -110,6 +112,18 @@ async def _both(visit: Visit, connection_id: str) -> tuple[Connection, OAuthClie
     return connection, await oauth_clients.get(visit.ctx, connection.oauth_client_id)
 
 
+def _hosts(connection: Connection, client: OAuthClient) -> dict[str, str | None] | None:
+    """The hosts that a sign-in leads to, seen before anybody leaves; None where a variable is missing."""
+    try:
+        filled = client.settings.filled(connection.settings.variables)
+    except UrlProblem:
+        return None
+    return {
+        "sign_in": urlsplit(filled.authorization_url).netloc if filled.authorization_url else None,
+        "token": urlsplit(filled.token_url).netloc,
+    }
+
+
 async def _step(
     visit: Visit, connection: Connection, client: OAuthClient, *, error: str | None = None, status: int = 200
 ) -> Response:
@@ -122,4 +136,5 @@ async def _step(
         client=client,
         error=error,
         access_labels=ACCESS_LABELS,
+        hosts=_hosts(connection, client),
     )

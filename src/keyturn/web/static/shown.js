@@ -41,6 +41,16 @@ export function start(root) {
     });
   }
   for (const line of root.querySelectorAll("[data-public-url]")) publicUrl(line);
+  // What one OAuth 2.0 client asks for is shown while it is chosen.
+  const parts = root.querySelectorAll("[data-of-client]");
+  const show = () => {
+    const chosen = root.querySelector("input[name=auth]:checked")?.value;
+    for (const part of parts) part.hidden = chosen !== `client:${part.dataset.ofClient}`;
+  };
+  if (parts.length) {
+    for (const radio of root.querySelectorAll("input[name=auth]")) radio.addEventListener("change", show);
+    show();
+  }
   for (const radio of root.querySelectorAll("input[data-name]")) {
     radio.addEventListener("change", () => {
       const name = document.getElementById("name");
