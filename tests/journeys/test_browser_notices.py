@@ -85,3 +85,31 @@ def test_the_mail_servers_refusal_is_said_and_people_choose_what_to_hear(world, 
         page.get_by_text("Saved. It holds from the next notice on.").wait_for()
         assert page.get_by_label("Nothing").is_checked()
         look.at("76-preferences")
+
+
+def test_a_connections_health_is_told_day_by_day_and_line_by_line(world, steps, look):
+    server = world.serve()
+    client = steps.register(world, server)
+    connection = steps.connect(world, server, client)
+    for _ in range(3):
+        steps.ok(server.api.post(f"/connections/{connection['id']}/refresh"))
+    world.end_system.demo.revoke_grants()
+    assert server.api.post(f"/connections/{connection['id']}/refresh").status_code == 409
+    sign_in(look, server)
+    page = look.page
+    page.goto(f"{server.url}/connections/{connection['id']}")
+    page.get_by_text("Refresh rejected.", exact=True).wait_for()
+    page.get_by_text("Show as table").click()
+    page.get_by_role("cell", name="Reconnect needed", exact=True).wait_for()
+    look.at("77-health-reconnect")
+    page.get_by_role("link", name="Problems").click()
+    page.get_by_text("Refresh rejected.", exact=True).wait_for()
+    assert page.get_by_text("Token refreshed.").count() == 0
+    begun = steps.ok(server.api.post(f"/connections/{connection['id']}/authorizations"))
+    steps.sign_in(begun["start_url"])
+    page.get_by_role("link", name="Everything").click()
+    page.get_by_text("Reconnected.", exact=True).wait_for()
+    page.get_by_text("The refresh token has no end that we know of.").wait_for()
+    look.at("78-health-again")
+    page.goto(f"{server.url}/connections/{connection['id']}?show=sign_ins")
+    assert page.get_by_text("Token refreshed.").count() == 0

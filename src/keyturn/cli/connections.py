@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -66,7 +67,9 @@ def show(name: Name, *, json: Json = False) -> None:
             "Owner": connection["owner"]["name"],
             "Access": connection["access"],
             "Scopes": words.scopes(connection) if connection.get("scopes_requested") else None,
+            "Why": connection.get("status_reason"),
             "Works until": words.works_until(connection) if connection.get("generation") else None,
+            "Forecast": connection.get("forecast"),
             "Token sets": connection.get("generation"),
             "Last data": words.full_time(connection.get("last_data_at")),
             "Used by": words.count(connection["tables"], "table"),
@@ -189,12 +192,13 @@ def history(
     name: Name,
     *,
     limit: Annotated[int, typer.Option(min=1, help="At most so many lines.")] = 50,
+    show: Annotated[str | None, typer.Option(help="problems or sign_ins; everything without.")] = None,
     json: Json = False,
 ) -> None:
-    """What happened to it, newest first."""
+    """What happened to it in the last 90 days, newest first."""
     out = terminal()
     with workspace() as found:
-        events = found.connections[name].history[:limit]
+        events = list(islice(found.connections[name].events(show), limit))
     if json:
         out.json({"data": events, "next_cursor": None})
         return

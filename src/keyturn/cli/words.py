@@ -79,7 +79,7 @@ def health(connection: Mapping[str, Any]) -> str:
 
 def works_until(connection: Mapping[str, Any]) -> str:
     """Until when a sign-in lasts: `renewed` while it renews itself."""
-    until = connection.get("refresh_token_expires_at")
+    until = None if connection.get("refresh_token_prolonged") else connection.get("refresh_token_expires_at")
     if until is None and connection.get("has_refresh_token") is False:
         until = connection.get("access_token_expires_at")
     return "renewed" if until is None else str(full_time(until))

@@ -21,7 +21,7 @@ _ROUTE = "/connections"
 class Health:
     """How a connection is, as its caller sees it. Times are aware datetimes in UTC, None when not known.
 
-    `works_until` is None while it renews itself; else it is when a person has to sign in again.
+    `works_until` is None while it renews itself; else it is when a person has to sign in again. `forecast` says why.
     """
 
     status: str
@@ -29,6 +29,7 @@ class Health:
     works_until: datetime | None
     detail: str | None = None
     since: datetime | None = None
+    forecast: str | None = None
 
 
 class Connection:
@@ -60,8 +61,12 @@ class Connection:
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """Its timeline, newest first."""
-        return list(self._http.pages(f"{self.route}/events"))
+        """Its timeline of 90 days, newest first."""
+        return list(self.events())
+
+    def events(self, show: str | None = None) -> Iterator[dict[str, Any]]:
+        """The same a page at a time; `show` is `problems` or `sign_ins`."""
+        return self._http.pages(f"{self.route}/events", show=show)
 
     def get(self, path: str, **request: Any) -> httpx2.Response:
         """`GET` at the end system through the connection; see `call`."""
@@ -157,7 +162,7 @@ class Connections:
 
 def health_of(found: Mapping[str, Any]) -> Health:
     """The health in a connection's JSON object."""
-    until = found.get("refresh_token_expires_at")
+    until = None if found.get("refresh_token_prolonged") else found.get("refresh_token_expires_at")
     if until is None and found.get("has_refresh_token") is False:
         until = found.get("access_token_expires_at")
     return Health(
@@ -166,6 +171,7 @@ def health_of(found: Mapping[str, Any]) -> Health:
         works_until=moment(until),
         detail=found.get("status_detail"),
         since=moment(found.get("status_since")),
+        forecast=found.get("forecast"),
     )
 
 

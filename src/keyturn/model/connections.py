@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -217,3 +218,27 @@ class Connection:
 def why(detail: str | None) -> str:
     """The reason behind a status, in words; empty when there is none."""
     return "" if detail is None else DETAIL_WORDS.get(detail, detail.replace("_", " "))
+
+
+def forecast(connection: Connection) -> str:
+    """How long its sign-in lasts and why, in one sentence; empty while nobody is signed in."""
+    if connection.generation == 0 or connection.status in {"not_connected", "reconnect_needed"}:
+        return ""
+    if connection.has_refresh_token is None:
+        return "The OAuth 2.0 client asks for new tokens by itself; nobody has to sign in."
+    if not connection.has_refresh_token:
+        ends = connection.access_token_expires_at
+        return "There is no refresh token, so it stops" + (f" on {_day(ends)}." if ends else " when its token ends.")
+    ends = connection.refresh_token_expires_at
+    if ends is None:
+        return "The refresh token has no end that we know of."
+    if connection.refresh_token_prolonged:
+        return f"Each renewal moves the end of the refresh token away; left alone, it ends on {_day(ends)}."
+    if connection.refresh_token_prolonged is None:
+        return f"The refresh token ends on {_day(ends)}, unless renewing it moves that end away."
+    return f"The sign-in ends on {_day(ends)} and renewing does not prolong it. Reconnect before."
+
+
+def _day(at: float) -> str:
+    found = datetime.fromtimestamp(at, UTC)
+    return f"{found.day} {found:%b %Y %H:%M} UTC"

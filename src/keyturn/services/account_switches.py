@@ -116,6 +116,9 @@ def store(
     )
     connection_rows.update(tx, ctx.workspace_id, connection.id, {"detail": None})
     events.record(tx, ctx, connection.id, "connected" if before is None else "reconnected", account=account)
+    changes = "" if before is None else grants.scope_changes(before, tokens)
+    if changes:
+        events.record(tx, ctx, connection.id, "scopes_changed", changes=changes)
 
 
 async def _forget(ctx: Context, row: dict[str, Any], registration: Registration, tokens: TokenSet) -> None:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
+from keyturn.errors import Invalid
+from keyturn.model import keyset
 from keyturn.model.audit import noun_of
+from keyturn.model.connections import Connection, Status
 from keyturn.model.ids import new_id
 from keyturn.services import audit
 from keyturn.services.context import Context
@@ -38,8 +41,36 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "key_made": ("Key made", "healthy", "A key that signs for us was made; its public half is published."),
     "key_removed": ("Key removed", "unconnected", "A key that signed for us was removed."),
     "secret_removed": ("Secret removed", "unconnected", "A Client Secret was removed."),
+    "scopes_changed": ("Scopes changed", "attention", "{changes}"),
     "slowed_down": ("Slowed down by API", "retrying", "{sentence}"),
 }
+# What a connection's timeline tells of its OAuth client.
+OF_CLIENT = ("secret_replaced", "secret_cleared", "client_refused", "client_misconfigured", "client_accepted")
+# A timeline shown in part.
+SHOWN: dict[str, tuple[str, ...]] = {
+    "problems": tuple(kind for kind, told in KINDS.items() if told[1] in {"attention", "reconnect", "retrying"}),
+    "sign_ins": ("connected", "reconnected", "sign_in_failed", "disconnected", "scopes_changed"),
+}
+# Which status an event leaves a connection in until the next one.
+TURNS: dict[str, Status] = {
+    "created": "not_connected",
+    "connected": "healthy",
+    "reconnected": "healthy",
+    "refreshed": "healthy",
+    "renewed": "healthy",
+    "recovered": "healthy",
+    "client_accepted": "healthy",
+    "resumed": "healthy",
+    "refresh_failed": "retrying",
+    "refresh_rejected": "reconnect_needed",
+    "client_refused": "needs_attention",
+    "client_misconfigured": "needs_attention",
+    "disconnected": "not_connected",
+    "base_url_changed": "not_connected",
+    "paused": "paused",
+}
+# What marks its day and is over with it.
+BLIPS: dict[str, Status] = {"slowed_down": "retrying"}
 KEPT_SECONDS = 90 * 86400.0
 FAILURES = frozenset({"refresh_failed", "refresh_rejected", "client_refused", "sign_in_failed"})
 
@@ -57,6 +88,12 @@ class Event:
     actor_name: str | None
     data: dict[str, Any]
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """What is known besides the sentence."""
+        template = KINDS.get(self.kind, ("", "", ""))[2]
+        return {name: value for name, value in self.data.items() if f"{{{name}}}" not in template}
+
 
 def record(tx: Tx, ctx: Context, subject_id: str, kind: str, **data: object) -> None:
     """Write an event in the transaction of what it tells, and its audit entry; values are cleaned of secrets first."""
@@ -72,6 +109,42 @@ async def of_subject(ctx: Context, subject_id: str, *, limit: int = 100) -> list
     """The newest events of one thing."""
     found = await ctx.database.read(rows.of_subject, ctx.workspace_id, subject_id, limit)
     return [_event(row) for row in found]
+
+
+async def of_connection(
+    ctx: Context, connection: Connection, *, show: str = "", limit: int = 100, cursor: str | None = None
+) -> tuple[list[Event], str | None]:
+    """A connection's timeline with what befell its OAuth client, newest first, and where to go on.
+
+    `show`: a name of `SHOWN`, or everything. Raises `Invalid` for another name or cursor.
+    """
+    if show and show not in SHOWN:
+        raise Invalid(f"Show is one of {', '.join(SHOWN)}.", at="show")
+    found = await ctx.database.read(
+        rows.page,
+        ctx.workspace_id,
+        _subjects(connection),
+        since=connection.created_at,
+        kinds=SHOWN.get(show, ()),
+        before=keyset.opened(cursor),
+        limit=limit + 1,
+    )
+    page = [_event(row) for row in found[:limit]]
+    return page, keyset.sealed(page[-1].at, page[-1].id) if len(found) > limit else None
+
+
+async def turns(ctx: Context, connection: Connection, *, since: float) -> list[Event]:
+    """Where its state turned since then, oldest first: what a strip of days is drawn from."""
+    kinds = (*TURNS, *BLIPS)
+    found = await ctx.database.read(
+        rows.turns, ctx.workspace_id, _subjects(connection), since=max(since, connection.created_at), kinds=kinds
+    )
+    return [_event({**row, "actor_name": None}) for row in found]
+
+
+def _subjects(connection: Connection) -> dict[str, tuple[str, ...]]:
+    client = {} if connection.oauth_client_id is None else {connection.oauth_client_id: OF_CLIENT}
+    return {connection.id: (), **client}
 
 
 async def prune(scene: Context) -> int:

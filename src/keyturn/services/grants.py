@@ -215,6 +215,15 @@ def missing_scopes(grant: Grant) -> tuple[str, ...]:
     return scopes_missing(grant.scopes_requested, grant.scopes_granted)
 
 
+def scope_changes(before: Grant, tokens: TokenSet) -> str:
+    """What a sign-in grants more and less than the one before, in words; empty while nothing changed."""
+    old, new = set(before.scopes_granted or before.scopes_requested), set(tokens.scopes or ())
+    if tokens.scopes is None or old == new:
+        return ""
+    parts = [("Added ", sorted(new - old)), ("Gone: ", sorted(old - new))]
+    return ". ".join(words + ", ".join(scopes) for words, scopes in parts if scopes) + "."
+
+
 def scopes_missing(requested: Sequence[str], granted: Sequence[str] | None) -> tuple[str, ...]:
     """The difference; an answer without scopes means that all were granted (RFC 6749 §5.1)."""
     if granted is None:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
@@ -21,9 +21,14 @@ from keyturn.destinations.table_file import TableFile
 from keyturn.errors import Unavailable
 from keyturn.model.imports import Import
 from keyturn.rest.checkpoints import Checkpoint
+from keyturn.services import events
 from keyturn.services.context import Context
 from keyturn.services.reads import Batch
 from keyturn.storage import imports as rows
+from keyturn.storage import tables as table_rows
+
+if TYPE_CHECKING:
+    from keyturn.storage.database import Tx
 
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -52,6 +57,13 @@ async def patiently(act: Callable[[], Awaitable[R]]) -> R:
             pause = min(pause * 2, _PATIENCE_MOST_SECONDS)
 
 
+def _tell_wait(tx: Tx, ctx: Context, item: Import, seconds: float, reason: str) -> None:
+    table = table_rows.get(tx, ctx.workspace_id, item.settings.table_id)
+    if table is not None:
+        sentence = f"{reason} {table.full_name} waits {max(1, round(seconds))} s, and nothing is lost."
+        events.record(tx, ctx, table.settings.connection_id, "slowed_down", sentence=sentence, import_id=item.id)
+
+
 class HeldImport:
     """The row of a claimed import. Every write renews the lease, and waits while the database is away."""
 
@@ -68,7 +80,9 @@ class HeldImport:
             raise Stopped
 
     async def waiting(self, seconds: float, reason: str) -> None:
-        """The API asked us to wait."""
+        """The API asked us to wait. The connection's timeline tells of the first time in a run."""
+        if self._waits_until == 0.0:
+            await patiently(lambda: self.ctx.database.run(_tell_wait, self.ctx, self.item, seconds, reason))
         self._waits_until = self.ctx.clock() + seconds
         told = {"kind": "rate_limit", "reason": reason, "until": self._waits_until}
         await self.write(status="waiting", waiting=told)

@@ -12,8 +12,6 @@ words are in `model/notices.py`; blanks are filled from keyword arguments, `name
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ import structlog
 from prometheus_client import Counter
 
 from keyturn import redaction
-from keyturn.errors import Invalid
+from keyturn.model import keyset
 from keyturn.model.ids import new_id
 from keyturn.model.lifetimes import in_words
 from keyturn.model.notices import ANNOUNCED, KINDS, Notice, Words
@@ -128,15 +126,13 @@ async def list_(
     ctx: Context, *, open_only: bool = False, limit: int = 100, cursor: str | None = None
 ) -> tuple[list[Notice], str | None]:
     """Episodes about what the actor may see, newest first, and where to go on."""
-    before = _before(cursor)
+    before = keyset.opened(cursor)
 
     def fetch(tx: Tx) -> tuple[list[Notice], str | None]:
         found = rows.newest(tx, ctx.workspace_id, open_only=open_only, before=before, limit=limit + 1)
         page = found[:limit]
         visible = _visible(tx, ctx)
-        onward = None
-        if len(found) > limit:
-            onward = base64.urlsafe_b64encode(f"{page[-1].opened_at!r}|{page[-1].id}".encode()).decode()
+        onward = keyset.sealed(page[-1].opened_at, page[-1].id) if len(found) > limit else None
         return [notice for notice in page if _may_see(ctx, notice, visible)], onward
 
     return await ctx.database.read(fetch)
@@ -193,16 +189,6 @@ def _may_see(ctx: Context, notice: Notice, visible: set[str]) -> bool:
         return ctx.actor.is_admin
     own = notice.account_id in {None, ctx.actor.account_id} or ctx.actor.is_admin
     return own and notice.data.get("connection_id") in visible
-
-
-def _before(cursor: str | None) -> tuple[float, str] | None:
-    if cursor is None:
-        return None
-    try:
-        at, _, notice_id = base64.urlsafe_b64decode(cursor.encode()).decode().partition("|")
-        return float(at), notice_id
-    except (ValueError, binascii.Error):
-        raise Invalid("This cursor is not one of ours. Take next_cursor as it was answered.", at="cursor") from None
 
 
 async def prune(scene: Context) -> int:

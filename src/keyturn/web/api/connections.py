@@ -8,10 +8,10 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from keyturn.errors import Invalid
-from keyturn.model.connections import Connection, ConnectionSettings
+from keyturn.model.connections import Connection, ConnectionSettings, forecast, why
 from keyturn.services import access_tokens, account_switches, authorizations, connection_tests, connections, events
 from keyturn.services.authorizations import Authorization
-from keyturn.services.context import Context
+from keyturn.services.context import Context, check_limit
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
 from keyturn.web.openapi import described
@@ -36,12 +36,15 @@ def shown(connection: Connection) -> dict[str, Any]:
         "status": connection.status,
         "status_detail": connection.status_detail,
         "status_since": rfc3339(connection.status_since),
+        "status_reason": why(connection.status_detail) or None,
+        "forecast": forecast(connection) or None,
         "account": connection.account,
         "kept": connection.kept,
         "scopes_requested": list(connection.scopes_requested),
         "scopes_granted": None if granted is None else list(granted),
         "access_token_expires_at": rfc3339(connection.access_token_expires_at),
         "refresh_token_expires_at": rfc3339(connection.refresh_token_expires_at),
+        "refresh_token_prolonged": connection.refresh_token_prolonged,
         "has_refresh_token": connection.has_refresh_token,
         "generation": connection.generation,
         "paused": connection.paused,
@@ -127,10 +130,13 @@ async def test(ctx: Ctx, connection_id: str, request: Request) -> Response:
 
 
 @router.get("/connections/{connection_id}/events")
-async def history(ctx: Ctx, connection_id: str, limit: int | None = None, cursor: str | None = None) -> Response:
-    """Its timeline, newest first."""
-    await connections.get(ctx, connection_id)
-    found = await events.of_subject(ctx, connection_id, limit=1000)
+async def history(
+    ctx: Ctx, connection_id: str, show: str = "", limit: int | None = None, cursor: str | None = None
+) -> Response:
+    """Its timeline of 90 days, newest first; `show` is `problems` or `sign_ins`."""
+    connection = await connections.get(ctx, connection_id)
+    most = check_limit(limit)
+    found, following = await events.of_connection(ctx, connection, show=show, limit=most, cursor=cursor)
     items = [
         {
             "id": event.id,
@@ -138,11 +144,12 @@ async def history(ctx: Ctx, connection_id: str, limit: int | None = None, cursor
             "title": event.word,
             "message": event.sentence,
             "actor": event.actor_name,
+            "details": event.details,
             "at": rfc3339(event.at),
         }
         for event in found
     ]
-    return listed(items, limit=limit, cursor=cursor)
+    return json_answer({"data": items, "next_cursor": following})
 
 
 @router.post("/connections/{connection_id}/refresh")

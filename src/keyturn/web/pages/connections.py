@@ -17,6 +17,7 @@ from keyturn.model.connections import (
     Connection,
     ConnectionSettings,
     OAuth2Auth,
+    forecast,
     why,
 )
 from keyturn.model.ids import slug_of
@@ -35,6 +36,8 @@ OTHER_WAYS = {
     "query": "A key in the address",
 }
 FIELDS = ("name", "base_url", "access", "auth", "auth.name", "auth.username", "auth.secret", "headers", "query")
+PAGE = 50
+SHOWS = {"": "Everything", "problems": "Problems", "sign_ins": "Sign-ins"}
 DONE = {
     "connected": "Connected.",
     "saved": "Saved.",
@@ -171,13 +174,16 @@ def name_from(client_name: str) -> str:
 
 
 async def health_page(visit: Visit, connection: Connection, *, status: int = 200, **more: Any) -> Response:
-    """The Health tab, with what just happened."""
-    found = await events.of_subject(visit.ctx, connection.id, limit=1000)
-    days = health.days(found, since=connection.created_at, now=visit.ctx.clock())
+    """The Health tab, with what just happened. The address says which part of the timeline is shown."""
+    asked, ctx = visit.request.query_params, visit.ctx
+    show = asked.get("show", "")
+    found, older = await events.of_connection(ctx, connection, show=show, limit=PAGE, cursor=asked.get("cursor"))
+    now = ctx.clock()
+    days = health.days(await events.turns(ctx, connection, since=now - health.DAYS * 86400), connection, now=now)
     given: dict[str, Any] = {"steps": None, "sentence": None, "error": None, **more}
-    return await _detail(
-        visit, connection, "health", status=status, events=found[:100], days=days, key=health.key(days), **given
-    )
+    drawn = {"days": days, "key": health.key(days), "spans": health.spans(days), "outlook": forecast(connection)}
+    timeline = {"events": found, "older": older, "show": show, "shows": SHOWS}
+    return await _detail(visit, connection, "health", status=status, **drawn, **timeline, **given)
 
 
 async def _detail(visit: Visit, connection: Connection, tab: str, *, status: int = 200, **more: Any) -> Response:

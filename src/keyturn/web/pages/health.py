@@ -4,34 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from markupsafe import Markup
 
-from keyturn.model.connections import STATUS_WORDS, Connection, why
-from keyturn.services.events import Event
+from keyturn.model.connections import STATUS_WORDS, Connection, Status, why
+from keyturn.services.events import BLIPS, TURNS, Event
 from keyturn.web.rendering import clock_time, when
 
 DAYS = 90
-# How a day is drawn, worst first: an event's kind → (class of the strip, state, words)
-_DAY_KINDS: dict[str, tuple[str, str]] = {
-    "refresh_rejected": ("x", "reconnect_needed"),
-    "base_url_changed": ("x", "reconnect_needed"),
-    "client_refused": ("x", "needs_attention"),
-    "refresh_failed": ("r", "retrying"),
-    "slowed_down": ("r", "retrying"),
-    "paused": ("p", "paused"),
+# How a day is drawn, worst first: a status → the class of the strip.
+_MARKS: dict[str, str] = {
+    "reconnect_needed": "x",
+    "needs_attention": "r",
+    "retrying": "r",
+    "paused": "p",
+    "healthy": "",
+    "not_connected": "p",
 }
+_WORST_FIRST = tuple(_MARKS)
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day of the strip. `mark` is its class: empty healthy, r retries, x reconnect, p paused or not there yet."""
+    """One day of the strip. `mark` is its class: empty healthy, r works badly, x needs a person, p rests."""
 
     date: str
     mark: str
     status: str
     sentence: str
+
+    @property
+    def words(self) -> str:
+        """Its date as people write it: 17 Nov."""
+        found = date.fromisoformat(self.date)
+        return f"{found.day} {found:%b}"
 
 
 def sentence(connection: Connection) -> Markup:
@@ -66,39 +73,68 @@ def missing_scopes(connection: Connection) -> tuple[str, ...]:
     return tuple(scope for scope in connection.scopes_requested if scope.lower() not in granted)
 
 
-def days(events: Sequence[Event], *, since: float, now: float) -> list[Day]:
-    """The last 90 days in UTC, oldest first; each has the worst that happened on it."""
-    by_day: dict[str, list[Event]] = {}
-    for event in events:
-        by_day.setdefault(_date(event.at), []).append(event)
-    found = []
+def days(turns: Sequence[Event], connection: Connection, *, now: float) -> list[Day]:
+    """The last 90 days in UTC, oldest first: each has the worst state it saw, also one that began earlier.
+
+    `turns`: where the state turned, oldest first. What no event told of (an end by time alone) counts from
+    `status_since` on.
+    """
+    found: list[Day] = []
+    left = list(turns)
+    by_hand = connection.settings.auth.type != "oauth2"
+    lasting, told = _before(turns, connection, now)
+    since = _date(connection.status_since or now)
     for back in range(DAYS - 1, -1, -1):
-        at = now - back * 86400
-        date = _date(at)
-        if date < _date(since):
-            found.append(Day(date, "p", "not_connected", "It was not there yet."))
-            continue
-        worst = next((e for kind in _DAY_KINDS for e in by_day.get(date, ()) if e.kind == kind), None)
-        if worst is None:
-            found.append(Day(date, "", "healthy", ""))
-        else:
-            mark, status = _DAY_KINDS[worst.kind]
-            found.append(Day(date, mark, status, f"{worst.word}. {worst.sentence}"))
+        here = _date(now - back * 86400)
+        seen = [(lasting, told)]
+        while left and _date(left[0].at) <= here:
+            event = left.pop(0)
+            words = f"{event.word}. {event.sentence}"
+            if event.kind in BLIPS:
+                seen.append((BLIPS[event.kind], words))
+                continue
+            lasting, told = TURNS[event.kind], words
+            if by_hand and lasting == "not_connected":
+                lasting = "healthy"
+            seen.append((lasting, told))
+        if here >= since:
+            seen.append((connection.status, _now(connection)))
+        status, words = min(seen, key=lambda item: _WORST_FIRST.index(item[0]))
+        found.append(Day(here, _MARKS[status], status, "" if status == "healthy" else words))
     return found
+
+
+def _before(turns: Sequence[Event], connection: Connection, now: float) -> tuple[Status, str]:
+    """The state the strip begins with, which nobody tells of any more."""
+    if _date(connection.created_at) > _date(now - DAYS * 86400):
+        return "not_connected", "It was not there yet."
+    return ("healthy", "") if turns else (connection.status, _now(connection))
+
+
+def _now(connection: Connection) -> str:
+    reason = why(connection.status_detail)
+    return f"{reason[:1].upper()}{reason[1:]}." if reason else ""
 
 
 def key(found: Sequence[Day]) -> str:
     """The strip in words."""
-    there = [day for day in found if day.status != "not_connected"]
-    parts = []
-    for status, words in (("healthy", "healthy"), ("retrying", "with retries"), ("paused", "paused")):
-        count = sum(day.status == status for day in there)
-        if count:
-            parts.append(f"{count} {'day' if count == 1 else 'days'} {words}")
-    broken = sum(day.mark == "x" for day in there)
-    if broken:
-        parts.append(f"{broken} needed somebody")
-    return " · ".join(parts)
+    parts = [
+        ("healthy", "healthy"), ("retrying", "with retries"), ("needs_attention", "needed attention"),
+        ("reconnect_needed", "needed a reconnect"), ("paused", "paused"),
+    ]  # fmt: skip
+    counts = [(sum(day.status == status for day in found), words) for status, words in parts]
+    return " · ".join(f"{count} {'day' if count == 1 else 'days'} {words}" for count, words in counts if count)
+
+
+def spans(found: Sequence[Day]) -> list[tuple[str, Day]]:
+    """The strip for ears: days alike in a row as one line, newest first, each with its first and last date."""
+    lines: list[tuple[str, str, Day]] = []
+    for day in found:
+        if lines and (lines[-1][2].status, lines[-1][2].sentence) == (day.status, day.sentence):
+            lines[-1] = (lines[-1][0], day.words, lines[-1][2])
+        else:
+            lines.append((day.words, day.words, day))
+    return [(first if first == last else f"{first} to {last}", day) for first, last, day in reversed(lines)]
 
 
 def _date(at: float) -> str:
