@@ -87,7 +87,12 @@ def _oidc_providers() -> Iterator[Any]:
     running: list[subprocess.Popen] = []
 
     def start(
-        callback: str, *, access_token_seconds: int = 3600, client: str = "basic", nonces: bool = False
+        callback: str,
+        *,
+        access_token_seconds: int = 3600,
+        client: str = "basic",
+        nonces: bool = False,
+        registration_token: str = "",
     ) -> Installed:
         port = free_port()
         url = f"http://127.0.0.1:{port}"
@@ -95,13 +100,11 @@ def _oidc_providers() -> Iterator[Any]:
         # The key set is the one that the client of that redirect URI publishes.
         jwks_uri = callback.replace("/oauth2/callback/", "/oauth2/jwks/")
         environment |= {"AT_TTL": str(access_token_seconds), "JWKS_URI": jwks_uri, "DPOP_NONCE": str(int(nonces))}
+        environment["REGISTRATION_TOKEN"] = registration_token
         process = subprocess.Popen(
-            ["node", "server.mjs"],
-            cwd=_npm_folder(),
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+            ["node", "server.mjs"], cwd=_npm_folder(), env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         running.append(process)
         _started(process, url, "/.well-known/openid-configuration")
         return Installed(

@@ -152,6 +152,31 @@ def register(
     _warn(client)
 
 
+@app.command("register-at")
+def register_at(
+    issuer: Annotated[str, typer.Argument(help="The issuer, as the server writes it in its metadata.")],
+    name: Annotated[str, typer.Option(help="What people see when they pick it, for example “Acme CRM”.")],
+    *,
+    scopes: Scopes = None,
+    initial_access_token_stdin: Annotated[
+        bool, typer.Option("--initial-access-token-stdin", help="Read the token from stdin, if the server wants one.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Let a server register a client by itself (dynamic registration): there is nothing to copy from its console."""
+    token = None
+    if initial_access_token_stdin:
+        token = secret(
+            "initial access token", variable="KEYTURN_INITIAL_ACCESS_TOKEN", option="--initial-access-token-stdin",
+            from_stdin=True,
+        )  # fmt: skip
+    with workspace() as found:
+        client = found.clients.register_at(issuer, name, scopes=scopes, initial_access_token=token)
+    _shown(client, json=json)
+    if not json:
+        terminal().good(f"Registered {client['name']} by {urlsplit(client['token_url']).netloc} itself")
+
+
 def _known(
     found: Workspace, preset: str | None, variable: list[str] | None, issuer: str | None, openapi: str | None
 ) -> dict[str, Any]:

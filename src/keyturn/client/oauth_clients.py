@@ -50,6 +50,15 @@ class OAuthClients:
         """Register one. Raises `Invalid` naming the fields, `Conflict` when name or redirect URI is taken."""
         return dict(self._http.post(_ROUTE, settings))
 
+    def register_at(
+        self, issuer: str, name: str, *, scopes: str | None = None, initial_access_token: str | None = None
+    ) -> dict[str, Any]:
+        """Let the issuer's server register one by itself (RFC 7591). Raises `Invalid` where it does not."""
+        body: dict[str, Any] = {"issuer": issuer, "name": name}
+        body |= {} if scopes is None else {"scopes": scopes}
+        body |= {} if initial_access_token is None else {"initial_access_token": initial_access_token}
+        return dict(self._http.post(f"{_ROUTE}/registrations", body))
+
     def edit(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Change it by JSON merge patch; a changed URL clears the secret unless `client_secret` comes along."""
         return dict(self._http.patch(self._route(name), changes))

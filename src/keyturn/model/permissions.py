@@ -86,6 +86,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "oauth_clients.discover": ("clients:write",),
     "oauth_clients.get": ("connections:use", "connections:write", "clients:write"),
     "oauth_clients.list": ("connections:use", "connections:write", "clients:write"),
+    "oauth_clients.register": ("clients:write",),
     "oauth_clients.redirect_uri": ("clients:write",),
     "oauth_clients.replace_secret": ("clients:write",),
     "oauth_clients.update": ("clients:write",),

@@ -99,6 +99,11 @@ def process_registration_response(response: Response, *, redirect_uris: Sequence
     )
 
 
+def unregistration_request(address: str, registration_access_token: str) -> Request:
+    """Delete a registration at its own address (RFC 7592 §2.3)."""
+    return Request("DELETE", address, Headers.of({"Authorization": f"Bearer {registration_access_token}"}))
+
+
 def _malformed(description: str, response: Response) -> OAuthError:
     return OAuthError("malformed_response", description, status=response.status, where=_WHERE)
 

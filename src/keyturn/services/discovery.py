@@ -35,11 +35,15 @@ _METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What was found: fields for an OAuth client, the API's base URL if it is told, and how we know."""
+    """What was found: fields for an OAuth client, the API's base URL if it is told, and how we know.
+
+    `registers`: the server registers clients by itself (RFC 7591).
+    """
 
     settings: dict[str, Any]
     base_url: str | None
     evidence: tuple[str, ...]
+    registers: bool = False
 
 
 async def discover(ctx: Context, raw: Any) -> Draft:
@@ -64,7 +68,7 @@ async def discover(ctx: Context, raw: Any) -> Draft:
 
 
 async def _from_issuer(ctx: Context, url: str, issuer: str) -> Draft:
-    return _draft(*await metadata_of(ctx, issuer, url=url))
+    return draft_of(*await metadata_of(ctx, issuer, url=url))
 
 
 async def metadata_of(ctx: Context, issuer: str, *, url: str | None = None) -> tuple[AuthorizationServer, str]:
@@ -95,7 +99,8 @@ async def metadata_of(ctx: Context, issuer: str, *, url: str | None = None) -> t
     )
 
 
-def _draft(server: AuthorizationServer, place: str) -> Draft:
+def draft_of(server: AuthorizationServer, place: str) -> Draft:
+    """Fields of a client out of an issuer's metadata, which was found at `place`. Raises `Invalid`."""
     methods = server.token_endpoint_auth_methods or ()
     if server.code_challenge_methods is not None and "S256" not in server.code_challenge_methods:
         raise Invalid(
@@ -124,7 +129,7 @@ def _draft(server: AuthorizationServer, place: str) -> Draft:
         "scopes": " ".join(offline),
         "advanced": advanced,
     }
-    return Draft(settings, None, tuple(evidence))
+    return Draft(settings, None, tuple(evidence), registers=server.registration_url is not None)
 
 
 def _client_authentication(server: AuthorizationServer) -> dict[str, Any]:

@@ -124,6 +124,12 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> OAuthClient:
     return await get(ctx, client_id)
 
 
+async def check_new(ctx: Context, new: NewOAuthClient) -> None:
+    """Whether such a client could be created now. Raises `Invalid` and `Conflict` as `create` does."""
+    check_hosts(ctx, new.settings())
+    await ctx.database.read(_refuse_taken_name, ctx, new.name)
+
+
 async def list_(ctx: Context) -> list[OAuthClient]:
     """The workspace's OAuth clients by name, with counts of their connections."""
     return await ctx.database.read(_all, ctx)

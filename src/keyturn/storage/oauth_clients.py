@@ -20,6 +20,8 @@ oauth_clients = sa.Table(
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("token_auth", sa.Text),
+    # What manages a registration that the server made by itself.
+    sa.Column("registration_sealed", sa.LargeBinary),
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
@@ -67,6 +69,14 @@ def all_of(tx: Tx, workspace_id: str) -> list[OAuthClient]:
     """The workspace's OAuth clients by name."""
     found = sa.select(oauth_clients).where(oauth_clients.c.workspace_id == workspace_id)
     return [_noun(row) for row in tx.execute(found.order_by(oauth_clients.c.name_key))]
+
+
+def sealed_registration(tx: Tx, workspace_id: str, client_id: str) -> bytes | None:
+    """What manages a registration that the server made by itself, sealed."""
+    found = sa.select(oauth_clients.c.registration_sealed).where(
+        oauth_clients.c.workspace_id == workspace_id, oauth_clients.c.id == client_id
+    )
+    return tx.execute(found).scalar_one_or_none()
 
 
 def update(tx: Tx, workspace_id: str, client_id: str, values: dict[str, Any]) -> bool:

@@ -37,7 +37,7 @@ const provider = new Provider(issuer, {
     clientCredentials: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },
     dPoP: { enabled: true, nonceSecret: Buffer.alloc(32, 7), requireNonce: () => nonces },
-    registration: { enabled: true },
+    registration: { enabled: true, initialAccessToken: process.env.REGISTRATION_TOKEN || false },
     registrationManagement: { enabled: true },
     resourceIndicators: {
       enabled: true,

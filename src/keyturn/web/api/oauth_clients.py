@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from keyturn.model.client_secrets import ClientSecret, NewSecret, SecretSettings, reminder
 from keyturn.model.oauth_clients import NewOAuthClient, OAuthClient, OAuthClientSettings, warnings_of
-from keyturn.services import client_checks, client_keys, client_secrets, discovery, oauth_clients
+from keyturn.model.registrations import NewRegistration
+from keyturn.services import client_checks, client_keys, client_secrets, discovery, oauth_clients, registrations
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -80,7 +81,20 @@ async def list_(ctx: Ctx, limit: int | None = None, cursor: str | None = None) -
 async def discover(ctx: Ctx, request: Request) -> Response:
     """Fields of a client from an issuer's metadata (`issuer`) or an OpenAPI 3 document (`openapi`, `openapi_url`)."""
     found = await discovery.discover(ctx, await json_body(request))
-    return json_answer({"settings": found.settings, "base_url": found.base_url, "evidence": list(found.evidence)})
+    return json_answer(
+        {
+            "settings": found.settings,
+            "base_url": found.base_url,
+            "evidence": list(found.evidence),
+            "registers": found.registers,
+        }
+    )
+
+
+@router.post("/registrations", status_code=201, openapi_extra=described(NewRegistration))
+async def register(ctx: Ctx, request: Request) -> Response:
+    """Let an issuer's server register a client by itself (RFC 7591), and keep it as any other."""
+    return json_answer(shown(await registrations.register(ctx, await json_body(request))), 201)
 
 
 @router.get("/redirect-uri")
@@ -104,7 +118,7 @@ async def update(ctx: Ctx, client_id: str, request: Request) -> Response:
 @router.delete("/{client_id}", status_code=204)
 async def delete(ctx: Ctx, client_id: str, *, force: bool = False) -> Response:
     """Delete it; 409 with the dependents while connections use it, unless `force`."""
-    await oauth_clients.delete(ctx, client_id, force=force)
+    await registrations.delete(ctx, client_id, force=force)
     return Response(status_code=204)
 
 

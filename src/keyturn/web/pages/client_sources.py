@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,10 @@ _OPENAPI_ENDINGS = (".json", ".yaml", ".yml")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was found, for the box above the form: both hosts, where it is written, and what to know."""
+    """What was found, for the box above the form: both hosts, where it is written, and what to know.
+
+    `issuer` is set where the server registers clients by itself.
+    """
 
     title: str
     sign_in_host: str | None
@@ -25,6 +28,7 @@ class Source:
     base_url: str | None
     link: str | None
     notes: tuple[str, ...]
+    issuer: str | None = None
 
 
 async def found(ctx: Context, sent: Mapping[str, str]) -> tuple[Source, dict[str, Any]]:
@@ -42,7 +46,9 @@ async def found(ctx: Context, sent: Mapping[str, str]) -> tuple[Source, dict[str
     else:
         draft = await discovery.discover(ctx, {"issuer": address})
     host = urlsplit(address).hostname or "this address"
-    return _source(f"Found at {host}", draft.settings, draft.base_url, None, draft.evidence), draft.settings
+    found_there = _source(f"Found at {host}", draft.settings, draft.base_url, None, draft.evidence)
+    issuer = draft.settings.get("advanced", {}).get("issuer") if draft.registers else None
+    return replace(found_there, issuer=issuer), draft.settings
 
 
 def problem_of(error: KeyturnError) -> str:

@@ -16,7 +16,15 @@ from keyturn.model.client_secrets import reminder
 from keyturn.model.lifetimes import in_words, parse_ms, units_warning
 from keyturn.model.oauth_clients import AUTHENTICATION_TYPES, NewOAuthClient, OAuthClient, OAuthClientSettings
 from keyturn.model.presets import presets, recognised
-from keyturn.services import client_checks, client_keys, client_secrets, connections, events, oauth_clients
+from keyturn.services import (
+    client_checks,
+    client_keys,
+    client_secrets,
+    connections,
+    events,
+    oauth_clients,
+    registrations,
+)
 from keyturn.services.client_checks import CheckResult
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
@@ -78,6 +86,26 @@ async def fill(request: Request, visit: Admin) -> Response:
         problem = client_sources.problem_of(error)
         return await _new(visit, forms.Form(client_form.values_of(None)), picked=sent, problem=problem, status=422)
     return await _new(visit, forms.Form(client_form.filled(settings)), picked=sent, source=source)
+
+
+@router.post("/registrations")
+async def register(request: Request, visit: Admin) -> Response:
+    """Let the server register us by itself; the form comes back with what is wrong."""
+    sent = forms.typed(await request.form())
+    raw = {name: value for name, value in sent.items() if value.strip()}
+
+    async def do() -> str:
+        made = await registrations.register(visit.ctx, raw)
+        return f"/admin/oauth-clients/{made.id}?done=created"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        picked = {"address": sent.get("issuer", "")}
+        source, settings = await client_sources.found(visit.ctx, picked)
+        form = forms.Form({**client_form.filled(settings), "name": sent.get("name", "")})
+        problem = client_sources.problem_of(error)
+        return await _new(visit, form, picked=picked, source=source, problem=problem, status=status)
+
+    return await forms.attempt(do, again)
 
 
 @router.get("/recognised")
@@ -236,7 +264,7 @@ async def delete(request: Request, visit: FreshAdmin, client_id: str) -> Respons
     if name.strip() != client.name:
         problem = forms.Form({"name": name}, {"name": f"Type {client.name} to delete it."})
         return await _delete(visit, client, problem, status=422)
-    await oauth_clients.delete(visit.ctx, client_id, force=True)
+    await registrations.delete(visit.ctx, client_id, force=True)
     return RedirectResponse("/admin/oauth-clients?done=deleted", 303)
 
 
