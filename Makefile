@@ -9,13 +9,13 @@ RUN := .venv/bin
 SYNC := $(UV) sync --locked --quiet --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test interop soak bench docs fix chromium
+.PHONY: help setup demo check test coverage interop soak bench docs fix chromium
 
 help:
 	@echo "make demo    the main job, before your eyes: http://localhost:8080"
 	@echo "make test    set everything up and run the tests"
 	@echo "make check   format, lint, types, import contracts, lengths"
-	@echo "also: setup fix interop soak bench docs"
+	@echo "also: setup fix coverage interop soak bench docs"
 
 .venv-uv/bin/uv:
 	@$(PYTHON) -m venv .venv-uv
@@ -43,11 +43,18 @@ chromium:
 test: setup chromium
 	@$(RUN)/pytest -n 2 --dist worksteal -m "not slow_interop"
 
+# Every branch of the OAuth client, by its own tests alone.
+coverage: setup
+	@$(RUN)/coverage run --branch --source=src/keyturn/oauth --data-file=.coverage.oauth -m pytest -q -n 0 tests/oauth
+	@$(RUN)/coverage report --data-file=.coverage.oauth --skip-covered --show-missing --fail-under=100
+	@rm -f .coverage.oauth
+
 interop: setup
 	@$(RUN)/pytest -n 2 --dist loadfile -m slow_interop
 
 soak: setup
-	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns --timeout 3600
+	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns tests/web/test_any_callback.py \
+	 tests/contracts/test_any_request.py --timeout 3600
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/journeys/test_crashes.py --timeout 3600
 
 bench: setup
