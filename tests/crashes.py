@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import random
 import threading
 import time
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
@@ -61,6 +63,7 @@ class Fire:
     pause_seconds: tuple[float, float] = (0.5, 3.0)
     asked: Counter = field(default_factory=Counter)
     servers: list[Server] = field(default_factory=list)
+    asked_for: threading.Event = field(default_factory=threading.Event)
 
     def serve(self) -> Server:
         more = {"KEYTURN_EXPORT_DIRS": str(self.folder)} if self.folder else {}
@@ -95,32 +98,43 @@ class Fire:
     def start(self, table_id: str, number: int) -> str:
         url = f"{self.folder}/{number}.parquet" if self.folder else f"{number}.parquet"
         body = {"table_id": table_id, "destination": {"type": "parquet", "url": url}}
-        return ok(self.servers[0].api.post("/imports", json=body))["id"]
+        while True:
+            try:
+                return ok(self.servers[0].api.post("/imports", json=body))["id"]
+            except httpx2.TransportError:
+                time.sleep(0.3)  # killed just now: another one is on its way, and the import may have been asked for
+            with self.engine() as tx:
+                asked = tx.execute(sa.text("select id from imports where table_id = :id"), {"id": table_id}).scalar()
+            if asked is not None:
+                return asked
 
     def burn(self, count: int, *, seconds: float = 1200) -> Report:
         """`count` imports; whoever runs mostly such as no kill has hit yet is killed at some moment, until all ended."""
         chance = random.Random(self.seed)
         connection = self.begin()
         undisturbed = self.ask(connection, 0)
-        self.ended([undisturbed], 60)
+        self.ended(60)
         whole = rows_of(self, undisturbed, 0)
         tables = [self.table(connection, number) for number in range(1, count + 1)]
         self.asked.clear()
         began_at = time.monotonic()
-        ids = [self.start(table_id, number) for number, table_id in enumerate(tables, 1)]
-        done = self.harm(ids, chance, began_at + seconds)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            harm = pool.submit(self.harm, chance, began_at + seconds)
+            ids = [self.start(table_id, number) for number, table_id in enumerate(tables, 1)]
+            self.asked_for.set()
+            done = harm.result()
         took = time.monotonic() - began_at
         same = sum(rows_of(self, id_, number).equals(whole) for number, id_ in enumerate(ids, 1))
         return Report(count, done, same, self.taken_over(ids), sum(self.asked.values()), took)
 
-    def harm(self, ids: list[str], chance: random.Random, deadline: float) -> int:
+    def harm(self, chance: random.Random, deadline: float) -> int:
         done = 0
-        while self.unfinished(ids):
-            assert time.monotonic() < deadline, [self.state(id_) for id_ in self.unfinished(ids)][:5]
+        while self.unfinished() or not self.asked_for.is_set():
+            assert time.monotonic() < deadline, [self.state(id_) for id_ in self.unfinished()[:5]]
             time.sleep(chance.uniform(*self.pause_seconds))
             at = chance.randrange(len(self.servers))
             held, fresh = self.held(self.servers[at])
-            if fresh and 2 * fresh >= held:
+            if fresh and 4 * fresh >= 3 * held:
                 self.servers[at].kill()
                 done += 1
                 for fault in self.faults:
@@ -137,18 +151,15 @@ class Fire:
             epochs = list(tx.execute(words, {"who": f"%-{server.process.pid}-%"}).scalars())
         return len(epochs), epochs.count(1)
 
-    def unfinished(self, ids: list[str]) -> list[str]:
+    def unfinished(self) -> list[str]:
+        words = "select id from imports where status not in ('complete', 'failed', 'cancelled', 'incomplete')"
         with self.engine() as tx:
-            found = tx.execute(
-                sa.text("select id from imports where status not in ('complete','failed','cancelled','incomplete')")
-            )
-            open_ = set(found.scalars())
-        return [id_ for id_ in ids if id_ in open_]
+            return list(tx.execute(sa.text(words)).scalars())
 
-    def ended(self, ids: list[str], seconds: float) -> None:
+    def ended(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while self.unfinished(ids):
-            assert time.monotonic() < deadline, [self.state(id_) for id_ in ids]
+        while self.unfinished():
+            assert time.monotonic() < deadline, [self.state(id_) for id_ in self.unfinished()]
             time.sleep(0.2)
 
     def state(self, import_id: str) -> dict:

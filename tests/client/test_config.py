@@ -6,6 +6,7 @@ from keyturn.client import config
 from keyturn.errors import Invalid
 from keyturn.model.connections import SECRET_FIELD, ConnectionSettings
 from keyturn.model.oauth_clients import OAuthClientSettings
+from keyturn.model.schedules import ScheduleSettings
 from keyturn.model.tables import TableSettings
 
 NOTHING = config._State({noun: {} for noun in config.NOUNS}, {noun: {} for noun in config.NOUNS})
@@ -25,6 +26,8 @@ def test_its_fields_are_those_of_the_models():
     assert set(config.FIELDS["clients"]) == set(OAuthClientSettings.model_fields) - {"name"}
     assert set(config.FIELDS["connections"]) == set(ConnectionSettings.model_fields) - {"name"}
     assert set(config.FIELDS["tables"]) == set(TableSettings.model_fields) - {"name", "connection_id"}
+    of_schedules = (set(ScheduleSettings.model_fields) - {"name", "table_id"}) | {"table", "paused"}
+    assert set(config.FIELDS["schedules"]) == of_schedules
     assert config._SECRET_OF == SECRET_FIELD
 
 
@@ -39,7 +42,7 @@ def test_on_an_empty_workspace_everything_is_created_in_order():
 
 def there(**clients) -> config._State:
     return config._State(
-        {"clients": clients, "connections": {}, "tables": {}},
+        {**NOTHING.things, "clients": clients},
         {"clients": dict.fromkeys(clients, "oc_1"), "connections": {}, "tables": {}},
     )
 

@@ -64,6 +64,13 @@ def program(url: str, token: str) -> httpx2.Client:
     return httpx2.Client(base_url=url, headers=headers, timeout=60)
 
 
+def token_of(post: Callable[..., Any], role: str) -> str:
+    """A token with all that a service account of that role may hold."""
+    account = post("/service-accounts", {"name": role, "role": role})
+    body = {"name": role, "account_id": account["id"], "permissions": sorted(grantable_to(role))}
+    return post("/tokens", body)["token"]
+
+
 def tenant(world, steps, server, name: str) -> Tenant:
     api: httpx2.Client = server.api
     prefix = "" if str(api.base_url).rstrip("/").endswith("/api/v1") else "/api/v1"
@@ -79,20 +86,18 @@ def tenant(world, steps, server, name: str) -> Tenant:
     client = steps.register(world, api_v1, name=name)
     connection = steps.connect(world, api_v1, client, access="shared_account")
     table = post("/tables", {"connection_id": connection["id"], "name": "orders", "path": "/orders"})
-    imported = post("/imports", {"table_id": table["id"], "destination": {"type": "parquet", "url": "o.parquet"}})
+    imported = post("/imports", {"table_id": table["id"], "destination": {"url": "o.parquet"}})
+    schedule = post("/schedules", {"table_id": table["id"], "destination": {"url": "s.parquet"}})
     begun = post(f"/connections/{connection['id']}/authorizations")
     rows = api.get(f"{prefix}/tables/{table['id']}/rows?limit=1&format=ndjson")
-    programs = {}
-    for role in ROLES:
-        account = post("/service-accounts", {"name": role, "role": role})
-        body = {"name": role, "account_id": account["id"], "permissions": sorted(grantable_to(role))}
-        programs[role] = program(server.url, post("/tokens", body)["token"])
+    programs = {role: program(server.url, token_of(post, role)) for role in ROLES}
     things = {
         "client_id": client["id"],
         "connection_id": connection["id"],
         "authorization_id": begun["id"],
         "table_id": table["id"],
         "import_id": imported["id"],
+        "schedule_id": schedule["id"],
         "read_id": rows.headers["Keyturn-Read-Id"],
         "token_id": post("/tokens", {"name": "spare", "permissions": ["tables:read"]})["id"],
         **hook(post),
@@ -168,7 +173,14 @@ def nothing(things: dict[str, str]) -> dict[str, str]:
 
 def excused(verb: str, role: str) -> bool:
     """What depends on the thing besides: it is an admin's connection, and token values are asked for by name."""
-    owner = {"connections.update", "connections.delete", "connections.begin", "connections.decide"}
+    owner = {
+        "schedules.update",
+        "schedules.delete",
+        "connections.update",
+        "connections.delete",
+        "connections.begin",
+        "connections.decide",
+    }
     return role != "admin" and verb in owner | {"connections.authorization", "tokens.revoke"}
 
 
@@ -201,6 +213,11 @@ def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
             ("POST", "/tables", {"connection_id": ids["connection_id"], "name": "x", "path": "/x"}),
             ("POST", "/tables/detect", {"connection_id": ids["connection_id"], "path": "/x"}),
             ("POST", "/imports", {"table_id": ids["table_id"], "destination": {"type": "parquet", "url": "x.parquet"}}),
+            (
+                "POST",
+                "/schedules",
+                {"table_id": ids["table_id"], "destination": {"type": "parquet", "url": "x.parquet"}},
+            ),
             ("POST", "/tokens", {"name": "x", "account_id": ids["account_id"]}),
             ("POST", "/tokens", {"name": "x", "workspace_id": ids["workspace_id"]}),
             ("POST", f"/members/{mine['account_id']}/removal", heir),

@@ -21,7 +21,8 @@ POST /tables | GET /tables | GET /tables/{table_id} | PATCH /tables/{table_id} |
 POST /tables/detect | GET /tables/{table_id}/preview | GET /tables/{table_id}/rows | GET /tables/{table_id}/schema
 POST /tables/{table_id}/schema/refresh | GET /reads/{read_id}
 POST /imports | GET /imports/{import_id} | POST /imports/{import_id}/cancel | POST /imports/{import_id}/resume
-GET /imports/{import_id}/files
+GET /imports/{import_id}/files | POST /schedules | GET /schedules | POST /schedules/preview
+GET /schedules/{schedule_id} | PATCH /schedules/{schedule_id} | DELETE /schedules/{schedule_id}
 GET /imports/{import_id}/files/{name} | POST /tokens | GET /tokens | DELETE /tokens/{token_id} | GET /me
 GET /audit | GET /audit/head | GET /audit/export | GET /members | PATCH /members/{account_id}
 GET /members/{account_id}/dependents | POST /members/{account_id}/removal | POST /members/{account_id}/password-link

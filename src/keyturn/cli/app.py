@@ -21,6 +21,7 @@ from keyturn.cli import (
     members,
     notices,
     profile,
+    schedules,
     settings,
     sql,
     tables,
@@ -45,6 +46,7 @@ app.command("preview")(tables.preview)
 app.command("import")(imports.import_)
 app.command("sql")(sql.sql)
 app.add_typer(imports.app, name="imports")
+app.add_typer(schedules.app, name="schedules")
 app.add_typer(api_tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")

@@ -50,6 +50,14 @@ def when(text: str | None, *, now: datetime | None = None) -> str:
     return f"{at:%Y-%m-%d}"
 
 
+def soon(text: str | None) -> str:
+    """A time to come in the local timezone: `Mon 24 Nov 06:00`."""
+    if text is None:
+        return "–"
+    at = datetime.fromisoformat(text).astimezone()
+    return f"{at:%a} {at.day} {at:%b %H:%M}"
+
+
 def full_time(text: str | None) -> str | None:
     """A time of the API in the local timezone, whole: `2026-11-24 14:02:31 CET`."""
     return None if text is None else f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S %Z}"

@@ -1,4 +1,4 @@
-"""A workspace's clients, connections and tables as a TOML file without secrets: export, plan, apply (`ws.config`).
+"""A workspace as a TOML file without secrets (`ws.config`): clients, connections, tables, schedules; plan, apply.
 
 Things are known by their names. What a file does not name stays as it is, unless it is pruned.
 """
@@ -15,7 +15,7 @@ from keyturn.client import toml
 from keyturn.client.transport import Transport
 from keyturn.errors import Invalid, Problem
 
-NOUNS = ("clients", "connections", "tables")
+NOUNS = ("clients", "connections", "tables", "schedules")
 FIELDS: dict[str, tuple[str, ...]] = {
     "clients": (
         "authentication_type", "client_id", "authorization_url", "token_url", "scopes", "access_token_expires_in",
@@ -25,7 +25,11 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "tables": (
         "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
         "infer_types", "parameters", "incremental", "total_path", "when_columns_change", "requests_per_second",
-        "timeout_seconds", "no_new_data_days",
+        "timeout_seconds", "no_new_data_days", "columns_param",
+    ),
+    "schedules": (
+        "table", "destination", "mode", "every", "at", "on", "cron", "timezone", "if_missed", "if_running",
+        "parameters", "paused",
     ),
 }  # fmt: skip
 # Ways of client authentication for which no secret is asked: none, or a key that the server makes.
@@ -33,7 +37,7 @@ _SECRETLESS = ("none", "private_key_jwt")
 # Settings of which a change clears the client secret, so that the new one is asked for with it.
 _URLS = ("authorization_url", "token_url")
 _SECRET_OF = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
-_ROUTES = {"clients": "/oauth-clients", "connections": "/connections", "tables": "/tables"}
+_ROUTES = {"clients": "/oauth-clients", "connections": "/connections", "tables": "/tables", "schedules": "/schedules"}
 _VERSION = 1
 SecretOf = Callable[["Change"], str]
 
@@ -116,14 +120,16 @@ class Config:
             elif secret is not None:
                 auth[_SECRET_OF[auth["type"]]] = secret
             body["auth"] = auth
+        if "table" in body and change.noun == "schedules":
+            body["table_id"] = self._id("tables", body.pop("table"), key="full_name")
         if change.kind == "create":
             connection, _, name = change.name.partition(".")
             named = {"name": name, "connection_id": self._id("connections", connection)}
             body |= named if change.noun == "tables" else {"name": change.name}
         return body
 
-    def _id(self, noun: str, name: str | None) -> str | None:
-        return next((str(item["id"]) for item in self._http.pages(_ROUTES[noun]) if item["name"] == name), None)
+    def _id(self, noun: str, name: str | None, *, key: str = "name") -> str | None:
+        return next((str(item["id"]) for item in self._http.pages(_ROUTES[noun]) if item[key] == name), None)
 
 
 def parse(text: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -178,6 +184,7 @@ def plan_of(wanted: Mapping[str, Mapping[str, Mapping[str, Any]]], state: _State
 
 def shown(noun: str, item: Mapping[str, Any], client_ids: Mapping[str, str]) -> dict[str, Any]:
     """A thing in the file's own words: no nulls, no secrets, names for ids."""
+    item = {**item, "table": item.get("table_name")}
     found = {name: item[name] for name in FIELDS[noun] if item.get(name) is not None}
     if "auth" in found and found["auth"].get("type") == "oauth2":
         owner = next((name for name, key in client_ids.items() if key == found["auth"].get("oauth_client_id")), None)

@@ -17,6 +17,7 @@ from keyturn.client.members import Invitations, Members, Workspaces
 from keyturn.client.notices import Notices
 from keyturn.client.oauth_clients import OAuthClients
 from keyturn.client.profile import Profile
+from keyturn.client.schedules import Schedule, Schedules
 from keyturn.client.settings import DeploymentSettings
 from keyturn.client.tables import Table, Tables
 from keyturn.client.transport import Transport
@@ -37,6 +38,7 @@ class Workspace:
         self.connections = Connections(transport)
         self.tables = Tables(transport)
         self.imports = Imports(transport)
+        self.schedules = Schedules(transport)
         self.tokens = ApiTokens(transport)
         self.audit = Audit(transport)
         self.config = Config(transport)
@@ -97,6 +99,10 @@ class Workspace:
         `parameters` are what the table asks for each time.
         """
         return self.imports.begin(self.table(table).id, to=to, mode=mode, parameters=parameters)
+
+    def schedule(self, table: str, *, to: str, every: str = "day", **fields: Any) -> Schedule:
+        """Import a table again and again into a file on the server. `fields`: at, on, cron, timezone, mode, …"""
+        return self.schedules.begin(self.table(table).id, to=to, every=every, **fields)
 
 
 def connect(url: str | None = None, token: str | None = None, *, timeout_seconds: float = 300.0) -> Workspace:

@@ -104,6 +104,7 @@ class Import:
     cancel_requested: bool
     attempts: int
     has_checkpoint: bool
+    schedule_id: str | None
     created_by: str
     created_by_name: str
     created_at: float

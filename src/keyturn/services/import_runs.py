@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +20,22 @@ from keyturn.destinations.journal import remove_folder
 from keyturn.destinations.parquet import Written, is_there
 from keyturn.destinations.table_file import TableFile, Way, clear_away
 from keyturn.errors import (
+    ClientRefused,
     Invalid,
     KeyturnError,
     LimitReached,
+    ReconnectNeeded,
     Unavailable,
     UpstreamError,
     UpstreamTimeout,
 )
 from keyturn.model.imports import FINISHED, Import
-from keyturn.model.permissions import permissions_of
 from keyturn.rest.checkpoints import Checkpoint
-from keyturn.services import audit, imports, notices, reads, tables
-from keyturn.services.context import Actor, Context
+from keyturn.services import audit, imports, members, notices, reads, tables
+from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
 from keyturn.services.held_imports import LEASE_SECONDS, HeldImport, Landing, Stopped, patiently
 from keyturn.services.reads import TableRead
-from keyturn.storage import accounts as account_rows
 from keyturn.storage import imports as rows
 from keyturn.storage import marks as mark_rows
 
@@ -66,7 +66,9 @@ async def claim(scene: Context) -> tuple[Import, int] | None:
 
 async def run(scene: Context, claimed: Import, epoch: int) -> None:
     """Run a claimed import to its end, or until it has to wait for something outside."""
-    ctx = await patiently(lambda: _as_creator(scene, claimed))
+    ctx = await patiently(
+        lambda: members.acting_as(scene, claimed.workspace_id, claimed.created_by, claimed.created_by_name)
+    )
     held = HeldImport(ctx, claimed, epoch)
     work = asyncio.create_task(_Run(held).outcome())
     heart = asyncio.create_task(held.keep(work))
@@ -118,6 +120,8 @@ class _Run:
         except Stopped:
             values: Values = {"status": "cancelled"}
         except KeyturnError as error:
+            if self._item.schedule_id and isinstance(error, ReconnectNeeded | ClientRefused):
+                return await self._wait("reconnect", error.message, error, most=_ATTEMPTS_AT_DISK)
             if _passes(error) and (self._landed or self._item.has_checkpoint):
                 return await self._wait("end_system", error.message, error, most=len(PAUSES_SECONDS))
             values = {"status": "failed", "error": problem(error), "completeness": error.details.get("completeness")}
@@ -297,16 +301,6 @@ async def _way(ctx: Context, item: Import) -> Way:
         table=settings.destination.table or table.name,
         neutralise_formulas=settings.destination.neutralise_formulas,
     )
-
-
-async def _as_creator(scene: Context, claimed: Import) -> Context:
-    """The context of whoever asked, with the role they have now."""
-    member = await scene.database.read(account_rows.member, claimed.workspace_id, claimed.created_by)
-    role = member.role if member else "none"
-    name, email = (member.name, member.email) if member else (claimed.created_by_name, "")
-    allowed = permissions_of(role) if member else frozenset[str]()
-    actor = Actor(claimed.created_by, name, email, role, allowed, kind="system")
-    return replace(scene, actor=actor, workspace_id=claimed.workspace_id)
 
 
 def _passes(error: KeyturnError) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from keyturn.errors import Conflict, Invalid, NotFound
 from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
+from keyturn.model.tables import Table
 from keyturn.model.validation import parse
 from keyturn.services import audit, reads, tables
 from keyturn.services.context import Context
@@ -26,6 +27,19 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
     """Ask for an import; it is run by whoever claims the row. Raises `Invalid` for a file that may not be written."""
     ctx.require("imports:run")
     settings = parse(ImportSettings, raw)
+    _, place = await check(ctx, settings)
+    import_id = new_id("im")
+
+    def write(tx: Tx) -> None:
+        rows.insert(tx, ctx.workspace_id, row_of(ctx, import_id, settings, place))
+        audit.record(tx, ctx, "import.created", import_id, table_id=settings.table_id)
+
+    await ctx.database.run(write)
+    return await get(ctx, import_id)
+
+
+async def check(ctx: Context, settings: ImportSettings) -> tuple[Table, str]:
+    """Whether an import can be asked for by the actor: its table, and its place. Raises `Invalid`, `NotFound`."""
     await reads.begin(ctx, settings.table_id, asked=Asked(settings.parameters))
     table = await tables.get(ctx, settings.table_id)
     if settings.mode == "update" and not table.settings.primary_key:
@@ -41,22 +55,19 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
     except OSError as error:
         raise Invalid(f"The folder of {settings.destination.url} is not writable by the server.",
                       at="destination.url") from error  # fmt: skip
-    import_id = new_id("im")
-    values = {
+    return table, str(target)
+
+
+def row_of(ctx: Context, import_id: str, settings: ImportSettings, place: str) -> dict[str, Any]:
+    """A request to import, as the columns of its row."""
+    return {
         "id": import_id,
         "table_id": settings.table_id,
         "settings": settings.model_dump(mode="json"),
-        "place": str(target),
+        "place": place,
         "created_by": ctx.actor.account_id,
         "created_at": ctx.clock(),
     }
-
-    def write(tx: Tx) -> None:
-        rows.insert(tx, ctx.workspace_id, values)
-        audit.record(tx, ctx, "import.created", import_id, table_id=settings.table_id)
-
-    await ctx.database.run(write)
-    return await get(ctx, import_id)
 
 
 async def get(ctx: Context, import_id: str) -> Import:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
@@ -13,10 +14,10 @@ from keyturn.model.accounts import Member
 from keyturn.model.audit import Who
 from keyturn.model.ids import new_id
 from keyturn.model.members import RESET_SECONDS, NewPassword, RoleChange, ServiceAccountSettings
-from keyturn.model.permissions import ROLE_LABELS
+from keyturn.model.permissions import ROLE_LABELS, permissions_of
 from keyturn.model.validation import parse
 from keyturn.services import accounts, audit
-from keyturn.services.context import Context, asked_from
+from keyturn.services.context import Actor, Context, asked_from
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import invitations as link_rows
 from keyturn.storage import members as rows
@@ -39,6 +40,16 @@ async def get(ctx: Context, account_id: str) -> Member:
     if found is None:
         raise NotFound(_GONE)
     return found
+
+
+async def acting_as(scene: Context, workspace_id: str, account_id: str, name: str) -> Context:
+    """What runs by itself for a member, with the role they have now; who has left may do nothing any more."""
+    member = await scene.database.read(account_rows.member, workspace_id, account_id)
+    role = member.role if member else "none"
+    allowed = permissions_of(role) if member else frozenset[str]()
+    email = member.email if member else ""
+    actor = Actor(account_id, member.name if member else name, email, role, allowed, kind="system")
+    return replace(scene, actor=actor, workspace_id=workspace_id)
 
 
 async def change_role(ctx: Context, account_id: str, raw: Mapping[str, Any]) -> Member:

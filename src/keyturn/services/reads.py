@@ -129,24 +129,16 @@ class TableRead:
             await self._finish(error)
 
     async def _typed_pages(self) -> AsyncIterator[Batch]:
-        pending: asyncio.Task[Batch] | None = None
         pages = self._reader.pages()
+        following = asyncio.create_task(anext(pages, None))
         try:
-            async for page in pages:
-                before = await pending if pending is not None else None
-                pending = asyncio.create_task(asyncio.to_thread(self._typed, page))
-                if before is not None:
-                    yield before
-            if pending is not None:
-                yield await pending
-        except KeyturnError:
-            # What came before the failure is whole and is given out first.
-            if pending is not None and not pending.done():
-                yield await pending
-            raise
+            while (page := await following) is not None:
+                following = asyncio.create_task(anext(pages, None))
+                # Given out as soon as it is typed: whoever makes pages safe does not wait for the one after it.
+                yield await asyncio.to_thread(self._typed, page)
         finally:
-            if pending is not None and not pending.done():
-                await asyncio.wait([pending])
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
             await pages.aclose()
 
     def _typed(self, page: Page) -> Batch:

@@ -42,7 +42,11 @@ imports = sa.Table(
     sa.Column("checkpoint", sa.JSON(none_as_null=True)),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("next_attempt_at", sa.Double),
+    # The schedule that asked for it, and the moment it did that for: once.
+    sa.Column("schedule_id", sa.Text),
+    sa.Column("due_at", sa.Double),
 )
+sa.Index("uq_imports_schedule_due", imports.c.schedule_id, imports.c.due_at, unique=True)
 _AT_WORK = ("running", "waiting")
 sa.Index(
     "uq_imports_place_at_work",
@@ -207,6 +211,12 @@ def queue_again(tx: Tx, workspace_id: str, import_id: str, *, anew: bool) -> boo
     return tx.execute(found.values(**values)).rowcount == 1
 
 
+def unfinished_of(tx: Tx, workspace_id: str, schedule_id: str) -> list[str]:
+    """The status of each import of a schedule that has not ended."""
+    mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.schedule_id == schedule_id)
+    return list(tx.execute(sa.select(imports.c.status).where(mine, imports.c.status.not_in(FINISHED))).scalars())
+
+
 def states_anywhere(tx: Tx, import_ids: Iterable[str]) -> dict[str, tuple[str, float | None]]:
     """(status, when it ended) of imports in any workspace, for tidying up behind them."""
     found = sa.select(imports.c.id, imports.c.status, imports.c.finished_at).where(imports.c.id.in_(list(import_ids)))
@@ -235,6 +245,7 @@ def _noun(row: Any) -> Import:
         cancel_requested=row.cancel_requested,
         attempts=row.attempts,
         has_checkpoint=row.has_checkpoint,
+        schedule_id=row.schedule_id,
         created_by=row.created_by,
         created_by_name=row.created_by_name,
         created_at=row.created_at,

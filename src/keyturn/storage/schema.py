@@ -18,6 +18,7 @@ from keyturn.storage import (
     notices,
     oauth_clients,
     replicas,
+    schedules,
     tables,
     webhooks,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "notices",
     "oauth_clients",
     "replicas",
+    "schedules",
     "tables",
     "webhooks",
 ]

@@ -17,6 +17,7 @@ from keyturn.web.api import (
     oauth_clients,
     presets,
     proxy,
+    schedules,
     settings,
     tables,
     tokens,
@@ -33,6 +34,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/connections/{id}/proxy/{path}          web/api/proxy.py
 #  /api/v1/tables… /api/v1/reads…                 web/api/tables.py
 #  /api/v1/imports…                               web/api/imports.py
+#  /api/v1/schedules…                             web/api/schedules.py
 #  /api/v1/tokens… /api/v1/me                     web/api/tokens.py
 #  /api/v1/audit…                                 web/api/audit.py
 #  /api/v1/members… /api/v1/service-accounts      web/api/members.py
@@ -50,6 +52,7 @@ from keyturn.web.rendering import FOLDER
 #  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py
 #  /tables… (list, builder, sample)               web/pages/tables.py
 #  /tables/{id}/import /imports…                  web/pages/imports.py
+#  /tables/{id}/schedule /schedules…              web/pages/schedules.py
 #  /preferences… /api-tokens…                     web/pages/preferences.py
 #  /admin/members…                                web/pages/members.py
 #  /admin/audit-log…                              web/pages/audit.py
@@ -67,6 +70,7 @@ API = (
     doctor.router,
     tables.router,
     imports.router,
+    schedules.router,
     tokens.router,
     audit.router,
     members.router,
@@ -84,6 +88,7 @@ PAGES = (
     sign_ins.router,
     pages.connections.router,
     pages.imports.router,
+    pages.schedules.router,
     pages.tables.router,
     preferences.router,
     pages.members.router,

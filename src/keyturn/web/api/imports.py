@@ -28,6 +28,7 @@ def shown(item: Import) -> dict[str, Any]:
         "id": item.id,
         **item.settings.model_dump(mode="json"),
         "table_name": item.table_name,
+        "schedule_id": item.schedule_id,
         "status": item.status,
         "label": item.label,
         "rows": item.rows,

@@ -3,3 +3,6 @@
 from keyturn.web.pages import audit, connections, doctor, imports, members, oauth_clients, settings, tables, webhooks
 
 __all__ = ["audit", "connections", "doctor", "imports", "members", "oauth_clients", "settings", "tables", "webhooks"]
+from keyturn.web.pages import schedules
+
+__all__ = ["audit", "connections", "doctor", "imports", "members", "oauth_clients", "schedules", "tables"]

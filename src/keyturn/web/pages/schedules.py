@@ -1,0 +1,174 @@
+"""Schedules: the list, the dialog with its next five runs, one schedule."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from keyturn.errors import Invalid, KeyturnError
+from keyturn.model.recurrence import WEEKDAYS, timezones
+from keyturn.model.schedules import CLOCK_CHANGES, EVERY_LABELS, POLICY_LABELS, Schedule, ScheduleSettings
+from keyturn.services import imports, schedules, tables
+from keyturn.web import forms, rendering
+from keyturn.web.api.answers import rfc3339
+from keyturn.web.auth import Visit, visit
+from keyturn.web.pages.imports import FORMATS, MODES
+
+router = APIRouter(include_in_schema=False)
+Here = Annotated[Visit, Depends(visit)]
+FIELDS = ("destination.url", "destination.type", "mode", "name", "every", "at", "on", "cron", "timezone", "if_missed",
+          "if_running")  # fmt: skip
+# Where the day is typed, by repetition.
+_ON = {"week": "on.week", "month": "on.month", "once": "on.once"}
+_RECENT = 5
+
+
+@router.get("/schedules")
+async def list_(visit: Here, done: str = "") -> Response:
+    """All schedules of tables the person may see."""
+    found = await schedules.list_(visit.ctx)
+    return await rendering.shell(visit, "schedules/list.html", active="schedules", schedules=found, done=done)
+
+
+@router.get("/schedules/next")
+async def next_runs(request: Request, visit: Here) -> Response:
+    """When what is typed would run, for the dialog's script."""
+    sent = dict(request.query_params)
+    try:
+        words, following = await schedules.preview(visit.ctx, _when(sent))
+    except Invalid as error:
+        first = error.problems[0].message if error.problems else error.message
+        return JSONResponse({"words": first, "next_runs": []})
+    return JSONResponse({"words": words, "next_runs": [rfc3339(at) for at in following]})
+
+
+@router.get("/tables/{table_id}/schedule")
+async def dialog(visit: Here, table_id: str) -> Response:
+    """Where to, how often, and what if that cannot be."""
+    table = await tables.get(visit.ctx, table_id)
+    usual = {"destination.url": f"{table.name}.parquet", "every": "day", "at": "06:00", "timezone": "UTC"}
+    return await _dialog(visit, table_id, forms.Form({**usual, "if_missed": "run_once", "if_running": "skip"}))
+
+
+@router.post("/tables/{table_id}/schedule")
+async def create(request: Request, visit: Here, table_id: str) -> Response:
+    """Save it."""
+    sent = forms.typed(await request.form())
+
+    async def do() -> str:
+        await schedules.create(visit.ctx, {"table_id": table_id, **_raw(sent)})
+        return "/schedules?done=created"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        return await _dialog(visit, table_id, forms.failed(error, sent, FIELDS), status=status)
+
+    return await forms.attempt(do, again)
+
+
+@router.get("/schedules/{schedule_id}")
+async def show(visit: Here, schedule_id: str, done: str = "") -> Response:
+    """One schedule: its settings, next runs and last imports."""
+    schedule = await schedules.get(visit.ctx, schedule_id)
+    form = forms.Form(_values(schedule))
+    return await _dialog(visit, schedule.settings.table_id, form, schedule=schedule, done=done)
+
+
+@router.post("/schedules/{schedule_id}")
+async def update(request: Request, visit: Here, schedule_id: str) -> Response:
+    """Change it."""
+    sent = forms.typed(await request.form())
+    schedule = await schedules.get(visit.ctx, schedule_id)
+
+    async def do() -> str:
+        patch: dict[str, Any] = {"on": None, "cron": None, **_raw(sent)}
+        await schedules.update(visit.ctx, schedule_id, patch)
+        return f"/schedules/{schedule_id}?done=saved"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        form = forms.failed(error, sent, FIELDS)
+        return await _dialog(visit, schedule.settings.table_id, form, schedule=schedule, status=status)
+
+    return await forms.attempt(do, again)
+
+
+@router.post("/schedules/{schedule_id}/paused")
+async def pause(request: Request, visit: Here, schedule_id: str) -> Response:
+    """Pause it, or go on from now."""
+    sent = forms.typed(await request.form())
+    await schedules.update(visit.ctx, schedule_id, {"paused": sent.get("paused") == "yes"})
+    return RedirectResponse(f"/schedules/{schedule_id}", 303)
+
+
+@router.post("/schedules/{schedule_id}/delete")
+async def delete(visit: Here, schedule_id: str) -> Response:
+    """Delete it; its imports stay."""
+    await schedules.delete(visit.ctx, schedule_id)
+    return RedirectResponse("/schedules?done=deleted", 303)
+
+
+async def _dialog(
+    visit: Visit,
+    table_id: str,
+    form: forms.Form,
+    *,
+    schedule: Schedule | None = None,
+    status: int = 200,
+    done: str = "",
+) -> Response:
+    table = await tables.get(visit.ctx, table_id)
+    following: list[float] = []
+    if schedule is not None and schedule.next_at is not None and not schedule.paused:
+        following = [schedule.next_at, *schedule.settings.recurrence.next_runs(schedule.next_at, 4)]
+    recent = await imports.list_(visit.ctx, limit=100, table_id=table_id) if schedule else []
+    return await rendering.shell(
+        visit,
+        "schedules/form.html",
+        active="schedules",
+        status=status,
+        table=table,
+        schedule=schedule,
+        following=following,
+        recent=[item for item in recent if schedule and item.schedule_id == schedule.id][:_RECENT],
+        form=form,
+        labels=forms.labels(ScheduleSettings),
+        formats=FORMATS,
+        modes=MODES,
+        every=EVERY_LABELS,
+        weekdays={name: name.capitalize() for name in WEEKDAYS},
+        policies=POLICY_LABELS,
+        timezones=timezones(),
+        clock_changes=CLOCK_CHANGES,
+        done=done,
+    )
+
+
+def _raw(sent: dict[str, str]) -> dict[str, Any]:
+    """What was typed as the verb takes it."""
+    raw: dict[str, Any] = {**_when(sent), "destination": {"type": sent.get("destination.type", "parquet")}}
+    if sent.get("destination.url", "").strip():
+        raw["destination"]["url"] = sent["destination.url"]
+    raw |= {name: sent[name] for name in ("mode", "if_missed", "if_running") if name in sent}
+    if sent.get("name", "").strip():
+        raw["name"] = sent["name"]
+    return raw
+
+
+def _when(sent: dict[str, str]) -> dict[str, Any]:
+    when: dict[str, Any] = {name: sent[name] for name in ("every", "at", "timezone") if sent.get(name)}
+    every = when.get("every", "day")
+    if every in _ON:
+        when["on"] = sent.get(_ON[every], "")
+    if every == "cron":
+        when["cron"] = sent.get("cron", "")
+    return when
+
+
+def _values(schedule: Schedule) -> dict[str, Any]:
+    settings = schedule.settings
+    values = settings.model_dump(mode="json", exclude_none=True)
+    values |= {f"destination.{name}": value for name, value in values.pop("destination").items()}
+    if settings.every in _ON:
+        values[_ON[settings.every]] = settings.on
+    return {**values, "name": schedule.name}

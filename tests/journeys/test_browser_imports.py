@@ -1,0 +1,79 @@
+"""Imports and schedules in a real browser: cancelled and resumed, scheduled, paused, with each page looked at by axe."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from world import PASSWORD
+
+pytestmark = pytest.mark.browser
+
+
+def sign_in(look, server) -> None:
+    page = look.page
+    page.goto(server.url)
+    page.get_by_label("Email").fill("ana@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="profile menu").wait_for()
+
+
+@pytest.fixture
+def table(world, steps):
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    return server, steps.ok(server.api.post("/tables", json=body))
+
+
+def test_an_import_is_cancelled_and_resumed_on_its_page(world, table, look):
+    server, orders = table
+    page, faults = look.page, world.end_system.demo.faults
+    sign_in(look, server)
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    faults.api_429s = 4
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_text("asked us to wait (429)").wait_for()
+    look.at("50-import-waiting")
+    page.get_by_role("button", name="Cancel").click()
+    page.get_by_text("Cancelled. The previous file is untouched").wait_for()
+    look.at("51-import-cancelled")
+    faults.api_429s = 0
+    page.get_by_role("button", name="Retry").or_(page.get_by_role("button", name="Resume from page")).click()
+    page.get_by_role("heading", name="Complete").wait_for()
+    look.at("52-import-complete")
+
+
+def test_a_table_is_scheduled_paused_and_changed(world, table, look):
+    server, orders = table
+    page = look.page
+    sign_in(look, server)
+    page.goto(f"{server.url}/schedules")
+    page.get_by_role("heading", name="Nothing is scheduled.").wait_for()
+    look.at("60-no-schedules")
+    page.goto(f"{server.url}/tables/{orders['id']}")
+    page.get_by_role("link", name="Schedule", exact=True).click()
+    runs = page.locator("[data-next-runs] li")
+    expect(runs).to_have_count(5)
+    look.at("61-schedule-new")
+    page.get_by_label("Repeat").select_option("cron")
+    page.get_by_label("Cron", exact=True).fill("0 6 31 2 *")
+    expect(page.locator("[data-when-words]")).to_contain_text("This cron never runs.")
+    page.get_by_role("button", name="Save schedule").click()
+    page.get_by_role("alert").wait_for()
+    look.at("62-schedule-wrong")
+    page.get_by_label("Repeat").select_option("week")
+    page.get_by_label("On", exact=True).select_option("friday")
+    page.get_by_label("Timezone").select_option("Europe/Berlin")
+    expect(page.locator("[data-when-words]")).to_have_text("Every week on Friday at 06:00, Europe/Berlin")
+    page.get_by_role("button", name="Save schedule").click()
+    page.get_by_text("Saved. The first run is shown under Next.").wait_for()
+    page.get_by_role("rowheader").get_by_role("link", name="acme.orders").click()
+    page.get_by_role("heading", name="Next five runs").wait_for()
+    look.at("63-schedule")
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Resume").wait_for()
+    page.goto(f"{server.url}/schedules")
+    page.get_by_text("Paused").wait_for()
+    look.at("64-schedules")
