@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from keyturn.storage import schema
 from keyturn.storage.database import Database, metadata
-from keyturn.storage.migrate import config_for, migrate
+from keyturn.storage.migrate import config_for, migrate, stored_revision
 
 assert schema
 
@@ -53,6 +53,12 @@ def test_a_start_on_a_schema_that_is_as_it_should_be_does_not_load_the_migration
     command = [sys.executable, "-c", textwrap.dedent(program)]
     told = [subprocess.run(command, check=True, timeout=120, capture_output=True, text=True).stdout for _ in range(2)]
     assert told[-1].strip() == "False"
+
+
+def test_a_schema_that_a_newer_release_migrated_is_left_alone(database):
+    database.run_now(lambda tx: tx.execute(sa.text("update alembic_version set version_num = '9999'")))
+    migrate(database)
+    assert database.run_now(stored_revision) == "9999"
 
 
 def test_migrating_again_changes_nothing(database):

@@ -57,6 +57,11 @@ def parse(model: type[M], raw: Mapping[str, Any] | Any, *, at: str = "") -> M:
         raise Invalid(problems=problems_of(error, model, at=at)) from None
 
 
+def stored(model: type[M], values: Any) -> M:
+    """Settings as they stand in the database. What a newer release added to them is passed over."""
+    return model.model_validate(values, extra="ignore")
+
+
 def merged(model: type[M], current: M, patch: Mapping[str, Any] | Any) -> M:
     """JSON merge patch (RFC 7396) of `current` by `patch`, validated as `model`."""
     if not isinstance(patch, Mapping):

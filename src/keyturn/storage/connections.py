@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.connections import Connection, ConnectionSettings
+from keyturn.model.validation import stored
 from keyturn.storage.accounts import accounts
 from keyturn.storage.database import Tx, metadata
 from keyturn.storage.oauth_clients import oauth_clients
@@ -109,7 +110,7 @@ def _noun(row: Any) -> Connection:
         workspace_id=row.workspace_id,
         owner_id=row.owner_id,
         owner_name=row.owner_name,
-        settings=ConnectionSettings.model_validate(settings),
+        settings=stored(ConnectionSettings, settings),
         oauth_client_id=row.oauth_client_id,
         oauth_client_name=row.client_settings["name"] if row.client_settings else None,
         paused=row.paused,

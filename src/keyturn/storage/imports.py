@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
+from keyturn.model.validation import stored
 from keyturn.storage.accounts import accounts
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, db_now, metadata
@@ -233,7 +234,7 @@ def _noun(row: Any) -> Import:
     return Import(
         id=row.id,
         workspace_id=row.workspace_id,
-        settings=ImportSettings.model_validate(row.settings),
+        settings=stored(ImportSettings, row.settings),
         table_name=row.table_name,
         status=row.status,
         rows=row.rows,

@@ -26,7 +26,8 @@ def migrate(database: Database, revision: str = "head") -> None:
 
 def upgrade(tx: Tx, revision: str = "head") -> None:
     """The same in an open transaction."""
-    if revision == "head" and stored_revision(tx) == newest_revision():
+    # Beyond our last one a newer release has migrated. Migrations only add, so ours runs beside it for a while.
+    if revision == "head" and (stored_revision(tx) or "") >= newest_revision():
         return
     from alembic import command
 

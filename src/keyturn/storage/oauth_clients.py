@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.oauth_clients import OAuthClient, OAuthClientSettings
+from keyturn.model.validation import stored
 from keyturn.storage.database import Tx, metadata
 
 oauth_clients = sa.Table(
@@ -96,7 +97,7 @@ def _noun(row: Any) -> OAuthClient:
         id=row.id,
         workspace_id=row.workspace_id,
         slug=row.slug,
-        settings=OAuthClientSettings.model_validate(row.settings),
+        settings=stored(OAuthClientSettings, row.settings),
         redirect_uri="",
         version=row.version,
         token_auth=row.token_auth,

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.tables import Table, TableColumn, TableSettings
+from keyturn.model.validation import stored
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, metadata
 
@@ -157,7 +158,7 @@ def _noun(row: Any) -> Table:
         id=row.id,
         workspace_id=row.workspace_id,
         connection_name=row.connection_name,
-        settings=TableSettings.model_validate(row.settings),
+        settings=stored(TableSettings, row.settings),
         columns=columns,
         evidence=tuple(row.evidence),
         created_at=row.created_at,

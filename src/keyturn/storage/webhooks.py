@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from keyturn.model.validation import stored
 from keyturn.model.webhooks import Webhook, WebhookSettings
 from keyturn.storage.database import Tx, metadata
 from keyturn.storage.deliveries import given_up_by_target
@@ -74,7 +75,7 @@ def _noun(row: Any, counts: dict[str, int]) -> Webhook:
     return Webhook(
         row.id,
         row.workspace_id,
-        WebhookSettings.model_validate(row.settings),
+        stored(WebhookSettings, row.settings),
         row.created_at,
         row.updated_at,
         counts.get(row.id, 0),
