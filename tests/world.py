@@ -232,19 +232,25 @@ def sign_in(start_url: str, *, decision: str = "allow", account: str = "jane", b
             own.close()
 
 
-def connected(world: World, person: Any, start: Any, *, base: str, advanced: dict | None = None, **options: Any) -> Any:
-    """A server of ours, an authorization server for its redirect URI, and a signed-in connection."""
+def connected(
+    world: World, person: Any, start: Any, *, base: str, advanced: Any = None, scopes: str = "", **options: Any
+) -> Any:
+    """A server of ours, an authorization server for its redirect URI, and a signed-in connection.
+
+    `advanced`: settings on top of the usual ones, or a function of the server's address that makes them.
+    """
     server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS="127.0.0.1")
     callback = ok(server.api.get("/oauth-clients/redirect-uri?name=Theirs"))["redirect_uri"]
     theirs = start(callback, **options)
+    more = advanced(theirs.url) if callable(advanced) else advanced or {}
     body = {
         "name": "Theirs",
         "client_id": theirs.client_id,
         "client_secret": theirs.client_secret,
         "authorization_url": theirs.authorization_url,
         "token_url": theirs.token_url,
-        "scopes": theirs.scopes,
-        "advanced": {**theirs.advanced, "revocation_url": theirs.revocation_url, **(advanced or {})},
+        "scopes": scopes or theirs.scopes,
+        "advanced": {**theirs.advanced, "revocation_url": theirs.revocation_url, **more},
     }
     client = ok(server.api.post("/oauth-clients", json=body))
     body = {

@@ -17,7 +17,7 @@ FULL = {
     "token": {"auth": "basic", "basic_encoding": "raw", "basic_user": "secret", "method": "GET", "body": "json",
               "params": {"resource": "x"}, "headers": {"X-Key": "k"}, "rename": {"code": "auth_code"},
               "omit": ["redirect_uri"], "assertion_algorithm": "RS256", "assertion_audience": "https://t.example",
-              "dpop": True},
+              "dpop": False},
     "refresh": {"url": "https://r.example/t", "params": {"a": "b"}, "send_scope": True, "expires": "idle"},
     "response": {"root": "data", "fields": {"expires_in": "expires"}, "expires": {"unit": "ms", "kind": "at"},
                  "ok": {"path": "ok", "equals": True}, "error": "error.code", "keep": ["instance_url"],
@@ -52,6 +52,13 @@ def test_nothing_set_is_what_the_rfcs_say():
     assert STANDARD.authorize.pkce == "S256"
     assert STANDARD.token.auth == "detect"
     assert STANDARD.api.placement.prefix == "Bearer "
+
+
+def test_bound_tokens_are_sent_in_their_own_place_alone():
+    assert Advanced.model_validate({"token": {"dpop": True}, "api": {"headers": {"X-Version": "2"}}}).token.dpop
+    for placement in ({"header": "X-Token"}, {"prefix": "Token "}, {"query": "t"}):
+        _, message = problem_of({"token": {"dpop": True}, "api": {"placement": placement}})
+        assert "Authorization: DPoP" in message
 
 
 def test_an_issuer_is_kept_byte_for_byte_and_other_urls_are_normalised():

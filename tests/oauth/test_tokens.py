@@ -347,11 +347,12 @@ def test_a_kept_value_names_the_account():
 
 @pytest.mark.parametrize(("found", "asked", "taken"), [("DPoP", True, True), ("dpop", True, True), ("Bearer", True, False),
                                                        ("DPoP", False, False), (NOTHING, True, False)])  # fmt: skip
-def test_a_bound_token_is_taken_only_if_it_was_asked_for_and_never_downgraded(found, asked, taken):
+def test_j7_a_bound_token_is_taken_only_if_it_was_asked_for_and_never_downgraded(found, asked, taken):
     for extra in ({}, {"response": {"token_type": "ignore"}} if asked else {}):
-        advanced = Advanced.model_validate({"token": {"dpop": asked}, **extra})
+        advanced, key = Advanced.model_validate(extra), "a key" if asked else None
         if taken:
-            assert process_token_response(respond(token_type=found), advanced, now=NOW).token_type == "DPoP"
+            tokens = process_token_response(respond(token_type=found), advanced, now=NOW, dpop_key=key)
+            assert (tokens.token_type, tokens.dpop_key) == ("DPoP", key)
         else:
             with pytest.raises(OAuthError, match="unsupported_token_type"):
-                process_token_response(respond(token_type=found), advanced, now=NOW)
+                process_token_response(respond(token_type=found), advanced, now=NOW, dpop_key=key)

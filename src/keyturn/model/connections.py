@@ -32,6 +32,7 @@ DETAIL_WORDS: dict[str, str] = {
     "client_deleted": "its OAuth 2.0 client was deleted",
     "client_refused": "the end system refused our Client ID or Client Secret",
     "client_changed": "the Token URL moved to another host",
+    "dpop_turned_on": "DPoP was turned on, and this sign-in is from before",
     "no_refresh_token": "there is no refresh token, so it stops when the access token ends",
     "refresh_token_expired": "the refresh token has expired",
     "scopes_missing": "not all scopes were granted",

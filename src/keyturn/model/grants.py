@@ -59,6 +59,7 @@ class Grant:
     generation: int
     access_sealed: bytes
     refresh_sealed: bytes | None
+    dpop_key_sealed: bytes | None
     token_type: str
     access_expires_at: float | None
     hard_at: float | None

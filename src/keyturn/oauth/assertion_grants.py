@@ -108,8 +108,7 @@ def process_token_exchange_response(
     if token_type.upper() == "N_A":
         # No access token, so how one would be used says nothing.
         loose = advanced.response.model_copy(update={"token_type": "ignore"})
-        plain = advanced.token.model_copy(update={"dpop": False})
-        advanced = advanced.model_copy(update={"response": loose, "token": plain})
+        advanced = advanced.model_copy(update={"response": loose})
     tokens = process_token_response(response, advanced, now=now)
     issued = text_of(body.get("issued_token_type"))
     if issued is None or (wanted is not None and issued != wanted):

@@ -25,15 +25,17 @@ class Challenge:
     parameters: dict[str, str] = field(default_factory=dict)
 
 
-def place_token(request: Request, token: str, api: Api = STANDARD.api) -> Request:
+def place_token(request: Request, token: str, api: Api = STANDARD.api, *, bound: bool = False) -> Request:
     """`request` with the token in one place only, in the place of what stood there, and the API's fixed headers.
 
-    Headers that the request has already are kept.
+    Headers that the request has already are kept. A token that is `bound` to a key has one place (RFC 9449 §7.1).
     """
     for name, value in api.headers.items():
         if request.headers.get(name) is None:
             request = request.with_header(name, value)
     request = replace(request, headers=request.headers.without("Authorization", api.placement.header))
+    if bound:
+        return request.with_header("Authorization", f"DPoP {token}")
     if api.placement.query is not None:
         return replace(request, url=with_query(request.url, {api.placement.query: token}))
     return request.with_header(api.placement.header, api.placement.prefix + token)

@@ -99,7 +99,8 @@ class Token(Part):
     dpop: bool = Field(
         default=False,
         title="DPoP",
-        description="Bind tokens to a key of ours (RFC 9449), so that a stolen token is worth nothing.",
+        description="Bind tokens to a key of ours (RFC 9449), so that a stolen token is worth nothing. "
+        "Connections that were signed in before have to reconnect.",
     )
     basic_encoding: BasicEncoding = Field(
         default="percent",
@@ -324,6 +325,13 @@ class Advanced(Part):
         # Without it, one server could use at another what was signed for it (RFC 7523 §3).
         if self.token.auth.endswith("_jwt") and not (self.issuer or self.token.assertion_audience):
             raise ValueError(f"{self.token.auth} needs the Issuer, for which each signature is made.")
+        return self
+
+    @model_validator(mode="after")
+    def _bound_tokens_have_their_place(self) -> Advanced:
+        # RFC 9449 §7.1: the scheme is what tells the API to ask for the proof.
+        if self.token.dpop and self.api.placement != Placement():
+            raise ValueError("With DPoP the token is sent as Authorization: DPoP. Leave “Send token as” as it was.")
         return self
 
     @model_validator(mode="after")

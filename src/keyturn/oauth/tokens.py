@@ -33,6 +33,7 @@ class TokenSet:
 
     `refresh_token` None: none was given or it was not repeated, so an old one stays (§6).
     `scopes` None: as requested (§5.1). `id_token` is unverified. `kept` has the values asked for by `response.keep`.
+    `dpop_key` is the private key they are bound to, None for bearer tokens.
     """
 
     access_token: str = field(repr=False)
@@ -43,12 +44,17 @@ class TokenSet:
     refresh_token_expires_in_seconds: float | None = None
     id_token: str | None = field(default=None, repr=False)
     kept: dict[str, Any] = field(default_factory=dict, repr=False)
+    dpop_key: str | None = field(default=None, repr=False)
 
 
-def process_token_response(response: Response, advanced: Advanced = STANDARD, *, now: float) -> TokenSet:
+def process_token_response(
+    response: Response, advanced: Advanced = STANDARD, *, now: float, dpop_key: str | None = None
+) -> TokenSet:
     """The token set of a 2xx answer with an access token; everything else raises `OAuthError`, status 200 included.
 
     `now` is in epoch seconds: a server that tells the time of expiry instead of a life is measured against it.
+    `dpop_key` is the private key that the request was proved with: then a token that is not bound is refused (RFC 9449
+    §5), and without one a token that is.
     """
     settings = advanced.response
     names = {"access_token", "error", settings.error, *settings.fields.values()}
@@ -61,13 +67,14 @@ def process_token_response(response: Response, advanced: Advanced = STANDARD, *,
     id_token = reader.get("id_token")
     return TokenSet(
         access_token=access_token,
-        token_type=_token_type(reader, response, dpop=advanced.token.dpop),
+        token_type=_token_type(reader, response, dpop=dpop_key is not None),
         expires_in_seconds=_access_life(reader, now),
         refresh_token=refresh_token if _is_token(refresh_token) else None,
         scopes=_scopes(reader.get("scope"), advanced.authorize.scope_separator),
         refresh_token_expires_in_seconds=_refresh_life(reader, now),
         id_token=id_token if _is_token(id_token) else None,
         kept=_kept(reader),
+        dpop_key=dpop_key,
     )
 
 

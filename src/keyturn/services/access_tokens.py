@@ -20,7 +20,7 @@ from keyturn.errors import Conflict, ReconnectNeeded, Unavailable
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.model.messages import say
-from keyturn.services import audit, connections, grants, oauth_clients, refreshes
+from keyturn.services import audit, connections, grants, oauth_clients, proofs, refreshes
 from keyturn.services.context import Context
 from keyturn.storage import grants as grant_rows
 from keyturn.storage import leases
@@ -36,13 +36,17 @@ _flights: dict[tuple[int, str, int], asyncio.Task[None]] = {}
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """One usable access token and the generation it belongs to. `expires_at` is epoch seconds or None."""
+    """One usable access token and the generation it belongs to. `expires_at` is epoch seconds or None.
+
+    `dpop_key` is the private key it is bound to: without a proof by it, the token is worth nothing (RFC 9449).
+    """
 
     value: str
     token_type: str
     generation: int
     grant_id: str
     expires_at: float | None
+    dpop_key: str | None = None
 
     def __repr__(self) -> str:
         return f"AccessToken(generation={self.generation})"
@@ -229,6 +233,11 @@ def _reconnect(ctx: Context, connection: Connection, grant: Grant, reason: str) 
     elif reason == "client_changed":
         message = f"The Token URL of {_system(connection)} moved to another host. Reconnect{as_account}."
         code = "E-GRANT"
+    elif reason == proofs.REASON:
+        message = (
+            f"DPoP was turned on for {_system(connection)}, and this sign-in is from before. Reconnect{as_account}."
+        )
+        code = "E-GRANT"
     elif reason == "seven_days":
         code = "E-7DAYS"
         message = say(code)
@@ -247,7 +256,8 @@ def _reconnect(ctx: Context, connection: Connection, grant: Grant, reason: str) 
 
 def _open(ctx: Context, grant: Grant) -> AccessToken:
     value = grants.access_token(ctx, grant)
-    return AccessToken(value, grant.token_type, grant.generation, grant.id, grant.access_expires_at)
+    key = grants.dpop_key(ctx, grant)
+    return AccessToken(value, grant.token_type, grant.generation, grant.id, grant.access_expires_at, key)
 
 
 def _system(connection: Connection) -> str:

@@ -72,7 +72,7 @@ async def _decide(ctx: Context, row: dict[str, Any], *, switch: bool) -> None:
     held = json.loads(ctx.keyring.open(row["held_sealed"], ad=authorizations.sealed_ad(row, "held_sealed")))
     scopes = held["tokens"]["scopes"]
     tokens = replace(TokenSet(**held["tokens"]), scopes=None if scopes is None else tuple(scopes))
-    redaction.remember(tokens.access_token, tokens.refresh_token, tokens.id_token)
+    redaction.remember(tokens.access_token, tokens.refresh_token, tokens.id_token, tokens.dpop_key)
     connection = await ctx.database.read(connection_rows.get, ctx.workspace_id, row["connection_id"])
     if connection is None:
         raise NotFound("This connection is gone.")

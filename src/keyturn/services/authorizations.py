@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -28,7 +28,17 @@ from keyturn.oauth.authorization import (
     new_verifier,
 )
 from keyturn.oauth.errors import OAuthError
-from keyturn.services import client_grants, connections, events, oauth_clients
+from keyturn.oauth.jose import thumbprint
+from keyturn.oauth.pushed import pushed_parameters
+from keyturn.services import (
+    client_grants,
+    client_secrets,
+    connections,
+    events,
+    oauth_clients,
+    refusals,
+    token_requests,
+)
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import accounts as account_rows
@@ -174,37 +184,70 @@ async def proceed(scene: Context, link: str, *, browser: str, account_id: str | 
             f"Sign in to Keyturn as {member.name} first: the host of {connection.name} is not among the allowed "
             f"hosts of {registration.client.name}, so no one else may sign in for it."
         )
+    own = _own_values(registration, row)
+    url = await _address(ctx, registration, row, own)
+    values: dict[str, Any] = {
+        "state_hash": hash_of(own.state),
+        "browser_hash": hash_of(browser),
+        "redirect_uri": registration.client.redirect_uri,
+        "client_version": registration.client.version,
+        "expires_at": scene.clock() + STATE_SECONDS,
+    }
+    for column, value in (("verifier", own.verifier), ("nonce", own.nonce), ("dpop_key", own.dpop_key)):
+        name = f"{column}_sealed"
+        values[name] = None if value is None else scene.keyring.seal(value, ad=sealed_ad(row, name))
+    if not await scene.database.run(rows.bind, row["workspace_id"], row["id"], values):
+        raise _over()
+    return url
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnValues:
+    """What one attempt alone has; never in `repr`. `nonce` is for the ID token, `dpop_key` what tokens are bound to."""
+
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
+    nonce: str | None = field(repr=False)
+    dpop_key: str | None = field(repr=False)
+
+
+def _own_values(registration: Registration, row: dict[str, Any]) -> _OwnValues:
+    wants_nonce = registration.client.settings.advanced.authorize.nonce or "openid" in row["scopes"]
+    key = token_requests.new_dpop_key(registration)
+    own = _OwnValues(new_state(), new_verifier(), new_nonce() if wants_nonce else None, key)
+    redaction.remember(own.state, own.verifier, own.nonce, own.dpop_key)
+    return own
+
+
+async def _address(ctx: Context, registration: Registration, row: dict[str, Any], own: _OwnValues) -> str:
+    """Where the browser goes. Where requests are pushed, the server has this one before the browser leaves.
+
+    Raises what the person who pressed Continue can be told; they may press it again.
+    """
     advanced = registration.client.settings.advanced
-    state, verifier = new_state(), new_verifier()
-    nonce = new_nonce() if advanced.authorize.nonce or "openid" in row["scopes"] else None
-    redaction.remember(state, verifier, nonce)
-    redirect_uri = registration.client.redirect_uri
     try:
         parameters = authorization_parameters(
             registration.server,
             client_id=registration.client.settings.client_id,
-            redirect_uri=redirect_uri,
+            redirect_uri=registration.client.redirect_uri,
             scopes=row["scopes"],
-            state=state,
-            code_challenge=challenge(verifier) if advanced.authorize.pkce == "S256" else None,
-            nonce=nonce,
+            state=own.state,
+            code_challenge=challenge(own.verifier) if advanced.authorize.pkce == "S256" else None,
+            nonce=own.nonce,
+            dpop_thumbprint=own.dpop_key and thumbprint(own.dpop_key),
             advanced=advanced,
         )
-        url = authorization_url(registration.server, parameters, advanced=advanced)
+        if registration.server.pushed_authorization_url is not None:
+            seconds = ctx.deployment.refresh.deadline_seconds
+            pushed = await token_requests.push(ctx, registration, parameters, timeout_seconds=seconds)
+            await client_secrets.worked(ctx, registration, pushed.way)
+            redaction.remember(pushed.found.request_uri)
+            parameters = pushed_parameters(registration.client.settings.client_id, pushed.found, advanced=advanced)
+        return authorization_url(registration.server, parameters, advanced=advanced)
     except OAuthError as error:
+        if error.where == "pushed_authorization":
+            raise await refusals.in_our_words(ctx, error, registration) from None
         raise _cannot_lead_on(registration, error) from None
-    values = {
-        "state_hash": hash_of(state),
-        "browser_hash": hash_of(browser),
-        "redirect_uri": redirect_uri,
-        "client_version": registration.client.version,
-        "verifier_sealed": scene.keyring.seal(verifier, ad=sealed_ad(row, "verifier_sealed")),
-        "nonce_sealed": nonce and scene.keyring.seal(nonce, ad=sealed_ad(row, "nonce_sealed")),
-        "expires_at": scene.clock() + STATE_SECONDS,
-    }
-    if not await scene.database.run(rows.bind, row["workspace_id"], row["id"], values):
-        raise _over()
-    return url
 
 
 def problem_of(error: KeyturnError, technical: str | None = None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from keyturn.errors import Forbidden, Invalid, ReconnectNeeded, UpstreamError
 from keyturn.model.connections import BasicAuth, BearerAuth, Connection, HeaderAuth, QueryAuth
 from keyturn.oauth.bearer import insufficient_scope, looks_expired, place_token
 from keyturn.oauth.quirks import Advanced
-from keyturn.services import access_tokens, connections, oauth_clients
+from keyturn.services import access_tokens, connections, oauth_clients, proofs
 from keyturn.services.access_tokens import AccessToken
 from keyturn.services.context import Context
 from keyturn.wire import Headers, Request, Response, origin_of, with_query
@@ -46,6 +46,7 @@ _HOP_BY_HOP = (
 _OURS_IN = (
     *_HOP_BY_HOP,
     "authorization",
+    "dpop",
     "cookie",
     "origin",
     "referer",
@@ -124,7 +125,7 @@ async def proxy(
     advanced = await _advanced(ctx, connection)
     prepared = await _prepared(ctx, connection, request, advanced)
     token = prepared.token
-    async with ctx.egress.stream(prepared.request) as answer:
+    async with _streamed(ctx, prepared) as answer:
         rejected = (
             token is not None
             and answer.status in {400, 401, 403}
@@ -135,7 +136,7 @@ async def proxy(
             return
     newer = await access_tokens.after_rejection(ctx, connection, token) if token is not None else None
     prepared = await _prepared(ctx, connection, request, advanced, newer)
-    async with ctx.egress.stream(prepared.request) as answer:
+    async with _streamed(ctx, prepared) as answer:
         if answer.status == 401:
             _cool(connection, request)
         yield _unrepeated(answer, prepared)
@@ -182,11 +183,16 @@ def url_under(connection: Connection, path: str, query: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A request with its credential in it, and that credential."""
+    """A request with its credential in it, and that credential. The proof for a bound token is made when it is sent."""
 
     request: Request
     token: AccessToken | None
     secret: str | None = field(repr=False)
+
+    @property
+    def dpop_key(self) -> str | None:
+        """The private key that the credential is bound to, if it is."""
+        return None if self.token is None else self.token.dpop_key
 
 
 async def _prepared(
@@ -208,7 +214,8 @@ async def _prepared(
         request = replace(request, url=with_query(request.url, missing))
     if connection.settings.auth.type == "oauth2":
         token = newer or await access_tokens.fresh(ctx, connection)
-        return _Prepared(place_token(request, token.value, advanced.api), token, token.value)
+        placed = place_token(request, token.value, advanced.api, bound=token.dpop_key is not None)
+        return _Prepared(placed, token, token.value)
     secret = await connections.credential(ctx, connection)
     return _Prepared(_with_credential(connection, request, secret), None, secret)
 
@@ -238,14 +245,28 @@ async def _send(
     credential_headers = {"authorization", advanced.api.placement.header.lower()}
     if isinstance(connection.settings.auth, HeaderAuth):
         credential_headers.add(connection.settings.auth.name.lower())
-    answer = await ctx.egress.send(
-        prepared.request,
+    redirects = REDIRECTS if prepared.request.method in _SAFE_METHODS else 0
+    answer = await proofs.send(
+        ctx,
+        lambda: prepared.request,
+        prepared.dpop_key,
+        access_token=prepared.secret,
         timeout_seconds=timeout_seconds,
         max_bytes=max_bytes,
-        follow_redirects=REDIRECTS if prepared.request.method in _SAFE_METHODS else 0,
-        credential_headers=frozenset(credential_headers),
+        limits=proofs.Limits(redirects, frozenset(credential_headers)),
     )
     return replace(answer, body=redaction.without(answer.body, prepared.secret))
+
+
+@asynccontextmanager
+async def _streamed(ctx: Context, prepared: _Prepared) -> AsyncIterator[Streamed]:
+    """Send, and once more where the API only lacked its nonce, which is no rejection of the token (RFC 9449 §9)."""
+    for last in (False, True):
+        request = proofs.proved(ctx, prepared.request, prepared.dpop_key, prepared.secret)
+        async with ctx.egress.stream(request) as answer:
+            if prepared.dpop_key is None or not proofs.lacked(request, answer.status, answer.headers) or last:
+                yield answer
+                return
 
 
 def _unrepeated(answer: Streamed, prepared: _Prepared) -> Streamed:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from keyturn.model.validation import parse
 from keyturn.oauth.errors import OAuthError
 from keyturn.oauth.grants import client_credentials_request, made_up_code_request
 from keyturn.oauth.tokens import process_token_response
-from keyturn.services import client_keys, client_secrets, discovery, exchanges, oauth_clients
+from keyturn.services import client_keys, client_secrets, discovery, exchanges, oauth_clients, proofs, token_requests
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration, Way
 from keyturn.services.stored_secrets import OpenedSecret
@@ -169,15 +170,17 @@ async def _tries(ctx: Context, registration: Registration) -> list[_Try]:
 
 
 async def _try(ctx: Context, registration: Registration, way: Way) -> _Try:
-    advanced = registration.client.settings.advanced
     request = _question(registration, way)
     alone = registration.client.settings.acts_for_itself
     started = time.monotonic()
     response: Response | None = None
     failed: UpstreamError | None = None
     try:
-        response = await ctx.egress.send(request, timeout_seconds=CHECK_SECONDS, max_bytes=1 << 20)
-        process_token_response(response, advanced, now=ctx.clock())
+        key = token_requests.new_dpop_key(registration)
+        response = await proofs.send(
+            ctx, partial(_question, registration, way), key, timeout_seconds=CHECK_SECONDS, max_bytes=1 << 20
+        )
+        process_token_response(response, registration.client.settings.advanced, now=ctx.clock(), dpop_key=key)
         verdict, sentence = (
             "unknown",
             "It gave a token for a made-up code. Could not tell; the first sign-in will show.",

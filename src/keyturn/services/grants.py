@@ -72,9 +72,9 @@ def sealed_values(
         "state": "active",
         "reason": None,
         "generation": generation,
-        "access_sealed": ctx.keyring.seal(tokens.access_token, ad=_ad(ctx, grant_id, "access_sealed", generation)),
-        "refresh_sealed": refresh_token
-        and ctx.keyring.seal(refresh_token, ad=_ad(ctx, grant_id, "refresh_sealed", generation)),
+        "access_sealed": _sealed(ctx, tokens.access_token, grant_id, "access_sealed", generation),
+        "refresh_sealed": _sealed(ctx, refresh_token, grant_id, "refresh_sealed", generation),
+        "dpop_key_sealed": _sealed(ctx, tokens.dpop_key, grant_id, "dpop_key_sealed", 0),
         "token_type": tokens.token_type,
         "access_expires_at": windows.expires_at,
         "hard_at": windows.hard_at,
@@ -175,6 +175,15 @@ def refresh_token(ctx: Context, grant: Grant) -> str | None:
     return token
 
 
+def dpop_key(ctx: Context, grant: Grant) -> str | None:
+    """The private key that the grant's tokens are bound to, for all generations; None for bearer tokens."""
+    if grant.dpop_key_sealed is None:
+        return None
+    key = ctx.keyring.open(grant.dpop_key_sealed, ad=_ad(ctx, grant.id, "dpop_key_sealed", 0))
+    redaction.remember(key)
+    return key
+
+
 def health_of(grant: Grant | None, *, now: float) -> Health:
     """One table of states: the last real outcome, never "was set up once"."""
     if grant is None:
@@ -232,6 +241,10 @@ def scopes_missing(requested: Sequence[str], granted: Sequence[str] | None) -> t
     # Servers often leave these two out of the list although they did what they ask for.
     silent = {"offline_access", "openid"}
     return tuple(scope for scope in requested if scope.lower() not in found and scope.lower() not in silent)
+
+
+def _sealed(ctx: Context, value: str | None, grant_id: str, column: str, generation: int) -> bytes | None:
+    return None if value is None else ctx.keyring.seal(value, ad=_ad(ctx, grant_id, column, generation))
 
 
 def _ad(ctx: Context, grant_id: str, column: str, generation: int) -> AssociatedData:

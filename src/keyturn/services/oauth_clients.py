@@ -18,7 +18,7 @@ from keyturn.oauth.jose import TOO_SHORT_TO_SIGN, can_sign
 from keyturn.oauth.server import AuthorizationServer
 from keyturn.oauth.urls import UrlProblem
 from keyturn.oauth.variables import in_place
-from keyturn.services import audit, events, stored_secrets
+from keyturn.services import audit, events, proofs, stored_secrets
 from keyturn.services.context import Context
 from keyturn.services.stored_secrets import NewKey, OpenedSecret
 from keyturn.storage import client_secrets as secret_rows
@@ -178,6 +178,7 @@ async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAut
         changed = sorted(name for name in type(settings).model_fields if _differs(name, settings, client.settings))
         events.record(tx, ctx, client_id, "settings_changed", fields=", ".join(changed) or "nothing")
         _put_authentication(tx, ctx, client, secret, key, moved=moved)
+        _bind(tx, ctx, client, settings)
 
     await ctx.database.run(write)
     return await get(ctx, client_id)
@@ -199,6 +200,17 @@ def _put_authentication(
         resume(tx, ctx, client.id)
     elif moved and client.has_secret:
         events.record(tx, ctx, client.id, "secret_cleared")
+
+
+def _bind(tx: Tx, ctx: Context, client: OAuthClient, settings: OAuthClientSettings) -> None:
+    """What DPoP, turned on or off, means for the sign-ins there are. A client that acts for itself sees to it alone."""
+    bound = settings.advanced.token.dpop
+    if bound == client.settings.advanced.token.dpop or settings.acts_for_itself:
+        return
+    if bound:
+        proofs.require(tx, ctx, client.id)
+    else:
+        proofs.release(tx, ctx, client.id)
 
 
 async def dependents(ctx: Context, client_id: str) -> list[dict[str, str]]:

@@ -55,7 +55,11 @@ async def renew(
         requested_at = ctx.clock()
         try:
             answered = await token_requests.refresh(
-                ctx, registration, refresh_token, timeout_seconds=times.deadline_seconds
+                ctx,
+                registration,
+                refresh_token,
+                dpop_key=grants.dpop_key(ctx, grant),
+                timeout_seconds=times.deadline_seconds,
             )
         except (OAuthError, UpstreamError) as error:
             verdict = classify(error, now=ctx.clock())

@@ -1,4 +1,4 @@
-"""An authorization server's refusal at a sign-in in our words: what it says at the callback and at the Token URL."""
+"""An authorization server's refusal at a sign-in in our words: of a pushed request, at callback and Token URL."""
 
 from __future__ import annotations
 
@@ -38,7 +38,34 @@ async def in_our_words(ctx: Context, error: OAuthError, registration: Registrati
         return _of_callback(error, registration)
     if error.error in CLIENT_CODES and (error.status or 0) < _SERVER_ERROR:
         return await _client(ctx, error, registration)
+    if error.where == "pushed_authorization":
+        return _of_push(error, registration)
     return _of_token(error, registration)
+
+
+def _of_push(error: OAuthError, registration: Registration) -> KeyturnError:
+    """What was answered to an authorization request that was sent to the server itself (RFC 9126)."""
+    system = registration.client.name
+    if error.error in _REDIRECT_CODES:
+        return _redirect_uri(registration)
+    if (error.status or 0) >= _SERVER_ERROR:
+        return UpstreamError(
+            f"{system} is having trouble ({error.status}) and took no sign-in. Try again in a minute.",
+            message_code="E-UPSTREAM",
+            upstream_error=error.error,
+        )
+    if error.error in GARBLED_CODES or error.error.startswith("http_"):
+        return UpstreamError(
+            f"The pushed authorization request URL of {system} gave no request_uri ({error.error}). A Workspace Admin "
+            "checks that address.",
+            message_code="E-NOTJSON",
+        )
+    return UpstreamError(
+        f"{system} did not take the sign-in ({redaction.text(error, limit=200)}). A Workspace Admin checks its OAuth "
+        "2.0 client.",
+        message_code="E-TOKEN",
+        upstream_error=error.error,
+    )
 
 
 def _of_callback(error: OAuthError, registration: Registration) -> KeyturnError:

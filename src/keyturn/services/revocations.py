@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from keyturn.oauth.client_auth import ClientCredentials
 from keyturn.oauth.revocation import process_revocation_response, revocation_request
+from keyturn.services import token_requests
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
+from keyturn.wire import Request
 
 _TIMEOUT_SECONDS = 15.0
-_MAX_BYTES = 1 << 20
 
 
 async def revoke(ctx: Context, registration: Registration, refresh_token: str | None, access_token: str | None) -> None:
@@ -18,11 +20,12 @@ async def revoke(ctx: Context, registration: Registration, refresh_token: str | 
     token, hint = (refresh_token, "refresh_token") if refresh_token else (access_token, "access_token")
     if registration.server.revocation_url is None or token is None:
         return
-    request = revocation_request(
-        registration.server,
-        registration.ways()[0].credentials,
-        token,
-        hint,
-        advanced=registration.client.settings.advanced,
-    )
-    process_revocation_response(await ctx.egress.send(request, timeout_seconds=_TIMEOUT_SECONDS, max_bytes=_MAX_BYTES))
+
+    def make(credentials: ClientCredentials) -> Request:
+        return revocation_request(
+            registration.server, credentials, token, hint, advanced=registration.client.settings.advanced
+        )
+
+    ways = registration.refresh_ways()
+    process = process_revocation_response
+    await token_requests.ask(ctx, registration, ways, make, process, timeout_seconds=_TIMEOUT_SECONDS)

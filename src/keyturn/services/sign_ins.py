@@ -166,12 +166,16 @@ async def _tokens_for(
     verifier = None
     if row["verifier_sealed"] is not None and registration.client.settings.advanced.authorize.pkce != "off":
         verifier = ctx.keyring.open(row["verifier_sealed"], ad=authorizations.sealed_ad(row, "verifier_sealed"))
+    dpop_key = None
+    if row["dpop_key_sealed"] is not None:
+        dpop_key = ctx.keyring.open(row["dpop_key_sealed"], ad=authorizations.sealed_ad(row, "dpop_key_sealed"))
     return await token_requests.exchange_code(
         ctx,
         registration,
         code=code,
         redirect_uri=row["redirect_uri"],
         verifier=verifier,
+        dpop_key=dpop_key,
         timeout_seconds=ctx.deployment.refresh.deadline_seconds,
     )
 

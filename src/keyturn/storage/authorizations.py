@@ -25,6 +25,7 @@ authorizations = sa.Table(
     sa.Column("scopes", sa.JSON, nullable=False),
     sa.Column("verifier_sealed", sa.LargeBinary),
     sa.Column("nonce_sealed", sa.LargeBinary),
+    sa.Column("dpop_key_sealed", sa.LargeBinary),
     # The token set of another account than before, until somebody says which one it shall be.
     sa.Column("held_sealed", sa.LargeBinary),
     sa.Column("status", sa.Text, nullable=False),
@@ -117,7 +118,8 @@ def finish(tx: Tx, workspace_id: str, authorization_id: str, status: str, outcom
     found = authorizations.update().where(
         authorizations.c.workspace_id == workspace_id, authorizations.c.id == authorization_id
     )
-    tx.execute(found.values(status=status, outcome=outcome, state_hash=None, verifier_sealed=None, nonce_sealed=None))
+    secrets = dict.fromkeys(("state_hash", "verifier_sealed", "nonce_sealed", "dpop_key_sealed"))
+    tx.execute(found.values(status=status, outcome=outcome, **secrets))
 
 
 def set_done_hash(tx: Tx, workspace_id: str, authorization_id: str, done_hash: str) -> None:

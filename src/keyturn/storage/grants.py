@@ -22,6 +22,8 @@ grants = sa.Table(
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("access_sealed", sa.LargeBinary, nullable=False),
     sa.Column("refresh_sealed", sa.LargeBinary),
+    # The private key that both tokens are bound to (RFC 9449); NULL for bearer tokens.
+    sa.Column("dpop_key_sealed", sa.LargeBinary),
     sa.Column("token_type", sa.Text, nullable=False),
     sa.Column("access_expires_at", sa.Double),
     sa.Column("hard_at", sa.Double),
@@ -138,6 +140,26 @@ def resume_of_client(tx: Tx, workspace_id: str, connection_ids: list[str]) -> No
         grants.c.state == "suspended",
     )
     tx.execute(found.values(state="active", reason=None, next_attempt_at=None, attempts=0))
+
+
+def bind_of_client(tx: Tx, workspace_id: str, connection_ids: list[str], reason: str, changed_at: float) -> list[Grant]:
+    """Bearer tokens are no longer good enough: the grants that have them need a person. Answers which they were."""
+    found = grants.update().where(
+        grants.c.workspace_id == workspace_id,
+        grants.c.connection_id.in_(connection_ids),
+        grants.c.state.in_(("active", "suspended")),
+        grants.c.dpop_key_sealed.is_(None),
+    )
+    values = {"state": "reconnect_needed", "reason": reason, "changed_at": changed_at}
+    return [_noun(row) for row in tx.execute(found.values(**values).returning(grants))]
+
+
+def unbind_of_client(tx: Tx, workspace_id: str, connection_ids: list[str], reason: str) -> list[Grant]:
+    """They are good enough again. Answers whose."""
+    found = grants.update().where(
+        grants.c.workspace_id == workspace_id, grants.c.connection_id.in_(connection_ids), grants.c.reason == reason
+    )
+    return [_noun(row) for row in tx.execute(found.values(state="active", reason=None).returning(grants))]
 
 
 def _noun(row: Any) -> Grant:

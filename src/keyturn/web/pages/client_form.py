@@ -22,6 +22,7 @@ PLAIN = (
     "access_token_expires_in",
     "refresh_token_expires_in",
 )
+DPOP = "advanced.token.dpop"
 CHOICES: dict[str, dict[str, str]] = {
     "advanced.token.auth": {
         "detect": "Detect automatically",
@@ -31,11 +32,12 @@ CHOICES: dict[str, dict[str, str]] = {
         "private_key_jwt": "Signed by a key of ours",
         "client_secret_jwt": "Signed by the secret",
     },
+    DPOP: {"false": "Off", "true": "On"},
     "advanced.token.assertion_algorithm": {name: name for name in ALGORITHMS},
     "advanced.authorize.pkce": {"S256": "On", "off": "Off"},
     "advanced.authorize.scope_separator": {" ": "Space", ",": "Comma", "+": "Plus"},
 }
-OPTIONAL = ("advanced.revocation_url", "advanced.issuer")
+OPTIONAL = ("advanced.revocation_url", "advanced.issuer", "advanced.authorize.par_url")
 PAIRS = ("advanced.authorize.params", "advanced.token.params", "advanced.refresh.params", "advanced.api.headers")
 HOSTS = "advanced.allowed_hosts"
 STATUSES = "advanced.api.expired_when.status"
@@ -91,7 +93,7 @@ def values_of(settings: OAuthClientSettings | None) -> dict[str, str]:
         name: str(dump.get(name) or "") if name == "authorization_url" else str(dump.get(name, "")) for name in PLAIN
     }
     for name in (*CHOICES, *OPTIONAL):
-        found[name] = str(_at(dump, name) or "") if name != "advanced.authorize.scope_separator" else _at(dump, name)
+        found[name] = _text(_at(dump, name))
     found |= {name: lines_of(_at(dump, name)) for name in PAIRS}
     found[HOSTS] = "\n".join(_at(dump, HOSTS))
     found[STATUSES] = " ".join(str(status) for status in _at(dump, STATUSES))
@@ -179,6 +181,10 @@ def _advanced(sent: Mapping[str, str]) -> dict[str, Any]:
             raise Invalid("List one or more HTTP statuses, for example 401.", at=STATUSES)
         found[STATUSES] = [int(part) for part in parts]
     return found
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value or "")
 
 
 def _at(target: Any, dotted: str) -> Any:
