@@ -102,6 +102,11 @@ def test_a_connections_health_is_told_day_by_day_and_line_by_line(world, steps, 
     page.get_by_text("Show as table").click()
     page.get_by_role("cell", name="Reconnect needed", exact=True).wait_for()
     look.at("77-health-reconnect")
+    page.get_by_role("button", name="profile menu").click()
+    page.get_by_role("link", name="Notices").click()
+    page.get_by_text("acme cannot read Demo CRM any more").wait_for()
+    look.at("79-notices")
+    page.get_by_role("link", name="acme needs reconnecting").click()
     page.get_by_role("link", name="Problems").click()
     page.get_by_text("Refresh rejected.", exact=True).wait_for()
     assert page.get_by_text("Token refreshed.").count() == 0
@@ -111,5 +116,11 @@ def test_a_connections_health_is_told_day_by_day_and_line_by_line(world, steps, 
     page.get_by_text("Reconnected.", exact=True).wait_for()
     page.get_by_text("The refresh token has no end that we know of.").wait_for()
     look.at("78-health-again")
+    page.goto(server.url + "/notices")
+    page.get_by_text("Nothing is wrong.").wait_for()
+    page.emulate_media(color_scheme="dark")
+    for place in ("/notices", "/admin/settings", f"/connections/{connection['id']}"):
+        page.goto(server.url + place)
+        look.at(f"80-dark{place.replace('/', '-')[:12]}")
     page.goto(f"{server.url}/connections/{connection['id']}?show=sign_ins")
     assert page.get_by_text("Token refreshed.").count() == 0

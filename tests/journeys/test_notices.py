@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+import httpx2
+
 from keyturn.demo.state import new_secret
 from postbox import Postbox, Receiver
 from world import TOKEN
@@ -38,6 +40,10 @@ def test_a_revoked_grant_is_one_mail_and_one_webhook_and_one_each_when_it_works_
         begun = steps.ok(second.api.post(f"/connections/{connection['id']}/authorizations"))
         steps.sign_in(begun["start_url"])
         wait_until(lambda: len(box.messages) == 2 and len(receiver.got) == 3)
+        metrics = httpx2.get(first.url + "/metrics").text + httpx2.get(second.url + "/metrics").text
+        for channel in ("email", "webhook"):
+            assert f'keyturn_deliveries_total{{channel="{channel}",outcome="delivered"}}' in metrics
+        assert 'keyturn_notices_total{kind="reconnect_needed",what="closed"}' in metrics
         for server in (first, second):
             server.stop()
         assert box.subjects() == ["acme needs reconnecting", "acme works again"]

@@ -39,3 +39,11 @@ def test_what_the_form_does_not_show_stays_and_what_is_emptied_is_cleared():
     sent["incremental.column"] = ""
     patched = merge_patch(settings.model_dump(mode="json"), table_form.patch(sent, settings))
     assert parse(TableSettings, patched).incremental is None
+
+
+def test_days_without_new_data_are_kept_and_emptied():
+    settings = parse(TableSettings, {**SETTINGS, "no_new_data_days": 2})
+    assert parse(TableSettings, table_form.raw(table_form.values_of(settings))).no_new_data_days == 2
+    emptied = table_form.values_of(settings) | {"no_new_data_days": " "}
+    changed = merge_patch(settings.model_dump(mode="json"), table_form.patch(emptied, settings))
+    assert parse(TableSettings, changed).no_new_data_days is None

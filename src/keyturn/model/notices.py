@@ -163,6 +163,11 @@ class Notice:
         return KINDS[self.kind].label
 
     @property
+    def noun(self) -> str:
+        """What kind of thing it is about."""
+        return KINDS[self.kind].noun
+
+    @property
     def title(self) -> str:
         """What happened, in one line."""
         return filled(KINDS[self.kind].begins.title, self.data)

@@ -33,7 +33,14 @@ SETTINGS: dict[str, str] = {
 }
 
 
-_SECRET = frozenset({"KEYTURN_ENCRYPTION_KEY", "KEYTURN_BOOTSTRAP_PASSWORD", "KEYTURN_BOOTSTRAP_API_TOKEN"})
+_SECRET = frozenset(
+    {
+        "KEYTURN_ENCRYPTION_KEY",
+        "KEYTURN_ENCRYPTION_KEY_COMMAND",
+        "KEYTURN_BOOTSTRAP_PASSWORD",
+        "KEYTURN_BOOTSTRAP_API_TOKEN",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

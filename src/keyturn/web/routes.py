@@ -57,6 +57,7 @@ from keyturn.web.rendering import FOLDER
 #  /admin/members…                                web/pages/members.py
 #  /admin/audit-log…                              web/pages/audit.py
 #  /admin/doctor                                  web/pages/doctor.py
+#  /notices                                       web/pages/notices.py
 #  /admin/settings…                               web/pages/settings.py, webhooks.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
@@ -94,6 +95,7 @@ PAGES = (
     pages.members.router,
     pages.audit.router,
     pages.doctor.router,
+    pages.notices.router,
     pages.settings.router,
     pages.webhooks.router,
     joining.router,
