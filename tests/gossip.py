@@ -31,6 +31,7 @@ class Gossip:
         self.more: dict[str, Any] = {}
         self.refusal: tuple[int, dict[str, Any]] | None = None
         self.clock_off_by = 0.0
+        self.headers: dict[str, str] = {}
         self.heard: list[str] = []
         # The fields of each token request, in order.
         self.asked: list[dict[str, str]] = []
@@ -66,6 +67,7 @@ class Gossip:
     async def _listen(self, request: Request, go_on: Any) -> Response:
         self.heard.append(request.url.path)
         answer = await go_on(request)
+        answer.headers.update(self.headers)
         answer.headers["Date"] = formatdate(time.time() + self.clock_off_by, usegmt=True)
         return answer
 

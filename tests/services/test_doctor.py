@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from keyturn.egress import AllowList, Egress, EgressSettings
 from keyturn.encryption import Keyring
-from keyturn.errors import Forbidden
+from keyturn.errors import Forbidden, Invalid
 from keyturn.services import backups, doctor, keys
 
 NAMES = [
@@ -58,6 +58,11 @@ async def test_another_address_than_public_url_would_break_redirect_uris(ctx):
     state, sentence, fix = await found(ctx, "public_url", reached_at="http://data.example.com/x?code=1")
     assert (state, fix) == ("fail", f"Start with KEYTURN_PUBLIC_URL=http://data.example.com, or use {URL}.")
     assert sentence == f"Public URL is {URL} but you reached it at http://data.example.com. Redirect URIs would fail."
+
+
+async def test_an_address_that_is_none_is_refused(ctx):
+    with pytest.raises(Invalid):
+        await doctor.examine(ctx, reached_at="http://[")
 
 
 async def test_plain_http_off_this_machine_is_spoken_of(ctx):

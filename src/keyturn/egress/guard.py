@@ -103,7 +103,9 @@ def is_public(address: Address) -> bool:
     inner = _inside(address)
     if inner is not None:
         return is_public(inner)
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    # Site-local addresses were given up (RFC 3879), but networks that still have them take them for their own.
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
 
 
 def _inside(address: Address) -> ipaddress.IPv4Address | None:

@@ -144,7 +144,9 @@ async def proxy(
 
 def answer_headers(headers: Headers) -> Headers:
     """An end system's headers fit to pass on: hop-by-hop, cookies and its site policy left out, ours added."""
-    kept = headers.without(*_OURS_OUT, *_named_in(headers))
+    # What is ours to say is never an end system's: our clients take Keyturn-Error for an error of ours.
+    in_our_name = [name for name, _ in headers.items if name.lower().startswith("keyturn-")]
+    kept = headers.without(*_OURS_OUT, *in_our_name, *_named_in(headers))
     return kept.with_("Content-Security-Policy", "sandbox").with_("X-Content-Type-Options", "nosniff")
 
 

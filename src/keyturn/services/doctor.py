@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from keyturn import redaction
-from keyturn.errors import Unavailable
+from keyturn.errors import Invalid, Unavailable
 from keyturn.model.checks import Check
 from keyturn.model.permissions import ROLE_LABELS
 from keyturn.services import backups, keys, recovery
@@ -55,7 +55,10 @@ def _version(ctx: Context) -> Check:
 def _public_url(ctx: Context, reached_at: str | None) -> Check:
     told = ctx.deployment.public_url
     parts = urlsplit(told)
-    reached = None if reached_at is None else urlsplit(reached_at)
+    try:
+        reached = None if reached_at is None else urlsplit(reached_at)
+    except ValueError:
+        raise Invalid("Send the address you typed, for example https://data.example.com.", at="reached_at") from None
     if reached is not None and (reached.scheme, reached.netloc.lower()) != (parts.scheme, parts.netloc):
         here = redaction.text(f"{reached.scheme}://{reached.netloc}", limit=200)
         return Check(
