@@ -30,6 +30,7 @@ class Gossip:
         self.callback: dict[str, str] = {}
         self.more: dict[str, Any] = {}
         self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.device_refusal: dict[str, Any] | None = None
         self.clock_off_by = 0.0
         self.headers: dict[str, str] = {}
         self.heard: list[str] = []
@@ -38,6 +39,7 @@ class Gossip:
         routes = [
             Route("/authorize", self._authorize),
             Route("/token", self._token, methods=["POST"]),
+            Route("/device", self._device, methods=["POST"]),
             Route("/{tenant}/authorize", self._authorize),
             Route("/{tenant}/token", self._token, methods=["POST"]),
             Route("/api/{rest:path}", self._api, methods=["GET", "POST"]),
@@ -81,6 +83,14 @@ class Gossip:
             back.pop("code", None)
         back |= self.callback
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode(back)}", 302)
+
+    async def _device(self, _: Request) -> JSONResponse:
+        """A code for another device (RFC 8628 §3.2)."""
+        if self.device_refusal is not None:
+            return JSONResponse(self.device_refusal, 401)
+        self.secrets["device code"] = "canary-device-7a11"
+        told = {"device_code": "canary-device-7a11", "user_code": "WDJB-MJHT", "verification_uri": self.url + "/enter"}
+        return JSONResponse({**told, "expires_in": 900})
 
     async def _token(self, request: Request) -> Response:
         body = (await request.body()).decode()

@@ -217,7 +217,8 @@ def person() -> Any:
                 if form is None or page.status_code >= 400:
                     return page
                 fields = {**form["fields"], **{k: v for k, v in answers.items() if k in form["fields"]}}
-                if "button" in form:
+                # A person who signs in does not press Abort.
+                if form.get("button", ("abort",))[0] != "abort":
                     fields |= {form["button"][0]: form["button"][1]}
                 origin = f"{page.url.scheme}://{page.url.netloc.decode()}"
                 headers = {"Origin": origin, "Referer": str(page.url)}

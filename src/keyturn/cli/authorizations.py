@@ -28,18 +28,19 @@ def sign_in(connection: Connection, *, wait: bool, switch_account: bool = False)
     """
     out = terminal()
     begun = connection.begin_sign_in()
-    if begun.start_url is None:
+    if begun.start_url is None and begun.device is None:
         return _noted(connection, begun.look())
     if not wait:
         out.say(f"Open this link to sign in ({_minutes(begun)} min):")
-        out.line(begun.start_url) if not out.as_json else out.json({"id": begun.id, "start_url": begun.start_url})
+        told = {"id": begun.id, "start_url": begun.start_url, "device": begun.device}
+        out.line(_link(begun)) if not out.as_json else out.json({k: v for k, v in told.items() if v is not None})
         return None
     try:
-        out.say(f"Open this link to sign in (waiting, {_minutes(begun)} min):  {begun.start_url}")
+        out.say(f"Open this link to sign in (waiting, {_minutes(begun)} min):  {_link(begun)}")
         ended = _ended(begun)
     except KeyboardInterrupt:
         out.say("")
-        out.warn(f"Stopped waiting. The link still works: {begun.start_url}")
+        out.warn(f"Stopped waiting. The link still works: {_link(begun)}")
         out.say(f"  How it went: keyturn connections show {connection.name}")
         raise typer.Exit(exits.INTERRUPTED) from None
     if ended.get("undecided"):
@@ -85,6 +86,13 @@ def _failure(connection: Connection, ended: dict[str, Any]) -> Exception:
     error = error_of(ended.get("error") or {"message": f"The sign-in did not end well. Start again: {again}"})
     # What is wrong with an answer of the authorization server is no wrong use of this command.
     return Conflict(error.message, message_code=error.message_code) if isinstance(error, Invalid) else error
+
+
+def _link(begun: SignIn) -> str:
+    """Where a person goes, with the code to enter there if it is for any device."""
+    if begun.device is None:
+        return str(begun.start_url)
+    return f"{begun.device['verification_uri']}  and enter the code  {begun.device['user_code']}"
 
 
 def _minutes(begun: SignIn) -> int:

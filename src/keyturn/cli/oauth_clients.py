@@ -32,7 +32,7 @@ FromStdin = Annotated[bool, typer.Option("--client-secret-stdin", help="Read the
 ClientId = Annotated[str | None, typer.Option(help="From the end system's developer console.")]
 Type = Annotated[
     str | None,
-    typer.Option(help="rest_api_oauth2_auth_code, or rest_api_oauth2_client_credentials where nobody signs in."),
+    typer.Option(help="rest_api_oauth2_auth_code, _client_credentials (nobody signs in) or _device_code."),
 ]
 AuthorizationUrl = Annotated[str | None, typer.Option(help="Where people sign in.")]
 TokenUrl = Annotated[str | None, typer.Option(help="Where tokens are exchanged and refreshed.")]
@@ -43,7 +43,7 @@ Advanced = Annotated[str | None, typer.Option(help="JSON, or @file: what this en
 ExpiresOn = Annotated[str | None, typer.Option(help="The secret's last day, for example 2027-01-31.")]
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not ask the Token URL.")]
 
-_FOR_ITSELF = "rest_api_oauth2_client_credentials"
+_COMES_BACK = (None, "rest_api_oauth2_auth_code")
 _STYLES = {
     "basic": "secret sent as Basic header",
     "post": "secret sent in the request body",
@@ -117,7 +117,7 @@ def register(
     out = terminal()
     with workspace() as found:
         redirect_uri = found.clients.redirect_uri(name)
-        if authentication_type != _FOR_ITSELF:
+        if authentication_type in _COMES_BACK:
             out.say(f"Redirect URI to paste in {name}'s console: {redirect_uri}")
         settings = given(
             name=name,

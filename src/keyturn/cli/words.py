@@ -18,6 +18,7 @@ STATUS_WORDS: dict[str, str] = {
 _TYPES: dict[str, str] = {
     "rest_api_oauth2_auth_code": "REST API OAuth 2.0 - Auth Code Grant",
     "rest_api_oauth2_client_credentials": "REST API OAuth 2.0 - Client Credentials Grant",
+    "rest_api_oauth2_device_code": "REST API OAuth 2.0 - Device Code Grant",
 }
 
 

@@ -110,7 +110,9 @@ class Connection:
         self._http.delete(self.route)
 
     def begin_sign_in(self) -> SignIn:
-        """Begin a sign-in: a person opens `start_url` in a browser. None: the client asked for itself; `look`."""
+        """Begin a sign-in: a person opens `start_url` in a browser. None: a code is entered elsewhere (`device`), or
+        the client asked for itself and nobody is waited for: `look`.
+        """
         return SignIn(self._http, self._http.post(f"{self.route}/authorizations"))
 
 
@@ -122,6 +124,7 @@ class SignIn:
         self.id = str(begun["id"])
         self.start_url: str | None = begun.get("start_url")
         self.expires_at = moment(begun["expires_at"])
+        self.device: dict[str, str | None] | None = begun.get("device")
 
     def __repr__(self) -> str:
         return f"SignIn({self.id!r})"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 # So long before a sign-in ends for good, it is spoken of.
 SOON_SECONDS = 7 * 86400.0
 GrantState = Literal["active", "reconnect_needed", "suspended", "revoked"]
-GrantType = Literal["authorization_code", "client_credentials"]
+GrantType = Literal["authorization_code", "client_credentials", "device_code"]
 
 
 @dataclass(frozen=True, slots=True)

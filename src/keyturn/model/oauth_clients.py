@@ -17,16 +17,20 @@ from keyturn.oauth.quirks import Advanced, Variable
 from keyturn.oauth.urls import UrlProblem, check_url
 from keyturn.oauth.variables import check_base, check_template, fill, in_place, names_in, told_by_sign_in
 
-AuthenticationType = Literal["rest_api_oauth2_auth_code", "rest_api_oauth2_client_credentials"]
+AuthenticationType = Literal[
+    "rest_api_oauth2_auth_code", "rest_api_oauth2_client_credentials", "rest_api_oauth2_device_code"
+]
 # Ways of client authentication that need no secret of the end system: nothing, or a key that we make ourselves.
 SECRETLESS = frozenset({"none", "private_key_jwt"})
 AUTHENTICATION_TYPES: dict[str, str] = {
     "rest_api_oauth2_auth_code": "REST API OAuth 2.0 - Auth Code Grant",
     "rest_api_oauth2_client_credentials": "REST API OAuth 2.0 - Client Credentials Grant",
+    "rest_api_oauth2_device_code": "REST API OAuth 2.0 - Device Code Grant",
 }
 _GRANT_TYPES: dict[AuthenticationType, GrantType] = {
     "rest_api_oauth2_auth_code": "authorization_code",
     "rest_api_oauth2_client_credentials": "client_credentials",
+    "rest_api_oauth2_device_code": "device_code",
 }
 
 
@@ -101,7 +105,8 @@ class OAuthClientSettings(Settings):
         default="rest_api_oauth2_auth_code",
         title="Authentication Type",
         description="Auth Code: people sign in in their browser. Choose this unless the end system says otherwise. "
-        "Client Credentials: nobody signs in; the client reads with rights of its own.",
+        "Client Credentials: nobody signs in; the client reads with rights of its own. "
+        "Device Code: people enter a short code at the end system, on any device.",
     )
     name: Annotated[CleanText, AfterValidator(_name)] = Field(
         title="Name",
@@ -148,6 +153,8 @@ class OAuthClientSettings(Settings):
     def _people_sign_in_somewhere(self) -> OAuthClientSettings:
         if self.grant_type == "authorization_code" and self.authorization_url is None:
             raise wrong("Enter the Authorization URL.", at="authorization_url")
+        if self.grant_type == "device_code" and self.advanced.authorize.device_url is None:
+            raise wrong("Enter the Device authorization URL.", at="advanced.authorize.device_url")
         return self
 
     @model_validator(mode="after")
@@ -185,6 +192,7 @@ class OAuthClientSettings(Settings):
             "authorization_url": self.authorization_url,
             "token_url": self.token_url,
             "advanced.authorize.par_url": advanced.authorize.par_url,
+            "advanced.authorize.device_url": advanced.authorize.device_url,
             "advanced.refresh.url": advanced.refresh.url,
             "advanced.revocation_url": advanced.revocation_url,
         }
@@ -199,8 +207,9 @@ class OAuthClientSettings(Settings):
         found = {at: url and fill(url, advanced.variables, values) for at, url in self.urls().items()}
         if found == self.urls():
             return self
+        two = {name: found[f"advanced.authorize.{name}"] for name in ("par_url", "device_url")}
         parts = {
-            "authorize": advanced.authorize.model_copy(update={"par_url": found["advanced.authorize.par_url"]}),
+            "authorize": advanced.authorize.model_copy(update=two),
             "refresh": advanced.refresh.model_copy(update={"url": found["advanced.refresh.url"]}),
             "revocation_url": found["advanced.revocation_url"],
         }
@@ -216,6 +225,13 @@ class OAuthClientSettings(Settings):
     def acts_for_itself(self) -> bool:
         """Whether nobody signs in: its tokens are the client's own (RFC 6749 §4.4)."""
         return self.grant_type == "client_credentials"
+
+    @property
+    def held_to_hosts(self) -> bool:
+        """Whether its tokens need not be the member's own, so that only API hosts may get them: a code for another
+        device can be entered by anybody.
+        """
+        return self.grant_type != "authorization_code"
 
     @model_validator(mode="after")
     def _not_the_same_url(self) -> OAuthClientSettings:

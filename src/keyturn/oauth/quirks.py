@@ -77,6 +77,11 @@ class Authorize(Part):
         title="Pushed authorization request URL",
         description="If set, the request is sent there first, and the browser carries a reference only (RFC 9126).",
     )
+    device_url: Url | None = Field(
+        default=None,
+        title="Device authorization URL",
+        description="Where a code to be entered on any device is asked for (RFC 8628); for the Device Code Grant.",
+    )
 
 
 class Token(Part):

@@ -20,6 +20,7 @@ from keyturn.jobs.imports import ImportRunner
 from keyturn.jobs.notices import Notifier
 from keyturn.jobs.replicas import Presence
 from keyturn.jobs.schedules import Ticker
+from keyturn.jobs.sign_ins import DevicePoller
 from keyturn.server.config import Config
 from keyturn.server.control import listen
 from keyturn.server.ground import Ground, deployment_of, egress_of, load_keyring, lock_data_dir
@@ -84,7 +85,7 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
     if prepared.lock is not None:
         await asyncio.to_thread(import_runs.free_all, scene)
     runner, presence = ImportRunner(scene), Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
-    others = (AuditWriter(scene, prepared.runtime.uses), presence, Notifier(scene), Ticker(scene))
+    others = (AuditWriter(scene, prepared.runtime.uses), presence, Notifier(scene), Ticker(scene), DevicePoller(scene))
     task, tasks = asyncio.create_task(runner.run()), [asyncio.create_task(job.run()) for job in others]
     control = await listen(prepared.ground) if prepared.lock is not None else None
     try:

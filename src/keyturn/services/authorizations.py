@@ -34,12 +34,14 @@ from keyturn.services import (
     client_grants,
     client_secrets,
     connections,
+    device_codes,
     events,
     oauth_clients,
     refusals,
     token_requests,
 )
 from keyturn.services.context import Context
+from keyturn.services.device_codes import DeviceCode
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import authorizations as rows
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 
 OPEN_SECONDS = 600.0
 STATE_SECONDS = 600.0
+CODE_EXPIRED = "The code was not entered in time. Nothing is wrong; start again and enter the new one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Authorization:
     """One attempt as its starter sees it. `start_url` is known at the beginning only; times are epoch seconds.
 
     `notes`: what a sign-in that succeeded falls short of. `undecided`: it was another account than before, and
-    somebody has to say which one it shall be.
+    somebody has to say which one it shall be. `device`: what is entered where, while a code is waited for.
     """
 
     id: str
@@ -69,6 +72,7 @@ class Authorization:
     error: dict[str, Any] | None = None
     notes: tuple[dict[str, str], ...] = ()
     undecided: bool = False
+    device: DeviceCode | None = None
 
     def __repr__(self) -> str:
         return f"Authorization({self.id}, {self.status})"
@@ -96,6 +100,7 @@ class Invitation:
 
 async def begin(ctx: Context, connection_id: str) -> Authorization:
     """Start a sign-in; a client that acts for itself asks for its token at once, so the answer is the end of it.
+    With the Device Code Grant the answer has a code to enter on any device, and the server is asked by itself.
 
     Raises `Invalid` where an unlisted host needs a Workspace Admin, `Conflict` without a client.
     """
@@ -122,6 +127,8 @@ async def begin(ctx: Context, connection_id: str) -> Authorization:
     }
     if registration.client.settings.acts_for_itself:
         return await _ask_at_once(ctx, connection, registration, values)
+    if registration.client.settings.grant_type == "device_code":
+        return await _ask_for_code(ctx, registration, values)
     await ctx.database.run(rows.insert, ctx.workspace_id, values)
     start_url = f"{ctx.deployment.public_url}/connect/{link}"
     return Authorization(values["id"], connection.id, "pending", values["expires_at"], start_url)
@@ -136,7 +143,9 @@ async def get(ctx: Context, authorization_id: str) -> Authorization:
     if status in {"pending", "exchanging"}:
         status = "expired" if ctx.clock() >= row["expires_at"] else "pending"
     outcome = row["outcome"] or {}
-    error = None if status in {"pending", "completed"} else outcome.get("error") or expired_problem()
+    by_code = row["device_sealed"] is not None
+    late = {"code": "conflict", "message_code": None, "message": CODE_EXPIRED} if by_code else expired_problem()
+    error = None if status in {"pending", "completed"} else outcome.get("error") or late
     return Authorization(
         row["id"],
         row["connection_id"],
@@ -145,6 +154,7 @@ async def get(ctx: Context, authorization_id: str) -> Authorization:
         error=error,
         notes=tuple(outcome.get("notes") or ()),
         undecided=row["held_sealed"] is not None and ctx.clock() < row["expires_at"],
+        device=device_codes.shown(ctx, row) if by_code and status == "pending" else None,
     )
 
 
@@ -305,6 +315,20 @@ async def _ask_at_once(
     return await get(ctx, values["id"])
 
 
+async def _ask_for_code(ctx: Context, registration: Registration, values: dict[str, Any]) -> Authorization:
+    """A code for any device (RFC 8628). Everything about it stands in the row, so that a restart goes on."""
+    found = await device_codes.ask(ctx, registration, values["scopes"])
+    now = ctx.clock()
+    more = {
+        "device_sealed": device_codes.sealed(ctx, found, values),
+        "poll_seconds": found.interval_seconds,
+        "next_poll_at": now + found.interval_seconds,
+        "expires_at": now + min(found.expires_in_seconds, device_codes.MOST_SECONDS),
+    }
+    await ctx.database.run(rows.insert, ctx.workspace_id, values | more)
+    return await get(ctx, values["id"])
+
+
 async def _check_may_begin(ctx: Context, connection: Connection) -> None:
     if connection.settings.access == "only_me" and connection.owner_id != ctx.actor.account_id:
         raise Forbidden(f"{connection.name} is for {connection.owner_name} alone. Ask them to sign in.")
@@ -314,8 +338,8 @@ async def _check_may_begin(ctx: Context, connection: Connection) -> None:
         return
     client = await oauth_clients.get(ctx, connection.oauth_client_id)
     mine = connection.settings.access == "only_me" and connection.owner_id == ctx.actor.account_id
-    # What a client gets for itself is nobody's own to send to a host of their choice.
-    if connections.host_listed(connection, client) or (mine and not client.settings.acts_for_itself):
+    # What a client gets for itself, or anybody by a code, is not the member's own to send to a host of their choice.
+    if connections.host_listed(connection, client) or (mine and not client.settings.held_to_hosts):
         return
     host = urlsplit(connection.settings.base_url).hostname
     raise Invalid(

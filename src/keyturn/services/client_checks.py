@@ -5,6 +5,7 @@ It is asked with a made-up code: `invalid_grant` means that it does. A live code
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from keyturn.model.client_secrets import reminder
 from keyturn.model.messages import say
 from keyturn.model.oauth_clients import NewOAuthClient, OAuthClient
 from keyturn.model.validation import parse
+from keyturn.oauth.device import device_token_request
 from keyturn.oauth.errors import OAuthError
 from keyturn.oauth.grants import client_credentials_request, made_up_code_request
 from keyturn.oauth.tokens import process_token_response
@@ -39,7 +41,7 @@ _STYLE = {
     "client_secret_jwt": "Signed with the secret",
 }
 # The client was recognised: only the code was wrong.
-_ACCEPTED = frozenset({"invalid_grant"})
+_ACCEPTED = frozenset({"invalid_grant", "expired_token"})
 _REFUSED = frozenset({"invalid_client", "unauthorized_client"})
 
 
@@ -203,6 +205,9 @@ def _question(registration: Registration, way: Way) -> Request:
         return client_credentials_request(
             registration.server, way.credentials, scopes=settings.scopes.split(), advanced=settings.advanced
         )
+    if settings.grant_type == "device_code":
+        code = secrets.token_urlsafe(24)
+        return device_token_request(registration.server, way.credentials, device_code=code, advanced=settings.advanced)
     return made_up_code_request(
         registration.server,
         way.credentials,

@@ -244,12 +244,13 @@ def _check_client(tx: Tx, ctx: Context, settings: ConnectionSettings) -> str | N
             f"Nobody signs in with {client.name}: it reads with rights of its own. Choose another way to use it.",
             at="access",
         )
-    for_others = alone or settings.access != "only_me"
+    held = client.settings.held_to_hosts
+    for_others = held or settings.access != "only_me"
     if for_others and not ctx.actor.is_admin and not base_urls.listed(settings.base_url, client):
         host = urlsplit(settings.base_url).hostname
         raise Invalid(
             f"{host} is not among the allowed hosts of {client.name}. A Workspace Admin can add it"
-            + ("." if alone else ", or choose Only me."),
+            + ("." if held else ", or choose Only me."),
             at="base_url",
         )
     return client.id

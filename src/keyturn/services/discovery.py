@@ -111,10 +111,12 @@ def draft_of(server: AuthorizationServer, place: str) -> Draft:
     advanced: dict[str, Any] = {"issuer": server.issuer}
     if server.revocation_url:
         advanced["revocation_url"] = server.revocation_url
+    if server.device_authorization_url:
+        advanced["authorize"] = {"device_url": server.device_authorization_url}
     if token := _client_authentication(server):
         advanced["token"] = token
     if server.par_required and server.pushed_authorization_url:
-        advanced["authorize"] = {"par_url": server.pushed_authorization_url}
+        advanced.setdefault("authorize", {})["par_url"] = server.pushed_authorization_url
     offline = [scope for scope in ("openid", "email", "offline_access") if scope in (server.scopes_supported or ())]
     evidence = [f"{place} names this issuer", f"Client authentication: {', '.join(methods)}"]
     if server.par_required:

@@ -277,9 +277,7 @@ def filled(settings: OAuthClientSettings, variables: Mapping[str, str]) -> OAuth
     try:
         return settings.filled(variables)
     except UrlProblem as problem:
-        raise Conflict(
-            f"The addresses of {settings.name} have blanks that each connection fills in. {problem.message}"
-        ) from None
+        raise Conflict(f"Each connection fills in the addresses of {settings.name}. {problem.message}") from None
 
 
 async def _check_authentication(
@@ -308,6 +306,7 @@ def server_of(settings: OAuthClientSettings) -> AuthorizationServer:
         revocation_url=settings.advanced.revocation_url,
         issuer=settings.advanced.issuer,
         pushed_authorization_url=settings.advanced.authorize.par_url,
+        device_authorization_url=settings.advanced.authorize.device_url,
         # At an address that several clients share, only iss tells whose answer it is (RFC 9207, RFC 9700 §4.4).
         iss_required=settings.advanced.callback.shared,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
         answer = parse_callback(params, registration.client.settings.advanced)
         await _exchange_and_store(ctx, row, connection, registration, answer)
     except (KeyturnError, OAuthError) as error:
-        await _fail(ctx, row, connection, registration, error)
+        await fail(ctx, row, connection, registration, error)
     return done
 
 
@@ -141,10 +141,26 @@ async def _exchange_and_store(
     requested_at = ctx.clock()
     answered = await _tokens_for(ctx, row, registration, answer.code)
     await client_secrets.worked(ctx, registration, answered.way)
-    tokens = answered.found
+    await store(ctx, row, connection, registration, answered.found, requested_at, told=answer.extra)
+
+
+async def store(
+    ctx: Context,
+    row: dict[str, Any],
+    connection: Connection,
+    registration: Registration,
+    tokens: TokenSet,
+    requested_at: float,
+    *,
+    told: Mapping[str, str] | None = None,
+) -> None:
+    """A sign-in's token set, stored with how it ended; `told` are the values that the callback brought.
+
+    Raises `Conflict` (E-OTHERUSER) when it is another account than before: then it is held until somebody decides.
+    """
     account = _account(ctx, row, registration, tokens)
     # What came with the token came from the server itself; the callback went through a browser.
-    tokens = replace(tokens, kept={**answer.extra, **tokens.kept})
+    tokens = replace(tokens, kept={**(told or {}), **tokens.kept})
     holder = account_switches.holder_of(row, connection)
     before = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
     was = None if before is None else before.account
@@ -210,7 +226,7 @@ def _notes(
     return [{"message_code": code, "message": sentence} for code, sentence in notes]
 
 
-async def _fail(
+async def fail(
     ctx: Context,
     row: dict[str, Any],
     connection: Connection,

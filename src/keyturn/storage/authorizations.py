@@ -28,10 +28,19 @@ authorizations = sa.Table(
     sa.Column("dpop_key_sealed", sa.LargeBinary),
     # The token set of another account than before, until somebody says which one it shall be.
     sa.Column("held_sealed", sa.LargeBinary),
+    # The code for another device, and when its server is asked next whether somebody entered it.
+    sa.Column("device_sealed", sa.LargeBinary),
+    sa.Column("poll_seconds", sa.Double),
+    sa.Column("next_poll_at", sa.Double),
     sa.Column("status", sa.Text, nullable=False),
     sa.Column("outcome", sa.JSON),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double, nullable=False, index=True),
+)
+
+
+_SECRETS_GONE: dict[str, Any] = dict.fromkeys(
+    ("state_hash", "verifier_sealed", "nonce_sealed", "dpop_key_sealed", "device_sealed", "next_poll_at")
 )
 
 
@@ -118,8 +127,29 @@ def finish(tx: Tx, workspace_id: str, authorization_id: str, status: str, outcom
     found = authorizations.update().where(
         authorizations.c.workspace_id == workspace_id, authorizations.c.id == authorization_id
     )
-    secrets = dict.fromkeys(("state_hash", "verifier_sealed", "nonce_sealed", "dpop_key_sealed"))
-    tx.execute(found.values(status=status, outcome=outcome, **secrets))
+    tx.execute(found.values(status=status, outcome=outcome, **_SECRETS_GONE))
+
+
+def due_polls_anywhere(tx: Tx, now: float, limit: int) -> list[dict[str, Any]]:
+    """Attempts on another device whose server may be asked now, those that wait longest first."""
+    found = sa.select(authorizations).where(
+        authorizations.c.next_poll_at <= now,
+        authorizations.c.device_sealed.is_not(None),
+        authorizations.c.status == "pending",
+        authorizations.c.expires_at > now,
+    )
+    return [row._asdict() for row in tx.execute(found.order_by(authorizations.c.next_poll_at).limit(limit))]
+
+
+def set_poll(tx: Tx, workspace_id: str, authorization_id: str, seen: float, values: dict[str, Any]) -> bool:
+    """Say when it is asked next, if nobody else did since `seen`; answers whether it was so."""
+    found = authorizations.update().where(
+        authorizations.c.workspace_id == workspace_id,
+        authorizations.c.id == authorization_id,
+        authorizations.c.next_poll_at == seen,
+        authorizations.c.status == "pending",
+    )
+    return tx.execute(found.values(**values)).rowcount == 1
 
 
 def set_done_hash(tx: Tx, workspace_id: str, authorization_id: str, done_hash: str) -> None:

@@ -21,6 +21,10 @@ const provider = new Provider(issuer, {
       client_id: 'alone', client_secret: 'alone-secret', redirect_uris: [], response_types: [],
       grant_types: ['client_credentials'], scope: 'read',
     },
+    {
+      client_id: 'device', client_secret: 'device-secret', redirect_uris: [], response_types: [],
+      grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
+    },
     { ...shared, client_id: 'post', client_secret: 'post-secret', token_endpoint_auth_method: 'client_secret_post' },
     { ...shared, client_id: 'private_key_jwt', ...jwt, token_endpoint_auth_signing_alg: 'ES256' },
     { ...shared, client_id: 'private_key_jwt_par_dpop', ...jwt, require_pushed_authorization_requests: true, dpop_bound_access_tokens: true },
@@ -33,6 +37,7 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub'], email: ['email'] },
   features: {
     devInteractions: { enabled: true },
+    deviceFlow: { enabled: true },
     revocation: { enabled: true },
     clientCredentials: { enabled: true },
     pushedAuthorizationRequests: { enabled: true },

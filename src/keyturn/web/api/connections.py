@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -66,6 +67,8 @@ def shown_authorization(authorization: Authorization) -> dict[str, Any]:
         "notes": list(authorization.notes),
         "undecided": authorization.undecided,
     }
+    if authorization.device is not None:
+        found["device"] = asdict(authorization.device)
     if authorization.start_url is not None:
         found["start_url"] = authorization.start_url
     return found

@@ -37,7 +37,12 @@ CHOICES: dict[str, dict[str, str]] = {
     "advanced.authorize.pkce": {"S256": "On", "off": "Off"},
     "advanced.authorize.scope_separator": {" ": "Space", ",": "Comma", "+": "Plus"},
 }
-OPTIONAL = ("advanced.revocation_url", "advanced.issuer", "advanced.authorize.par_url")
+OPTIONAL = (
+    "advanced.authorize.device_url",
+    "advanced.revocation_url",
+    "advanced.issuer",
+    "advanced.authorize.par_url",
+)
 PAIRS = ("advanced.authorize.params", "advanced.token.params", "advanced.refresh.params", "advanced.api.headers")
 HOSTS = "advanced.allowed_hosts"
 STATUSES = "advanced.api.expired_when.status"
