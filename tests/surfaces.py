@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pyarrow as pa
+import pyarrow.parquet as pq
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -110,6 +114,57 @@ class Surface:
         self._checked(answer)
         *rows, last = [json.loads(line) for line in answer.text.splitlines()]
         return rows, last["$completeness"]
+
+    def read_with_rejects(self, name: str) -> tuple[list[dict[str, Any]], dict[str, Any], list[dict[str, Any]]]:
+        """Every row, the stamp, and what did not fit."""
+        if self.kind == "cli":
+            place = self.tmp_path / "rejecting.ndjson"
+            done = self._cli("import", name, "--to", str(place))
+            lines = [json.loads(line) for line in place.read_text().splitlines()]
+            return lines, done["completeness"], self._cli("imports", "rejects", done["id"])["data"]
+        if self.kind == "client":
+
+            def act(ws: Any) -> Any:
+                read = ws.table(name).read()
+                return *_read(read), list(read.rejects())
+
+            return self._client(act)
+        answer = self.http.get(f"/tables/{self.table_id(name)}/rows", params={"format": "ndjson"})
+        *rows, last = [json.loads(line) for line in answer.text.splitlines()]
+        lines = self.http.get(f"/reads/{answer.headers['Keyturn-Read-Id']}/rejects").text.splitlines()
+        return rows, last["$completeness"], [json.loads(line) for line in lines]
+
+    def parts(self, name: str) -> dict[str, list[dict[str, Any]]]:
+        """The table and its child tables, of one fetch, by name."""
+        if self.kind == "cli":
+            folder = self.tmp_path / "parts"
+            files = self._cli("tables", "parts", name, "--to", str(folder))["files"]
+            return {file.removesuffix(".parquet"): pq.read_table(folder / file).to_pylist() for file in files}
+        if self.kind == "client":
+            found = self._client(lambda ws: ws.table(name).read_parts())
+            return {part: found[part].to_pylist() for part in found.tables}
+        query = {"format": "parquet", "part": "*"}
+        body = self.http.get(f"/tables/{self.table_id(name)}/rows", params=query).content
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            return {
+                file.removesuffix(".parquet"): pq.read_table(pa.BufferReader(archive.read(file))).to_pylist()
+                for file in archive.namelist()
+            }
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """How its columns changed."""
+        if self.kind == "cli":
+            return self._cli("tables", "diff", name)["data"]
+        if self.kind == "client":
+            return self._client(lambda ws: ws.table(name).schema_history)
+        return self._http("GET", f"/tables/{self.table_id(name)}/schema/history")["data"]
+
+    def connection_patch(self, name: str, **settings: Any) -> None:
+        assert self.http.patch(f"/connections/{self.connection_id(name)}", json=settings).status_code == 200
+
+    def fresh(self) -> Surface:
+        """The API, for another thread."""
+        return Surface("api", self.http, self.url, self.run, self.tmp_path)
 
     def import_to(self, name: str, place: str, *, mode: str = "replace") -> dict[str, Any]:
         """An import into a file of the server, ended."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
+from starlette.responses import JSONResponse, Response
 
 from surfaces import Failed
 
@@ -102,3 +105,165 @@ def test_row9_an_import_that_updates_reads_what_is_new_and_looks_back(surface, c
     assert "after" not in api.asked[-1]["query"]
     with pytest.raises(Failed, match="Append would repeat"):
         surface.import_to(f"{connection}.things", place, mode="append")
+
+
+def test_row5_a_value_that_does_not_fit_a_pinned_type_is_listed_with_row_and_path(surface, connection, api):
+    api.on("things", [{"id": n, "size": {"cm": n if n != 3 else "three"}} for n in range(1, 5)])
+    pins = [{"name": "size.cm", "type": "int64"}]
+    surface.create(connection, "things", path="/things", columns=pins, **NONE)
+    rows, stamp, rejects = surface.read_with_rejects(f"{connection}.things")
+    assert [row["size.cm"] for row in rows] == [1, 2, None, 4]
+    assert stamp["rejected"] == 1
+    assert rejects == [
+        {"row": 3, "column": "size.cm", "path": "$.size.cm", "value": '"three"', "reason": "text, not int64"}
+    ]
+
+
+def test_row5_inference_can_be_switched_off(surface, connection, api):
+    api.on("things", [{"id": 7, "zip": "007", "price": 1.5}])
+    surface.create(connection, "things", path="/things", infer_types=False, **NONE)
+    assert surface.read(f"{connection}.things")[0] == [{"id": "7", "zip": "007", "price": "1.5"}]
+
+
+def test_row5_numbers_stay_exact_and_columns_without_a_value_are_not_seen_yet(surface, connection, api):
+    big, long = 2**63, "0.12345678901234567890"
+    body = f'[{{"id": {big}, "zip": "007", "share": {long}, "empty": null}}]'
+    api.on("things", lambda _: Response(body, media_type="application/json"))
+    surface.create(connection, "things", path="/things", **NONE)
+    [row], _ = surface.read(f"{connection}.things")
+    assert (row["id"], row["zip"], row["share"]) == (str(big), "007", long)
+    notes = {column["name"]: column["note"] for column in surface.schema(f"{connection}.things")}
+    assert notes == {"id": "kept as text: larger than 64-bit", "zip": None, "empty": "not seen yet",
+                     "share": "kept as text: more digits than a double holds"}  # fmt: skip
+
+
+def test_row6_each_read_compares_the_columns_and_keeps_the_differences(surface, connection, api):
+    name = f"{connection}.things"
+    api.on("things", [{"id": 1, "size": 1}])
+    surface.create(connection, "things", path="/things", **NONE)
+    surface.read(name)
+    assert surface.history(name) == []
+    api.on("things", [{"id": 1, "size": "big", "colour": "red"}])
+    surface.read(name)
+    [change] = surface.history(name)
+    assert change["seen_at"].endswith("Z")
+    assert change["changes"] == [
+        {"kind": "type_changed", "column": "size", "before": "int64", "after": "string"},
+        {"kind": "added", "column": "colour", "before": None, "after": "string"},
+    ]
+
+
+@pytest.mark.parametrize("policy", ["ask", "ignore"])
+def test_row6_by_policy_the_columns_stay_and_new_fields_are_told(surface, connection, api, policy):
+    name = f"{connection}.things"
+    api.on("things", [{"id": 1}])
+    surface.create(connection, "things", path="/things", when_columns_change=policy, **NONE)
+    surface.read(name)
+    api.on("things", [{"id": 1, "colour": "red"}])
+    for _ in range(2):
+        assert surface.read(name)[0] == [{"id": 1}]
+    assert [change["changes"] for change in surface.history(name)] == [
+        [{"kind": "left_out", "column": "colour", "before": None, "after": None}]
+    ]
+
+
+def test_row8_an_endpoint_that_ends_soon_is_told(surface, connection, api):
+    at = "Wed, 30 Jun 2027 00:00:00 GMT"
+    api.on("things", lambda _: JSONResponse([{"id": 1}], headers={"Sunset": at}))
+    surface.create(connection, "things", path="/things", **NONE)
+    assert surface.read(f"{connection}.things")[1]["sunset"] == at
+
+
+def test_row9_one_reader_told_to_wait_holds_back_every_other_and_is_shown_as_waiting(surface, connection, api):
+    told, asked_at = [], []
+
+    def things(asked):
+        asked_at.append(time.monotonic())
+        if not told:
+            told.append(True)
+            return JSONResponse({}, 429, headers={"Retry-After": "2"})
+        return [{"id": 1}]
+
+    surface.create(connection, "things", path="/things", **NONE)
+    surface.create(connection, "others", path="/others", **NONE)
+    api.on("others", lambda _: asked_at.append(time.monotonic()) or [{"id": 2}])
+    api.on("things", things)
+    thread = threading.Thread(target=lambda: surface.fresh().read(f"{connection}.things"))
+    thread.start()
+    while not told:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    surface.read(f"{connection}.others")
+    thread.join()
+    assert asked_at[1] - asked_at[0] >= 1.5
+    assert asked_at[2] - asked_at[0] >= 1.5
+
+
+def test_row9_the_own_cap_of_a_connection_is_shared(surface, connection, api):
+    api.on("things", lambda asked: {"data": [{"id": asked["query"].get("p")}], "total_pages": 4})
+    paging = {"type": "page_number", "page_param": "p", "total_pages_path": "$.total_pages"}
+    surface.connection_patch(connection, requests_per_second=4)
+    surface.create(connection, "things", path="/things", rows_path="$.data", pagination=paging)
+    began = time.monotonic()
+    assert len(surface.read(f"{connection}.things")[0]) == 4
+    assert time.monotonic() - began >= 0.7
+
+
+ORDERS = [
+    {"id": 7, "buyer": {"name": "Ana", "tags": ["a", "b"]}, "items": [{"sku": "x", "_id": "theirs"}, {"sku": "y"}]},
+    {"id": 8, "buyer": {"name": "Li", "tags": []}, "items": [{"sku": "z", "parts": [{"n": 1}]}]},
+    {"id": 9, "buyer": None, "items": []},
+]
+
+
+def test_row3_child_tables_come_of_one_fetch_with_the_ids_of_their_parents(surface, connection, api):
+    api.on("orders", ORDERS)
+    surface.create(connection, "orders", path="/orders", primary_key=["id"], data_model="relational", **NONE)
+    api.asked.clear()
+    parts = surface.parts(f"{connection}.orders")
+    assert len(api.asked) == 1
+    assert [(row["_id"], row["id"], row["buyer.name"]) for row in parts["orders"]] == [
+        ("7", 7, "Ana"), ("8", 8, "Li"), ("9", 9, None)
+    ]  # fmt: skip
+    assert [(row["_id"], row["orders_id"], row["sku"], row["_id_2"]) for row in parts["orders_items"]] == [
+        ("7/1", "7", "x", "theirs"), ("7/2", "7", "y", None), ("8/1", "8", "z", None)
+    ]  # fmt: skip
+    assert parts["orders_items_parts"] == [{"_id": "8/1/1", "orders_items_id": "8/1", "n": 1}]
+    assert "items" not in parts["orders"][0]
+
+
+def test_row3_expanded_rows_are_counted_before_and_after(surface, connection, api):
+    api.on("orders", {"data": ORDERS, "total": 3})
+    surface.create(connection, "orders", path="/orders", expand="items", rows_path="$.data", total_path="$.total",
+                   pagination={"type": "none"}, primary_key=["id"])  # fmt: skip
+    rows, stamp = surface.read(f"{connection}.orders")
+    assert [(row["id"], row["items.sku"]) for row in rows] == [(7, "x"), (7, "y"), (8, "z"), (9, None)]
+    assert (stamp["expanded_from"], stamp["rows"], stamp["complete"], stamp["duplicates"]) == (3, 4, True, 0)
+    preview = surface.preview(f"{connection}.orders")
+    assert (preview["expanded_from"], len(preview["rows"])) == (3, 4)
+
+
+def test_row3_documents_keep_what_is_nested_as_json(surface, connection, api):
+    api.on("orders", ORDERS)
+    surface.create(connection, "orders", path="/orders", data_model="document", **NONE)
+    rows, _ = surface.read(f"{connection}.orders")
+    assert {column["name"]: column["type"] for column in surface.schema(f"{connection}.orders")} == {
+        "id": "int64", "buyer": "json", "items": "json"
+    }  # fmt: skip
+    items = rows[0]["items"]
+    assert (json.loads(items) if isinstance(items, str) else items) == ORDERS[0]["items"]
+
+
+def test_row4_objects_are_dotted_columns_and_lists_are_lists_json_or_first_items(surface, connection, api):
+    api.on("orders", ORDERS)
+    name = f"{connection}.orders"
+    surface.create(connection, "orders", path="/orders", **NONE)
+    assert surface.read(name)[0][0]["buyer.tags"] == ["a", "b"]
+    surface.update(name, arrays="json")
+    tags = surface.read(name)[0][0]["buyer.tags"]
+    assert (json.loads(tags) if isinstance(tags, str) else tags) == ["a", "b"]
+    surface.update(name, arrays="columns", array_items=1)
+    [first, second, _] = surface.read(name)[0]
+    assert (first["buyer.tags.0"], second["buyer.tags.0"], first["items.0"] is None) == ("a", None, False)
+    tags = first["buyer.tags"]
+    assert (json.loads(tags) if isinstance(tags, str) else tags) == ["a", "b"]

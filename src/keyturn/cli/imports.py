@@ -117,12 +117,31 @@ def show(import_id: Id, *, json: Json = False) -> None:
             "Why": (item["error"] or {}).get("message") or (stamp.note if stamp and stamp.is_short else None),
             "Waiting for": (item["waiting"] or {}).get("reason"),
             "Waiting until": words.full_time((item["waiting"] or {}).get("until")),
+            "Rejected": f"{stamp.rejected:,} values: keyturn imports rejects {run.id}"
+            if stamp and stamp.rejected
+            else None,
             "Goes on": f"keyturn imports resume {run.id}" if item.get("resumes_at_page") else None,
             "Started": words.full_time(item.get("started_at")),
             "Finished": words.full_time(item.get("finished_at")),
             "Files": ", ".join(f"{file.name} ({words.size(file.bytes)})" for file in files) or None,
         }
     )
+
+
+@app.command()
+def rejects(import_id: Id, *, json: Json = False) -> None:
+    """The values that did not fit their columns, a line each: row, column, path, value, reason."""
+    out = terminal()
+    with workspace() as found:
+        items = list(found.imports[import_id].rejects())
+    if json:
+        out.json({"data": items, "next_cursor": None})
+        return
+    if not items:
+        out.say("Every value fitted its column.")
+        return
+    names = ("row", "column", "path", "value", "reason")
+    out.table([name.upper() for name in names], [[str(item[name]) for name in names] for item in items])
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -178,6 +179,53 @@ def schema(
         return
     rows = [(c.name, c.type, "yes" if c.nullable else "no", c.source_path, c.note or "") for c in columns]
     out.table(("NAME", "TYPE", "NULLABLE", "SOURCE PATH", "NOTE"), rows)
+
+
+@app.command()
+def parts(
+    name: Name,
+    *,
+    to: Annotated[Path, typer.Option(help="The folder for the files.")],
+    param: Params = None,
+    since: Since = None,
+    json: Json = False,
+) -> None:
+    """Write the table and the child tables of its relational model to Parquet files, all of one fetch."""
+    out = terminal()
+    with workspace() as found:
+        names = found.tables[name].save_parts(to, since=since, **pairs_of(param or [], "--param"))
+    if json:
+        out.json({"files": names})
+        return
+    for file in names:
+        out.good(str(to / file))
+
+
+@app.command()
+def diff(name: Name, *, json: Json = False) -> None:
+    """How its columns changed, and when; the newest first."""
+    out = terminal()
+    with workspace() as found:
+        history = found.tables[name].schema_history
+    if json:
+        out.json({"data": history, "next_cursor": None})
+        return
+    if not history:
+        out.say("Its columns are as they were first seen.")
+        return
+    said = {"added": "new", "removed": "gone", "type_changed": "other type", "left_out": "new, left out"}
+    rows = [
+        (
+            words.when(item["seen_at"]),
+            change["column"],
+            said[change["kind"]],
+            change["before"] or "",
+            change["after"] or "",
+        )
+        for item in history
+        for change in item["changes"]
+    ]
+    out.table(("SEEN", "COLUMN", "WHAT", "BEFORE", "AFTER"), rows)
 
 
 @app.command()

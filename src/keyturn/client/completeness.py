@@ -25,7 +25,9 @@ STOPPED: dict[str, str] = {
 class Completeness:
     """The stamp. `complete` is True when proved, False when not, None when the API gave nothing to compare with.
 
-    `truncated` means that the caller's own limit ended the read. `stopped` is the reason in words.
+    `duplicates` are rows that came twice and were dropped, `rejected` values that did not fit their columns; `sunset`
+    is when the API says it will switch the endpoint off. `truncated` means that the caller's own limit ended the read.
+    `stopped` is the reason in words.
     """
 
     rows: int
@@ -35,6 +37,10 @@ class Completeness:
     complete: bool | None
     truncated: bool = False
     note: str | None = None
+    duplicates: int = 0
+    rejected: int = 0
+    sunset: str | None = None
+    expanded_from: int | None = None
 
     @classmethod
     def of(cls, stamp: Mapping[str, Any]) -> Completeness:
@@ -47,6 +53,10 @@ class Completeness:
             complete=stamp.get("complete"),
             truncated=bool(stamp.get("truncated", False)),
             note=stamp.get("note"),
+            duplicates=int(stamp.get("duplicates") or 0),
+            rejected=int(stamp.get("rejected") or 0),
+            sunset=stamp.get("sunset"),
+            expanded_from=stamp.get("expanded_from"),
         )
 
     @property
@@ -72,7 +82,10 @@ class Completeness:
         """For people: `1,234 of 1,234 rows, 13 pages, stopped: no next link`."""
         of = "" if self.reported_total is None else f" of {self.reported_total:,}"
         pages = f"{self.pages:,} {'page' if self.pages == 1 else 'pages'}"
-        return f"{self.rows:,}{of} rows, {pages}, stopped: {self.stopped}"
+        left = [f", expanded from {self.expanded_from:,}"] if self.expanded_from is not None else []
+        left += [f", {self.duplicates:,} came twice"] if self.duplicates else []
+        left += [f", {self.rejected:,} values rejected"] if self.rejected else []
+        return f"{self.rows:,}{of} rows, {pages}, stopped: {self.stopped}{''.join(left)}"
 
     def __repr__(self) -> str:
         return (

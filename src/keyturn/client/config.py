@@ -21,11 +21,13 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "authentication_type", "client_id", "authorization_url", "token_url", "scopes", "access_token_expires_in",
         "refresh_token_expires_in", "advanced",
     ),
-    "connections": ("base_url", "auth", "access", "headers", "query", "variables", "service_account"),
+    "connections": (
+        "base_url", "auth", "access", "headers", "query", "variables", "requests_per_second", "service_account",
+    ),
     "tables": (
         "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
-        "infer_types", "parameters", "incremental", "total_path", "when_columns_change", "requests_per_second",
-        "timeout_seconds", "no_new_data_days", "columns_param",
+        "data_model", "arrays", "array_items", "expand", "infer_types", "parameters", "incremental", "columns_param",
+        "total_path", "when_columns_change", "requests_per_second", "timeout_seconds", "no_new_data_days",
     ),
     "schedules": (
         "table", "destination", "mode", "every", "at", "on", "cron", "timezone", "if_missed", "if_running",

@@ -58,6 +58,10 @@ class ImportRun:
         self._http = transport
         self.found = dict(found)
 
+    def rejects(self) -> Iterator[dict[str, Any]]:
+        """The values that did not fit their columns, with row, column, path, value and reason."""
+        return self._http.lines(f"{_ROUTE}/{self.id}/rejects")
+
     def __repr__(self) -> str:
         return f"ImportRun({self.id!r}, table={self.found.get('table_name')!r}, status={self.status!r})"
 

@@ -49,9 +49,15 @@ class Read:
         self._asked = {**asked, "limit": limit, "columns": columns, "partition": partition}
         self._allow_incomplete = allow_incomplete
         self.completeness: Completeness | None = None
+        self.read_id: str | None = None
 
     def __repr__(self) -> str:
         return f"Read({self._table.name!r}, completeness={self.completeness!r})"
+
+    def rejects(self) -> Iterator[dict[str, Any]]:
+        """The values of the last read that did not fit their columns, with row, column, path, value and reason."""
+        if self.read_id is not None:
+            yield from self._http.lines(f"/reads/{self.read_id}/rejects")
 
     def to_arrow(self) -> pa.Table:
         """Everything as one Arrow table. Raises `IncompleteData` unless it was allowed."""
@@ -89,18 +95,19 @@ class Read:
         self.completeness = None
         return _Stream(self._http, self._table, self._asked, self._ended)
 
-    def _ended(self, completeness: Completeness | None, failure: IncompleteData | None) -> None:
+    def _ended(self, completeness: Completeness | None, failure: IncompleteData | None, read_id: str | None) -> None:
         """Called once at the end of a stream. Raises unless it is whole or that was waived.
 
         A schema that moved is raised in any case: a part of the rows, where all could be had, is nobody's wish.
         """
+        self.read_id = read_id
         told = failure.details.get("completeness") if failure is not None else None
         self.completeness = Completeness.of(told) if told else completeness
         moved = failure is not None and failure.message_code == SCHEMA_MOVED
         if failure is not None and (moved or not self._allow_incomplete):
             raise failure
         if completeness is not None and completeness.is_short and not self._allow_incomplete:
-            raise _short(self._table.name, completeness)
+            raise short(self._table.name, completeness)
 
 
 class _Stream:
@@ -133,9 +140,9 @@ class _Stream:
                 broken = True
             read_id = response.headers.get("keyturn-read-id")
         if broken or stamp is None:
-            self._ended(None, self._cut(read_id))
+            self._ended(None, self._cut(read_id), read_id)
         else:
-            self._ended(stamp, None)
+            self._ended(stamp, None, read_id)
 
     def _cut(self, read_id: str | None) -> IncompleteData:
         """Why the body ended early, as the server remembers it."""
@@ -215,7 +222,8 @@ def _installed(module: str) -> Any:
         raise Invalid(f"{module} is not installed. Run pip install {module}.") from None
 
 
-def _short(name: str, completeness: Completeness) -> IncompleteData:
+def short(name: str, completeness: Completeness) -> IncompleteData:
+    """The error of a read of which rows are missing."""
     why = f" {completeness.note}" if completeness.note else ""
     return IncompleteData(
         f"{name} is incomplete: {completeness.sentence}.{why} Pass allow_incomplete=True to take it as it is.",

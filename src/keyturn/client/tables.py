@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from keyturn.client.transport import Transport
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from keyturn.client.parts import Parts
     from keyturn.client.reads import Read
 
 _ROUTE = "/tables"
@@ -137,6 +139,11 @@ class Table:
         """Its columns, learned from the endpoint again."""
         return _schema(self._http.post(f"{self.route}/schema/refresh")["columns"] or ())
 
+    @property
+    def schema_history(self) -> list[dict[str, Any]]:
+        """The differences that reads met, newest first: `seen_at`, and `changes` column by column."""
+        return list(self._http.pages(f"{self.route}/schema/history"))
+
     def preview(self, limit: int = 100, *, since: Any = None, **parameters: Any) -> Sample:
         """The first page, at most `limit` rows. `parameters` are what the table asks for each time."""
         return sample_of(self.preview_json(limit, since=since, **parameters))
@@ -178,6 +185,21 @@ class Table:
             asked=asked_of(since, parameters),
             allow_incomplete=allow_incomplete,
         )
+
+    def read_parts(self, *, since: Any = None, allow_incomplete: bool = False, **parameters: Any) -> Parts:
+        """The table and the child tables of its relational model, all of one fetch, by name.
+
+        Raises `IncompleteData` if rows are missing or may be, unless `allow_incomplete`.
+        """
+        from keyturn.client.parts import read
+
+        return read(self._http, self, asked_of(since, parameters), allow_incomplete=allow_incomplete)
+
+    def save_parts(self, folder: Path, *, since: Any = None, **parameters: Any) -> list[str]:
+        """Write the same as Parquet files into a folder; answers their names. What is incomplete is not written."""
+        from keyturn.client.parts import save
+
+        return save(self._http, self, asked_of(since, parameters), folder)
 
     def update(self, patch: Mapping[str, Any]) -> None:
         """Change settings by JSON merge patch: null clears one."""

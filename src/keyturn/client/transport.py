@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -85,6 +86,13 @@ class Transport:
             cursor = page.get("next_cursor")
             if cursor is None:
                 return
+
+    def lines(self, path: str) -> Iterator[dict[str, Any]]:
+        """Every line of an NDJSON answer."""
+        with self.stream("GET", path) as response:
+            for line in response.iter_lines():
+                if line:
+                    yield json.loads(line)
 
     @contextmanager
     def stream(self, method: str, path: str, *, foreign: bool = False, **request: Any) -> Iterator[httpx2.Response]:

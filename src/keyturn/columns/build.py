@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from keyturn.columns.infer import EXACT_IN_DOUBLE, INT64_MAX, INT64_MIN, is_date, is_timestamp, is_unicode
+from keyturn.columns.infer import EXACT_IN_DOUBLE, INT64_MAX, INT64_MIN, Nested, is_date, is_timestamp, is_unicode
 from keyturn.columns.schema import Column, Path, Schema, leaves_of, value_at
 from keyturn.columns.types import ColumnType
 
@@ -42,6 +42,16 @@ class Reject:
     source_path: str
     value: str = field(repr=False)
     reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON: `row` counts from 1 in the read, `value` is the JSON text as it came."""
+        return {
+            "row": self.row_number,
+            "column": self.column,
+            "path": self.source_path,
+            "value": self.value,
+            "reason": self.reason,
+        }
 
 
 def build(
@@ -110,6 +120,8 @@ def to_text(value: Any) -> str:
 
 def to_json(value: Any) -> str:
     """A JSON value as JSON text, integers of any size and long decimals included."""
+    if isinstance(value, Nested):
+        value = value.value
     try:
         return orjson.dumps(value).decode()
     except (TypeError, orjson.JSONEncodeError):
@@ -209,7 +221,7 @@ def _convert(value: Any, kind: ColumnType, *, lenient: bool) -> Any:
 def _text(value: Any, kind: ColumnType) -> str:
     if kind.word == "json":
         return to_json(value)
-    if isinstance(value, list | Mapping):
+    if isinstance(value, list | Mapping | Nested):
         # Text that is JSON beside text that is not could not be told apart: the column becomes json.
         raise ValueError  # noqa: TRY004 - misfits are ValueErrors here
     text = to_text(value)
@@ -296,7 +308,7 @@ def _kind_in_words(value: Any) -> str:
         return "a number"
     if isinstance(value, list):
         return "a list"
-    return "an object" if isinstance(value, Mapping) else "text"
+    return "an object" if isinstance(value, Mapping | Nested) else "text"
 
 
 def _name(path: Path) -> str:

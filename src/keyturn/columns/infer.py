@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +17,15 @@ EXACT_IN_DOUBLE = 2**53
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DEPTH_MOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Nested:
+    """A list or an object that is one JSON value of its column, whatever is in it."""
+
+    value: Any
+
+
 UNSEEN = ColumnType("unseen")
 UNSEEN_LIST = ColumnType("list", element=UNSEEN)
 BIG_INTEGER = ColumnType("bigint")

@@ -18,10 +18,17 @@ from keyturn.columns.twice import said_twice
 
 
 class RawPage(Protocol):
-    """What a page has to offer: `raw` is the JSON text of its list of rows, if it could be cut out."""
+    """What a page has to offer."""
 
-    raw: bytes | None
-    count: int
+    @property
+    def raw(self) -> bytes | None:
+        """The JSON text of its list of rows, if it could be cut out."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many rows are given out."""
+        ...
 
     @property
     def rows(self) -> list[Any]:

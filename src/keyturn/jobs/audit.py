@@ -8,7 +8,7 @@ import time
 import structlog
 
 from keyturn.errors import Unavailable
-from keyturn.services import audit, sessions
+from keyturn.services import audit, rejects, sessions
 from keyturn.services.context import Context
 from keyturn.services.token_uses import TokenUses
 
@@ -48,5 +48,6 @@ class AuditWriter:
         try:
             await audit.prune(self._scene)
             await sessions.tidy(self._scene)
+            await rejects.prune(self._scene)
         except Unavailable:
             log.warning("audit_waits_for_database")

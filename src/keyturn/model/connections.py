@@ -155,6 +155,9 @@ class ConnectionSettings(Settings):
         title="Variables",
         description="What the URLs of the OAuth 2.0 client leave blank, for example your subdomain.",
     )
+    requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        default=None, title="At most per second", description="For all who read through it. We also obey Retry-After."
+    )
     service_account: bool = Field(
         default=False,
         title="This is a service account",

@@ -97,6 +97,19 @@ class TableSettings(Settings):
         title="Columns parameter",
         description="If the API returns only the fields it is asked for: that parameter, for example fields.",
     )
+    data_model: Literal["flattened", "document", "relational"] = Field(
+        default="flattened",
+        title="Data model",
+        description="Flattened: objects become dotted columns. Document: what is nested stays JSON. Relational: each "
+        "list of objects is a child table.",
+    )
+    arrays: Literal["list", "json", "columns"] = Field(
+        default="list", title="Lists", description="As lists, as JSON text, or their first items as columns."
+    )
+    array_items: int = Field(default=3, ge=1, le=100, title="First items")
+    expand: Annotated[CleanText, Field(min_length=1, max_length=500)] | None = Field(
+        default=None, title="Expand rows", description="A list in the row, for example items: one row for each item."
+    )
     infer_types: bool = Field(default=True, title="Infer types", description="Off: every column is text.")
     total_path: Annotated[CleanText, Field(max_length=500)] | None = Field(
         default=None, title="Total", description="Where the API reports how many rows there are."
@@ -116,6 +129,15 @@ class TableSettings(Settings):
         title="Tell me after days without new data",
         description="A notice when its imports bring nothing new for so many days. Empty: never.",
     )
+
+    @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that name a row as it is given out: with expanded rows, only a key that names the item too."""
+        if self.expand is None:
+            return self.primary_key
+        inside = self.expand.removeprefix("$.")
+        named = any(name == inside or name.startswith(f"{inside}.") for name in self.primary_key)
+        return self.primary_key if named else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keyturn.errors import KeyturnError
+from keyturn.rest.pace import Pace
 from keyturn.rest.paginators import (
     CursorPagination,
     LinkHeaderPagination,
@@ -73,9 +74,11 @@ class Detected:
     evidence: tuple[Evidence, ...]
 
 
-async def detect(request: Request, send: Send, *, rows_path: str | None = None, system: str = "The API") -> Detected:
+async def detect(
+    request: Request, send: Send, *, rows_path: str | None = None, system: str = "The API", pace: Pace | None = None
+) -> Detected:
     """Ask for page 1, look, and prove the paging with page 2. Raises what a read raises."""
-    reader = Reader(Endpoint(request, "$", NoPagination()), send, system=system)
+    reader = Reader(Endpoint(request, "$", NoPagination()), send, system=system, pace=pace)
     response = await reader.fetch(request)
     body = parse_body(response)
     evidence: list[Evidence] = []
@@ -85,7 +88,7 @@ async def detect(request: Request, send: Send, *, rows_path: str | None = None, 
     total_path, total = _total(body, len(rows))
     pagination: Pagination = NoPagination()
     for candidate, why in _candidates(request, response, body, path, len(rows), total_path):
-        proof = await _prove(candidate, request, response, body, path, rows, key, send, system)
+        proof = await _prove(candidate, reader, request, response, body, path, rows, key)
         if proof is None:
             evidence.append(Evidence("pagination", f"{why}, but page 2 is the same as page 1, so that is not it"))
         else:
@@ -99,14 +102,13 @@ async def detect(request: Request, send: Send, *, rows_path: str | None = None, 
 
 async def _prove(
     candidate: Pagination,
+    reader: Reader,
     request: Request,
     response: Response,
     body: Any,
     path: str,
     rows: list[Any],
     key: tuple[str, ...],
-    send: Send,
-    system: str,
 ) -> list[Evidence] | None:
     """Evidence from page 2, or None if this is not how pages follow."""
     try:
@@ -115,7 +117,6 @@ async def _prove(
         return [Evidence("pagination", error.message)]
     if following is None:
         return [Evidence("pagination", "Page 1 is also the last page now, so page 2 could not be compared.")]
-    reader = Reader(Endpoint(following, path, NoPagination()), send, system=system)
     try:
         second = rows_at(parse_body(await reader.fetch(following)), path)
     except KeyturnError:

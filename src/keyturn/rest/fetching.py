@@ -51,6 +51,7 @@ class Fetcher:
                 open_at = None
                 if response.status == 429:
                     self.pace.hold(wait)
+                    await self.pace.tell(wait)
                     open_at = self.pace.open_at
                 await self._wait(wait, f"{self._system} asked us to wait ({response.status}).")
                 if open_at is not None:
@@ -59,12 +60,13 @@ class Fetcher:
 
     async def _pass_gate(self, *, waited: bool) -> None:
         """Wait while another reader was told to, or until this one's turn under the cap has come."""
+        await self.pace.look()
         closed = self.pace.closed_seconds()
         if closed > 0.001 and not waited:
             open_at = self.pace.open_at
             await self._wait(closed, f"{self._system} asked us to wait (429).")
             self.pace.release(open_at)
-        turn = self.pace.turn_seconds()
+        turn = await self.pace.turn()
         if turn > 0:
             await self._sleep(turn)
 

@@ -191,6 +191,8 @@ class Reader:
             self._last_page = found.digest
             before = self.completeness.rows
             self.completeness = count = self._counted(found.count, self._total(found.body))
+            if (sunset := response.headers.get("sunset")) is not None:  # RFC 8594
+                self.completeness = count = replace(count, sunset=sunset[:100])
             seen = Seen(request, response, found.body, count.pages, found.count, before + found.count)
             kept = count.rows - before
             failure: KeyturnError | None = None

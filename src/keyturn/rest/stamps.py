@@ -16,7 +16,8 @@ class Completeness:
     """The stamp. `complete`: True when proved, False when not, None when it stopped with nothing to compare.
 
     `rows` were given out; `duplicates` more came again with a key that was there already; `rejected` values did
-    not fit their columns and are listed apart.
+    not fit their columns and are listed apart. `sunset` is when the API says it will switch the endpoint off;
+    `expanded_from` are the rows before each became one for every item of a list.
     """
 
     rows: int = 0
@@ -28,6 +29,8 @@ class Completeness:
     note: str | None = None
     duplicates: int = 0
     rejected: int = 0
+    sunset: str | None = None
+    expanded_from: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe, with the names other programs hold on to."""
@@ -40,12 +43,16 @@ class Completeness:
         )
         return replace(self, stop_reason=reason, complete=complete, truncated=reason == "max_rows", note=note)
 
-    def less(self, duplicates: int, rejected: int, *, paging: bool) -> Completeness:
-        """The stamp with what was found after the rows had been counted; its verdict is given anew."""
-        if not duplicates and not rejected:
+    def less(self, duplicates: int, rejected: int, *, paging: bool, more: int | None = None) -> Completeness:
+        """The stamp with what was found after the rows had been counted; its verdict is given anew.
+
+        `more` rows came of expanding.
+        """
+        if not duplicates and not rejected and more is None:
             return self
         stamp = replace(self, rows=self.rows - duplicates, duplicates=duplicates, rejected=rejected)
-        return stamp if self.stop_reason is None else stamp.ended(self.stop_reason, paging=paging)
+        stamp = stamp if self.stop_reason is None else stamp.ended(self.stop_reason, paging=paging)
+        return stamp if more is None else replace(stamp, rows=stamp.rows + more, expanded_from=self.rows)
 
 
 def verdict(

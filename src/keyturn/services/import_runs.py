@@ -184,6 +184,7 @@ class _Run:
                 on_wait=self._held.waiting,
                 resume_from=point,
                 asked=await _asked(ctx, item, target),
+                owner_id=item.id,
             )
         except Invalid as error:
             if stored is None or not error.problems or error.problems[0].at != "resume_from":
@@ -297,7 +298,7 @@ async def _way(ctx: Context, item: Import) -> Way:
     return Way(
         format=settings.destination.type,
         mode=settings.mode,
-        key=tuple(table.settings.primary_key),
+        key=table.settings.row_key,
         table=settings.destination.table or table.name,
         neutralise_formulas=settings.destination.neutralise_formulas,
     )

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from keyturn.columns.build import Misfit, Reject
 from keyturn.columns.infer import NOTE_UNSEEN
 from keyturn.columns.keys import Deduplicator
 from keyturn.columns.marks import can_mark, highest
-from keyturn.columns.pages import PageTyper
+from keyturn.columns.pages import PageTyper, Typed
 from keyturn.columns.schema import Column, Schema, path_of
+from keyturn.columns.shapes import MAIN, Shaped, Shaper
+from keyturn.columns.twice import said_twice
 from keyturn.errors import Invalid, KeyturnError, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
+from keyturn.model.messages import say
 from keyturn.model.tables import Table, TableSettings
-from keyturn.services import connections, tables
+from keyturn.services import connections, schema_changes, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked
+from keyturn.storage import rejects as reject_rows
 from keyturn.storage import tables as rows
 
 if TYPE_CHECKING:
@@ -47,6 +51,15 @@ class Batch:
     widened_by: Misfit | None
     checkpoint: Checkpoint
     rejects: tuple[Reject, ...] = ()
+    children: Mapping[str, Part] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of a child table that came with a page."""
+
+    data: pa.RecordBatch
+    schema: Schema
 
 
 class TableRead:
@@ -66,8 +79,11 @@ class TableRead:
         columns: Sequence[str] | None = None,
         resume_from: Checkpoint | None = None,
         asked: Asked = EVERYTHING,
+        owner_id: str | None = None,
     ) -> None:
         self.id = new_id("rd")
+        # Who keeps what did not fit: this read, or the import it is for.
+        self._owner_id = owner_id or self.id
         self.table = table
         self._ctx = ctx
         settings = table.settings if columns is None else _narrowed(table, columns)
@@ -77,13 +93,19 @@ class TableRead:
         )  # fmt: skip
         known = schema_of(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
         self._typer = PageTyper(known, tables.pins(settings), settings.infer_types, settings.when_columns_change)
-        self._keys = Deduplicator(settings.primary_key)
+        self._keys = Deduplicator(settings.row_key)
         self._rejected = self._pages_before = self._rows_before = 0
         self.high_water: str | int | None = None
+        self._left_out: set[str] = set()
+        self._shaper = Shaper(tables.shape_of(settings))
+        self._children: dict[str, tuple[PageTyper, Deduplicator]] = {}
+        self._more: int | None = 0 if settings.expand is not None else None
         if resume_from is not None:
             self._typer.rows_before = resume_from.rows
             self._rejected, self._keys.duplicates = resume_from.rejected, resume_from.duplicates
             self.high_water = resume_from.high_water
+            self._more = resume_from.values.get("more", self._more)
+            self._shaper.rows_before = self._typer.rows_before = resume_from.rows + (self._more or 0)
 
     @property
     def schema(self) -> Schema | None:
@@ -93,11 +115,14 @@ class TableRead:
     @property
     def completeness(self) -> Completeness:
         """The stamp so far; final once `batches()` ended."""
-        stamp = self._reader.completeness.less(self._keys.duplicates, self._rejected, paging=self._reader.paging)
+        stamp = self._reader.completeness.less(
+            self._keys.duplicates, self._rejected, paging=self._reader.paging, more=self._more
+        )
         if not self._pages_before:
             return stamp
         rows, pages = stamp.rows - self._rows_before, stamp.pages - self._pages_before
-        return replace(stamp, rows=rows, pages=pages, reported_total=None)
+        expanded = None if stamp.expanded_from is None else stamp.expanded_from - self._rows_before
+        return replace(stamp, rows=rows, pages=pages, reported_total=None, expanded_from=expanded)
 
     def counts_from(self, *, pages: int, rows: int) -> None:
         """Count as a stretch of the table does that begins behind so many pages: its own rows alone."""
@@ -113,9 +138,9 @@ class TableRead:
 
         While one is looked at, the next is typed, and those after it are on their way.
         """
-        await self._ctx.database.run(
-            rows.insert_read, self._ctx.workspace_id, self.id, self.table.id, self._ctx.clock()
-        )
+        ctx, rows_before = self._ctx, self._typer.rows_before
+        await ctx.database.run(rows.insert_read, ctx.workspace_id, self.id, self.table.id, ctx.clock())
+        await ctx.database.run(reject_rows.forget_from, ctx.workspace_id, self._owner_id, rows_before)
         error: dict[str, Any] | None = None
         try:
             async for batch in self._typed_pages():
@@ -135,26 +160,63 @@ class TableRead:
             while (page := await following) is not None:
                 following = asyncio.create_task(anext(pages, None))
                 # Given out as soon as it is typed: whoever makes pages safe does not wait for the one after it.
-                yield await asyncio.to_thread(self._typed, page)
+                yield await self._kept(await asyncio.to_thread(self._typed, page))
         finally:
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             await pages.aclose()
 
+    async def _kept(self, batch: Batch) -> Batch:
+        """The batch, once what did not fit of it is safe."""
+        if batch.rejects:
+            ctx, place = self._ctx, batch.rejects[0].row_number - 1
+            values = [item.as_dict() for item in batch.rejects]
+            await ctx.database.run(
+                reject_rows.put, ctx.workspace_id, self.table.id, self._owner_id, place, values, ctx.clock()
+            )
+        return batch
+
     def _typed(self, page: Page) -> Batch:
-        typed = self._typer.add(page)
+        typed, children = self._shaped(page)
         if self.table.settings.incremental is not None:
             self.high_water = highest(typed.data, self.table.settings.incremental.column, self.high_water)
         data = self._keys.add(typed.data)
         self._rejected += len(typed.rejects)
+        self._left_out |= typed.ignored
         checkpoint = replace(
             page.checkpoint,
             rejected=self._rejected,
             duplicates=self._keys.duplicates,
             high_water=self.high_water,
+            values={} if self._more is None else {"more": self._more},
             schema=tuple(asdict(column) for column in tables.as_columns(typed.schema)),
         )
-        return Batch(page.number, data, typed.schema, typed.widened_by, checkpoint, typed.rejects)
+        return Batch(page.number, data, typed.schema, typed.widened_by, checkpoint, typed.rejects, children)
+
+    def _shaped(self, page: Page) -> tuple[Typed, dict[str, Part]]:
+        """The page typed in the table's shape, and the child tables that came with it."""
+        if self._shaper.shape.is_plain:
+            return self._typer.add(page), {}
+        place = self._typer.rows_before
+        parts = self._shaper.add(page.rows)
+        main = parts.pop(MAIN)
+        typed = self._typer.add(Shaped(main))
+        # An object that says a key twice is told by the row as it came.
+        twice = [replace(item, row_number=item.row_number + place) for item in said_twice(page.raw or b"[]")]
+        rejected = [*typed.rejects, *twice]
+        if self._more is not None:
+            self._more += len(main) - page.count
+        children: dict[str, Part] = {}
+        for name, rows_of in parts.items():
+            typer, keys = self._children.setdefault(name, self._child())
+            found = typer.add(Shaped(rows_of))
+            children[name] = Part(keys.add(found.data), found.schema)
+        return replace(typed, rejects=tuple(sorted(rejected, key=lambda item: item.row_number))), children
+
+    def _child(self) -> tuple[PageTyper, Deduplicator]:
+        """Children of a row that comes twice come twice too, where the row has a key."""
+        settings = self.table.settings
+        return PageTyper(infer_types=settings.infer_types), Deduplicator(["_id"] if settings.primary_key else [])
 
     async def _finish(self, error: dict[str, Any] | None) -> None:
         ctx = self._ctx
@@ -166,8 +228,9 @@ class TableRead:
             error=error,
             now=ctx.clock(),
         )
-        if self.schema is not None and tables.as_columns(self.schema) != self.table.columns:
-            await tables.store_columns(ctx, self.table, tables.as_columns(self.schema))
+        learned = None if self.schema is None else tables.as_columns(self.schema)
+        if learned is not None and (learned != self.table.columns or self._left_out):
+            await schema_changes.store(ctx, self.table, learned, self._left_out)
         if error is None:
             values = {"last_read_at": ctx.clock()}
             await ctx.database.run(rows.update, ctx.workspace_id, self.table.id, values)
@@ -182,11 +245,12 @@ async def begin(
     columns: Sequence[str] | None = None,
     resume_from: Checkpoint | None = None,
     asked: Asked = EVERYTHING,
+    owner_id: str | None = None,
 ) -> TableRead:
     """A read of a table by the actor, or the rest of one. Raises `NotFound`, `Forbidden`; uses no network yet.
 
     `columns` are all that will be looked at: an API that can leave the others out is asked to. `asked` has the values
-    of the table's parameters.
+    of the table's parameters. What does not fit is kept for `owner_id`, an import, or for the read itself.
     Raises `Invalid` at `resume_from` when the table asks something else than when the checkpoint was taken.
     """
     ctx.require("tables:read")
@@ -195,7 +259,15 @@ async def begin(
     connections.require_use(ctx, connection)
     _check_mark(table)
     return TableRead(
-        ctx, table, connection, limit=limit, on_wait=on_wait, columns=columns, resume_from=resume_from, asked=asked
+        ctx,
+        table,
+        connection,
+        limit=limit,
+        on_wait=on_wait,
+        columns=columns,
+        resume_from=resume_from,
+        asked=asked,
+        owner_id=owner_id,
     )
 
 
@@ -219,6 +291,12 @@ async def stamp(ctx: Context, read_id: str) -> dict[str, Any]:
     if found is None:
         raise NotFound("There is no such read in this workspace.")
     return found
+
+
+def sunset_of(table: Table, completeness: Mapping[str, Any] | None) -> str | None:
+    """What is to be said when the API tells that it will switch the endpoint off."""
+    date = (completeness or {}).get("sunset")
+    return None if date is None else say("E-SUNSET", system=table.connection_name, date=date)
 
 
 def _narrowed(table: Table, columns: Sequence[str]) -> TableSettings:

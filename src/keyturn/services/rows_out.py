@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import zipfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +17,10 @@ from keyturn.model.messages import say
 from keyturn.services import partitions, reads, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked
-from keyturn.services.reads import Batch, TableRead
+from keyturn.services.reads import Batch, Part, TableRead
 
+EVERY_PART = "*"
+ZIP_TYPE = "application/zip"
 ARROW_TYPE = FORMATS["arrow"]
 _CHUNK_BYTES = 1 << 20
 
@@ -40,10 +43,12 @@ async def begin(
     columns: Sequence[str] | None = None,
     partition: str | None = None,
     asked: Asked = EVERYTHING,
+    part: str | None = None,
 ) -> RowStream:
     """Start a read and wait for its first page, so that its errors are answers and not broken bodies.
 
-    `columns` leaves all others out. Raises `Invalid` for one that the table does not have, or a partition that is none.
+    `part` is a child table of the relational model, or EVERY_PART. `columns` leaves all others out. Raises `Invalid`
+    for one that the table does not have, or a partition that is none.
     """
     if format not in FORMATS:
         raise Invalid(f"Formats are {', '.join(FORMATS)}.", at="format")
@@ -54,6 +59,12 @@ async def begin(
     else:
         read = await reads.begin(ctx, table_id, limit=limit, columns=columns, asked=asked)
     batches = read.batches() if columns is None else _only(read.batches(), tuple(dict.fromkeys(columns)))
+    if part == EVERY_PART:
+        if format != "parquet" or columns is not None:
+            raise Invalid("All parts come as Parquet files in one ZIP. Use format=parquet, without columns.", at="part")
+        return RowStream(read.id, ZIP_TYPE, _zipped(ctx, read, await anext(batches, None), batches))
+    if part is not None:
+        batches = _part(batches, part)
     first = await anext(batches, None)
     chunks = _parquet(ctx, read, first, batches) if format == "parquet" else _encoded(read, format, first, batches)
     return RowStream(read.id, FORMATS[format], chunks)
@@ -75,6 +86,17 @@ async def _only(batches: AsyncIterator[Batch], columns: tuple[str, ...]) -> Asyn
             except KeyError as missing:
                 raise Invalid(f"This table has no column {missing.args[0]}.", at="columns") from None
             yield replace(batch, data=batch.data.select(columns), schema=schema)
+    finally:
+        await _closed(batches)
+
+
+async def _part(batches: AsyncIterator[Batch], name: str) -> AsyncIterator[Batch]:
+    """The rows of one child table."""
+    try:
+        async for batch in batches:
+            child = batch.children.get(name)
+            if child is not None:
+                yield replace(batch, data=child.data, schema=child.schema)
     finally:
         await _closed(batches)
 
@@ -110,6 +132,37 @@ async def _parquet(
         stamp = read.completeness.as_dict()
         written = await asyncio.to_thread(file.finish, schema, stamp)
         with written.path.open("rb") as source:
+            while chunk := await asyncio.to_thread(source.read, _CHUNK_BYTES):
+                yield chunk
+
+
+async def _zipped(
+    ctx: Context, read: TableRead, first: Batch | None, batches: AsyncIterator[Batch]
+) -> AsyncIterator[bytes]:
+    """The table and its child tables, a Parquet file each, all of one fetch; each has the stamp."""
+    folder = ctx.deployment.data_dir / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        files: dict[str, tuple[TableFile, Schema]] = {}
+
+        def add(name: str, part: Part | Batch) -> None:
+            number = len(files)
+            path = Path(place) / f"{number}.parquet"
+            file = files[name][0] if name in files else TableFile(path, Way(), Path(place) / f"pages{number}")
+            files[name] = file, part.schema
+            file.add(part.data, part.schema)
+
+        async for batch in _from(first, batches):
+            await asyncio.to_thread(add, read.table.name, batch)
+            for name, part in batch.children.items():
+                await asyncio.to_thread(add, f"{read.table.name}_{name.replace('.', '_')}", part)
+        stamp = read.completeness.as_dict()
+        whole = Path(place) / "parts.zip"
+        with zipfile.ZipFile(whole, "w") as archive:
+            for name, (file, schema) in files.items():
+                written = await asyncio.to_thread(file.finish, schema, stamp)
+                await asyncio.to_thread(archive.write, written.path, f"{name}.parquet")
+        with whole.open("rb") as source:
             while chunk := await asyncio.to_thread(source.read, _CHUNK_BYTES):
                 yield chunk
 

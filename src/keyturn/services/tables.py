@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from keyturn.columns.build import to_json_rows
 from keyturn.columns.schema import Schema, infer
+from keyturn.columns.shapes import MAIN, Shape, Shaper
 from keyturn.columns.types import parse_type
 from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Problem
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
-from keyturn.model.tables import Table, TableColumn, TableSettings, changes_in_words
+from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.model.validation import merged, parse
 from keyturn.rest.detect import detect as detect_endpoint
-from keyturn.rest.pace import Pace
 from keyturn.rest.paginators import Pagination
 from keyturn.rest.reader import Endpoint, Reader
-from keyturn.services import audit, calls, connections, notices
+from keyturn.services import audit, calls, connections, schema_changes
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked, check_names, first_request
+from keyturn.services.paces import pace_of
 from keyturn.storage import marks as mark_rows
 from keyturn.storage import tables as rows
 from keyturn.wire import Request, Response
@@ -30,10 +31,11 @@ if TYPE_CHECKING:
     from keyturn.storage.database import Tx
 
 PREVIEW_MOST = 1000
+# What decides which columns there are: when it changes, they are learned anew.
+_SHAPED_BY = ("path", "query", "rows_path", "columns", "infer_types", "method", "body", "format", "data_model",
+              "arrays", "array_items", "expand")  # fmt: skip
 # What decides which rows there are: when it changes, imports of only new rows begin anew.
 _MARKED_BY = ("path", "query", "method", "body", "rows_path", "incremental", "primary_key")
-_PACES_MOST = 10_000
-_paces: dict[str, Pace] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Preview:
     read_at: float
     request: dict[str, Any]
     response: dict[str, Any]
+    expanded_from: int | None = None
 
 
 async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTHING) -> Table:
@@ -133,8 +136,7 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
         "settings": settings.model_dump(mode="json"),
         "updated_at": ctx.clock(),
     }
-    decisive = ("path", "query", "rows_path", "columns", "infer_types", "method", "body", "format")
-    if any(getattr(settings, field) != getattr(table.settings, field) for field in decisive):
+    if any(getattr(settings, field) != getattr(table.settings, field) for field in _SHAPED_BY):
         values["columns"] = None
     asks_else = any(getattr(settings, field) != getattr(table.settings, field) for field in _MARKED_BY)
 
@@ -189,27 +191,26 @@ async def refresh_schema(ctx: Context, table_id: str, *, asked: Asked = EVERYTHI
     table = await get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     found = await _detect(ctx, connection, table.settings, asked)
-    await store_columns(ctx, table, found.columns)
+    await schema_changes.store(ctx, table, found.columns)
     return await get(ctx, table_id)
 
 
-async def store_columns(ctx: Context, table: Table, columns: tuple[TableColumn, ...]) -> None:
-    """What a read learned about the columns."""
-    values = {"columns": [asdict(column) for column in columns]}
-    changes = changes_in_words(table.columns, columns)
-
-    def write(tx: Tx) -> None:
-        rows.update(tx, ctx.workspace_id, table.id, values)
-        # Who looks at the page sees it there.
-        if changes and ctx.actor.kind != "session":
-            notices.tell(tx, ctx, "schema_changed", table.id, sentence=changes)
-
-    await ctx.database.run(write)
+async def schema_history(ctx: Context, table_id: str) -> list[tuple[float, list[dict[str, Any]]]]:
+    """The differences that reads met: (when in epoch seconds, each column with its types before and after)."""
+    ctx.require("tables:read")
+    return await schema_changes.of_table(ctx, (await get(ctx, table_id)).id)
 
 
 def pins(settings: TableSettings) -> dict[str, str]:
     """The pinned types by column."""
     return {column.name: column.type for column in settings.columns}
+
+
+def shape_of(settings: TableSettings) -> Shape:
+    """How the table's rows become columns."""
+    return Shape(
+        settings.data_model, settings.arrays, settings.array_items, settings.expand, settings.name, settings.primary_key
+    )
 
 
 def as_columns(schema: Schema) -> tuple[TableColumn, ...]:
@@ -249,19 +250,10 @@ def reader_of(
         max_rows=max_rows,
         on_wait=on_wait,
         system=system_of(connection),
-        pace=pace_of(connection, settings),
+        pace=pace_of(ctx, connection, settings.requests_per_second),
         ahead=ahead,
         resume_from=resume_from,
     )
-
-
-def pace_of(connection: Connection, settings: TableSettings) -> Pace:
-    """The gate that this process's readers of a connection share; the table's own cap applies to all while it reads."""
-    pace = _paces.setdefault(connection.id, Pace())
-    if len(_paces) > _PACES_MOST:
-        _paces.pop(next(iter(_paces)))
-    pace.per_second = settings.requests_per_second
-    return pace
 
 
 def system_of(connection: Connection) -> str:
@@ -276,7 +268,13 @@ async def _detect(ctx: Context, connection: Connection, settings: TableSettings,
         return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
 
     request = first_request(connection, settings, asked, now=ctx.clock())
-    found = await detect_endpoint(request, send, rows_path=settings.rows_path, system=system_of(connection))
+    found = await detect_endpoint(
+        request,
+        send,
+        rows_path=settings.rows_path,
+        system=system_of(connection),
+        pace=pace_of(ctx, connection, settings.requests_per_second),
+    )
     pagination: Pagination = found.pagination if settings.pagination.type == "auto" else settings.pagination
     settings = settings.model_copy(
         update={
@@ -286,8 +284,9 @@ async def _detect(ctx: Context, connection: Connection, settings: TableSettings,
             "total_path": settings.total_path or found.reported_total_path,
         }
     )
-    schema = infer(found.rows, pins=pins(settings), infer_types=settings.infer_types)
-    sample = to_json_rows(schema, found.rows[:100])
+    came = Shaper(shape_of(settings)).add(found.rows)[MAIN]
+    schema = infer(came, pins=pins(settings), infer_types=settings.infer_types)
+    sample = to_json_rows(schema, came[:100])
     evidence = tuple({"at": item.at, "sentence": item.sentence} for item in found.evidence)
     return Detected(settings, evidence, as_columns(schema), sample, found.reported_total)
 
@@ -301,8 +300,9 @@ async def _preview(ctx: Context, settings: TableSettings, limit: int, asked: Ask
         settings = (await _detect(ctx, connection, settings, asked)).settings
     reader = reader_of(ctx, connection, settings, max_rows=limit, asked=asked)
     async for page in reader.pages():
-        schema = infer(page.rows, pins=pins(settings), infer_types=settings.infer_types)
-        shown = page.rows[:limit]
+        came = Shaper(shape_of(settings)).add(page.rows)[MAIN]
+        schema = infer(came, pins=pins(settings), infer_types=settings.infer_types)
+        shown = came if settings.expand is not None else came[:limit]
         more = reader.has_more or len(page.rows) > limit
         return Preview(
             columns=as_columns(schema),
@@ -313,6 +313,7 @@ async def _preview(ctx: Context, settings: TableSettings, limit: int, asked: Ask
             read_at=ctx.clock(),
             request=_shown_request(reader.endpoint.request),
             response=_shown_response(page.response),
+            expanded_from=page.count if settings.expand is not None else None,
         )
     raise KeyturnError("The reader gave no page.")
 

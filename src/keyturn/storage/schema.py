@@ -17,8 +17,11 @@ from keyturn.storage import (
     members,
     notices,
     oauth_clients,
+    paces,
+    rejects,
     replicas,
     schedules,
+    schema_changes,
     tables,
     webhooks,
 )
@@ -40,8 +43,11 @@ __all__ = [
     "metadata",
     "notices",
     "oauth_clients",
+    "paces",
+    "rejects",
     "replicas",
     "schedules",
+    "schema_changes",
     "tables",
     "webhooks",
 ]

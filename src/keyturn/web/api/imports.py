@@ -6,10 +6,11 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, Response, StreamingResponse
 
 from keyturn.model.imports import Import, ImportSettings
 from keyturn.services import imports
+from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -88,3 +89,9 @@ async def download(ctx: Ctx, import_id: str, name: str) -> Response:
     """One finished file."""
     path = await imports.file_path(ctx, import_id, name)
     return FileResponse(path, filename=name, media_type="application/octet-stream")
+
+
+@router.get("/{import_id}/rejects")
+async def rejects(ctx: Ctx, import_id: str) -> Response:
+    """The values of an import that did not fit their columns, as NDJSON: row, column, path, value, reason."""
+    return StreamingResponse(await rejects_of.of_import(ctx, import_id), media_type="application/x-ndjson")

@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from keyturn.errors import Invalid, NotFound
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.services import imports, partitions, reads, rows_out, tables
+from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
@@ -122,6 +123,7 @@ async def preview(ctx: Ctx, table_id: str, asked: Values, limit: int = 100) -> R
             "reported_total": found.reported_total,
             "stop_reason": found.stop_reason,
             "read_at": rfc3339(found.read_at),
+            "expanded_from": found.expanded_from,
         }
     )
 
@@ -132,6 +134,13 @@ async def schema(ctx: Ctx, table_id: str, format: Literal["json", "arrow"] = "js
     if format == "arrow":
         return Response(await rows_out.schema(ctx, table_id), media_type=rows_out.ARROW_TYPE)
     return json_answer({"columns": shown_columns((await tables.get(ctx, table_id)).columns)})
+
+
+@router.get("/tables/{table_id}/schema/history")
+async def schema_history(ctx: Ctx, table_id: str, limit: int | None = None, cursor: str | None = None) -> Response:
+    """The differences that reads met, newest first; `left_out` are new fields that a table which asks did not take."""
+    found = await tables.schema_history(ctx, table_id)
+    return listed([{"seen_at": rfc3339(at), "changes": changes} for at, changes in found], limit=limit, cursor=cursor)
 
 
 @router.post("/tables/{table_id}/schema/refresh")
@@ -174,19 +183,21 @@ async def rows(
     limit: int | None = None,
     columns: Annotated[list[str] | None, Query(max_length=2000)] = None,
     partition: str | None = None,
+    part: str | None = None,
 ) -> Response:
     """Everything, streamed as arrow, ndjson, csv or parquet; the completeness stamp travels with the data.
 
     `param.NAME=value` gives what the table asks for; `since` (a time, a day, a number) reads only new rows.
     `columns` (repeatable) leaves all others out, at the API too where the table has a Columns parameter. `partition`
-    reads one of the table's partitions.
+    reads one of the table's partitions; `part` a child table of the relational model, and `*` all of them as Parquet
+    files in one ZIP, from one fetch.
 
     A read that fails in the middle ends the body without its terminator: what arrived is not the whole.
     """
     if limit is not None and limit < 1:
         raise Invalid("Enter a whole number greater than 0.", at="limit")
     stream = await rows_out.begin(
-        ctx, table_id, format=format, limit=limit, columns=columns, partition=partition, asked=asked
+        ctx, table_id, format=format, limit=limit, columns=columns, partition=partition, asked=asked, part=part
     )
     return StreamingResponse(stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id})
 
@@ -205,3 +216,9 @@ async def read(ctx: Ctx, read_id: str) -> Response:
             "finished_at": rfc3339(found["finished_at"]),
         }
     )
+
+
+@router.get("/reads/{read_id}/rejects")
+async def rejects(ctx: Ctx, read_id: str) -> Response:
+    """The values of a read that did not fit their columns, as NDJSON: row, column, path, value, reason."""
+    return StreamingResponse(await rejects_of.of_read(ctx, read_id), media_type="application/x-ndjson")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from keyturn.errors import Conflict, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
-from keyturn.services import connections, imports, tables
+from keyturn.services import connections, imports, reads, tables
+from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
 
@@ -110,6 +111,14 @@ async def download(visit: Here, import_id: str, name: str) -> Response:
     return FileResponse(path, filename=name, media_type="application/octet-stream")
 
 
+@router.get("/imports/{import_id}/rejects")
+async def rejects(visit: Here, import_id: str) -> Response:
+    """The values that did not fit, as NDJSON."""
+    lines = await rejects_of.of_import(visit.ctx, import_id)
+    headers = {"Content-Disposition": f'attachment; filename="{import_id}-rejects.ndjson"'}
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+
+
 async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
     table = await tables.get(visit.ctx, found.settings.table_id)
     before = await imports.list_(visit.ctx, limit=6, table_id=table.id)
@@ -121,6 +130,7 @@ async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
         "before": [item for item in before if item.id != found.id][:5],
         "files": await imports.files(visit.ctx, found.id) if finished else [],
         "finished": finished,
+        "sunset": reads.sunset_of(table, found.completeness),
         "stopped": STOPPED,
         "now": visit.ctx.clock(),
     }

@@ -26,7 +26,16 @@ PAGES: dict[str, tuple[str, type[BaseModel]]] = {
     "none": ("None: only the first page is ever read", paginators.NoPagination),
 }
 _OBJECTS = {"query": "=", "headers": ":"}
-_TEXTS = ("connection_id", "name", "method", "path", "rows_path", "total_path", "timeout_seconds", "no_new_data_days")
+_TEXTS = ("connection_id", "name", "method", "path", "rows_path", "total_path", "timeout_seconds", "data_model",
+          "arrays", "expand", "no_new_data_days")  # fmt: skip
+CHOICES = {
+    "data_model": {
+        "flattened": "Flattened: objects as dotted columns",
+        "document": "Document: what is nested stays JSON",
+        "relational": "Relational: child tables for lists",
+    },
+    "arrays": {"list": "As lists", "json": "As JSON text", "columns": "First items as columns"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
     """What `update` takes: everything the form shows, so that an emptied field is emptied."""
     found = raw(sent)
     found.pop("connection_id", None)
-    for name in ("rows_path", "total_path", "no_new_data_days", "body"):
+    for name in ("rows_path", "total_path", "no_new_data_days", "body", "expand"):
         found.setdefault(name, None)
     for name in ("name", "path"):
         found.setdefault(name, "")

@@ -228,6 +228,7 @@ async def _builder(
         labels=forms.labels(TableSettings),
         pages=table_form.PAGES,
         page_fields=table_form.page_fields(),
+        choices=table_form.CHOICES,
         connections=connections,
         connection=connection,
         table=table,

@@ -1,0 +1,38 @@
+"""Rejects: values that did not fit their columns, kept for 30 days with row and path: nothing is dropped unsaid."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import orjson
+
+from keyturn.services import imports, reads
+from keyturn.services.context import Context
+from keyturn.storage import rejects as rows
+
+KEPT_SECONDS = 30 * 86_400.0
+
+
+async def of_read(ctx: Context, read_id: str) -> AsyncIterator[bytes]:
+    """Those of a read as NDJSON. Raises `NotFound`."""
+    await reads.stamp(ctx, read_id)
+    return _lines(ctx, read_id)
+
+
+async def of_import(ctx: Context, import_id: str) -> AsyncIterator[bytes]:
+    """Those of an import as NDJSON. Raises `NotFound`."""
+    ctx.require("tables:read")
+    await imports.get(ctx, import_id)
+    return _lines(ctx, import_id)
+
+
+async def prune(scene: Context) -> int:
+    """Forget what is older than 30 days."""
+    return await scene.database.run(rows.prune_anywhere, scene.clock() - KEPT_SECONDS)
+
+
+async def _lines(ctx: Context, owner_id: str) -> AsyncIterator[bytes]:
+    place = -1
+    while (found := await ctx.database.read(rows.after, ctx.workspace_id, owner_id, place)) is not None:
+        place, values = found
+        yield b"".join(orjson.dumps(value) + b"\n" for value in values)
