@@ -119,7 +119,7 @@ class World:
         api = httpx2.Client(base_url=url + "/api/v1", headers=headers, timeout=60)
         server = Server(url, process, log_path, api)
         self.servers.append(server)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 if httpx2.get(url + "/readyz").status_code == 200:

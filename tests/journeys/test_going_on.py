@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import time
 from collections import Counter
@@ -118,3 +119,19 @@ def test_an_end_system_in_trouble_is_waited_for(fire):
     demo.faults.api_429s, demo.faults.api_500s = 0, 7
     ended = until(fire, import_id, {"complete"}, seconds=60)
     assert (ended["completeness"]["rows"], Counter(file_of(fire)).most_common(1)[0][1]) == (1234, 1)
+
+
+def test_progress_comes_as_events_and_ends_with_the_import(fire):
+    import_id = held_up(fire)
+    fire.world.end_system.demo.faults.api_429s = 0
+    names, last = [], ""
+    with fire.servers[0].api.stream("GET", f"/imports/{import_id}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("event: "):
+                names.append(line.removeprefix("event: "))
+            elif line.startswith("data: "):
+                last = line.removeprefix("data: ")
+    assert (names[0], names[-1], names.count("ended")) == ("progress", "ended", 1)
+    assert json.loads(last)["completeness"]["rows"] == 1234
+    assert fire.servers[0].api.get("/imports/im_nothing/events").status_code == 404

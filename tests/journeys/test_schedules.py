@@ -40,6 +40,17 @@ def test_schedules_in_a_terminal_and_as_a_file(world, steps, terminal):
     assert (preview["words"], len(preview["next_runs"])) == ("Every month on the last day at 07:15, UTC", 5)
 
 
+def test_an_import_stays_on_the_server_when_asked_to(world, steps, terminal):
+    server = scheduled(world, steps, terminal)
+    said = terminal.run("import", "acme.orders", "--on-server", "kept.parquet")
+    assert "1,234 of 1,234 rows" in said
+    assert "→ kept.parquet on the server" in said
+    assert [path.name for path in terminal.home.glob("*.parquet")] == []
+    table = steps.ok(server.api.get("/tables"))["data"][0]
+    assert server.api.get(f"/tables/{table['id']}/latest.parquet").content.startswith(b"PAR1")
+    assert "--on-server" in terminal.run("import", "acme.orders", code=2)
+
+
 def test_what_was_missed_while_the_server_was_away_runs_once_when_it_is_back(world, steps, terminal):
     server = scheduled(world, steps, terminal)
     terminal.run("schedules", "add", "acme.orders", "--to", "orders.parquet", "--every", "hour")

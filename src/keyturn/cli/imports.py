@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from keyturn.cli import exits, progress, words
+from keyturn.cli import exits, words
 from keyturn.cli.arguments import Json, Params, pairs_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import IncompleteData, Invalid
@@ -25,8 +25,13 @@ _LABELS = {"complete": "Complete", "incomplete": "Incomplete"}
 
 def import_(
     name: Annotated[str, typer.Argument(help="connection.table, for example acme.orders.")],
-    to: Annotated[Path, typer.Option(help="The file here; its ending chooses the format: orders.parquet.")],
+    to: Annotated[
+        Path | None, typer.Option(help="The file here; its ending chooses the format: orders.parquet.")
+    ] = None,
     *,
+    on_server: Annotated[
+        str | None, typer.Option("--on-server", help="Instead: a file on the server, where it stays.")
+    ] = None,
     mode: Annotated[str, typer.Option(help="replace, append or update.")] = "replace",
     param: Params = None,
     keep_as: Annotated[
@@ -45,27 +50,32 @@ def import_(
     from keyturn.client.imports import format_of
 
     out = terminal()
-    format_of(to.name)
-    _check_place(to)
+    if (to is None) == (on_server is None):
+        raise Invalid("Give --to with a file here, or --on-server with one on the server.", at="--to")
+    if to is not None:
+        format_of(to.name)
+        _check_place(to)
     with workspace() as found:
         table = found.table(name)
         # A name of its own: two imports of one table at a time must not fetch each other's file.
-        place = keep_as or f"{table.name}-{secrets.token_hex(4)}{to.suffix.lower()}"
+        place = on_server or keep_as or f"{table.name}-{secrets.token_hex(4)}{Path(to or '').suffix.lower()}"
         run = found.imports.begin(table.id, to=place, mode=mode, parameters=pairs_of(param or [], "--param"))
         if no_wait:
             out.json(run.found) if json else out.line(run.id)
             return
-        _waited(run, table.name)
+        _waited(run)
         short = run.status == "incomplete"
         if short and not allow_incomplete:
-            _refuse(run, to, json=json)
+            _refuse(run, str(to or on_server), here=to is not None, json=json)
         run.wait(allow_incomplete=True)
-        run.download(to)
         files = run.files
+        if to is not None:
+            run.download(to)
     if json:
-        out.json({**run.found, "path": str(to), "files": [_file(file) for file in files]})
+        out.json({**run.found, **({"path": str(to)} if to else {}), "files": [_file(file) for file in files]})
         return
-    where = f"→ {to} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"
+    place = str(to) if to is not None else f"{files[0].name} on the server"
+    where = f"→ {place} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"
     text = f"{_word(run)}: {_sentence(run)} {where}"
     out.warn(text) if short else out.good(text)
 
@@ -181,11 +191,10 @@ def _check_place(to: Path) -> None:
         raise Invalid(f"The folder {folder} is not writable.", at="--to")
 
 
-def _waited(run: ImportRun, name: str) -> None:
+def _waited(run: ImportRun) -> None:
     """Wait until it ended well or incomplete. Raises the error it failed with."""
     try:
-        with progress.shown(name) as look:
-            run.wait(allow_incomplete=True, on_progress=look)
+        run.wait(allow_incomplete=True)
     except KeyboardInterrupt:
         out = terminal()
         out.warn("Stopped waiting. The import goes on at the server.")
@@ -193,12 +202,12 @@ def _waited(run: ImportRun, name: str) -> None:
         raise typer.Exit(exits.INTERRUPTED) from None
 
 
-def _refuse(run: ImportRun, to: Path, *, json: bool) -> None:
+def _refuse(run: ImportRun, to: str, *, here: bool, json: bool) -> None:
     if json:
         terminal().json(run.found)
     note = run.completeness.note if run.completeness else None
     why = f" {note}" if note else ""
-    kept = f"{to} is as it was." if to.exists() else f"{to} was not written."
+    kept = f"{to} was not written." if here and not Path(to).exists() else f"{to} is as it was."
     raise IncompleteData(
         f"Incomplete: {_sentence(run)}.{why} {kept} Take the rows anyway: --allow-incomplete", import_id=run.id
     )

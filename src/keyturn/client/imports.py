@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from keyturn.client import progress
 from keyturn.client.completeness import Completeness
 from keyturn.client.problems import error_of
 from keyturn.client.transport import Transport
@@ -98,10 +99,22 @@ class ImportRun:
         timeout_seconds: float | None = None,
         allow_incomplete: bool = False,
         on_progress: Callable[[ImportRun], object] | None = None,
+        bar: bool = True,
     ) -> ImportRun:
-        """Wait until it ended well. Raises `IncompleteData` unless allowed, the error it failed with, `Conflict`
-        when it was cancelled, `UpstreamTimeout` after `timeout_seconds`; it goes on by itself then.
+        """Wait until it ended well; in terminals and notebooks with a `bar`.
+
+        Raises `IncompleteData` unless allowed, the error it failed with, `Conflict` when it was cancelled,
+        `UpstreamTimeout` after `timeout_seconds`; it goes on by itself then.
         """
+        if on_progress is not None or not bar:
+            self._watch(timeout_seconds, on_progress)
+        else:
+            with progress.shown(str(self.found.get("table_name") or self.id)) as look:
+                self._watch(timeout_seconds, look)
+        self._check(allow_incomplete=allow_incomplete)
+        return self
+
+    def _watch(self, timeout_seconds: float | None, on_progress: Callable[[ImportRun], object] | None) -> None:
         started, pause = time.monotonic(), _FIRST_PAUSE_SECONDS
         while self.status not in FINISHED:
             if timeout_seconds is not None and time.monotonic() - started > timeout_seconds:
@@ -111,8 +124,6 @@ class ImportRun:
             self.look()
             if on_progress is not None:
                 on_progress(self)
-        self._check(allow_incomplete=allow_incomplete)
-        return self
 
     def cancel(self) -> ImportRun:
         """Stop it at its next page. Raises `Conflict` when it has ended."""

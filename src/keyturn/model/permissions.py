@@ -67,6 +67,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "imports.list": ("tables:read",),
     "imports.rejects": ("tables:read",),
     "imports.resume": ("imports:run",),
+    "imports.watch": ("tables:read",),
     "invitations.create": _ADMINS,
     "invitations.list": _ADMINS,
     "invitations.revoke": _ADMINS,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from keyturn.storage.database import Tx
 
 _LATEST_LOOK = 50
+_WATCH_SECONDS = 0.5
+# Proxies cut what is silent for longer.
+_QUIET_SECONDS = 15.0
 PAGES_PREFIX = ".part-"
 
 
@@ -77,6 +82,25 @@ async def get(ctx: Context, import_id: str) -> Import:
         raise NotFound("There is no such import in this workspace.")
     await tables.get(ctx, found.settings.table_id)
     return found
+
+
+async def watch(ctx: Context, import_id: str) -> AsyncIterator[Import | None]:
+    """The import now, and whenever something of it changes, until it has ended; None when it is quiet for a while.
+
+    Raises `NotFound` before the first one.
+    """
+    before, quiet_at = None, time.monotonic()
+    while True:
+        found = await get(ctx, import_id)
+        if found != before:
+            before, quiet_at = found, time.monotonic()
+            yield found
+        elif time.monotonic() - quiet_at >= _QUIET_SECONDS:
+            quiet_at = time.monotonic()
+            yield None
+        if found.status in FINISHED:
+            return
+        await asyncio.sleep(_WATCH_SECONDS)
 
 
 async def list_(ctx: Context, *, limit: int = 100, table_id: str | None = None) -> list[Import]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import Annotated, Any
 
+import orjson
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from keyturn.model.imports import Import, ImportSettings
+from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.services import imports
 from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
@@ -75,6 +77,28 @@ async def cancel(ctx: Ctx, import_id: str) -> Response:
 async def resume(ctx: Ctx, import_id: str) -> Response:
     """Let one that failed, was cancelled or is incomplete go on behind its last safe page."""
     return json_answer(shown(await imports.resume(ctx, import_id)))
+
+
+@router.get("/{import_id}/events")
+async def watch(ctx: Ctx, import_id: str) -> Response:
+    """Its progress as server-sent events: the import whenever it changes, the last one when it has ended."""
+    news = imports.watch(ctx, import_id)
+    first = await anext(news)
+    return StreamingResponse(_told(first, news), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+
+
+async def _told(first: Import | None, news: AsyncIterator[Import | None]) -> AsyncIterator[bytes]:
+    yield _event(first)
+    async for item in news:
+        yield _event(item)
+
+
+def _event(item: Import | None) -> bytes:
+    """One event, or a comment that keeps the line open."""
+    if item is None:
+        return b": still here\n\n"
+    name = b"ended" if item.status in FINISHED else b"progress"
+    return b"event: " + name + b"\ndata: " + orjson.dumps(shown(item)) + b"\n\n"
 
 
 @router.get("/{import_id}/files")

@@ -1,4 +1,4 @@
-"""An import's progress on a terminal: one line that moves, gone when the import ended. Elsewhere nothing is drawn."""
+"""An import's progress in a terminal or a notebook: one line that moves, gone when it ended. Else nothing is drawn."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _WAITS = {"end_system": "end system", "reconnect": "reconnect needed", "destinat
 
 @contextmanager
 def shown(name: str) -> Iterator[Callable[[ImportRun], object] | None]:
-    """What to call with each look at an import; None where stderr is no terminal."""
-    if not sys.stderr.isatty():
+    """What to call with each look at an import; None where stderr is no terminal and this is no notebook."""
+    notebook = "ipykernel" in sys.modules
+    if not sys.stderr.isatty() and not notebook:
         yield None
         return
     from rich.console import Console
@@ -33,7 +34,7 @@ def shown(name: str) -> Iterator[Callable[[ImportRun], object] | None]:
         TextColumn("{task.fields[words]}", markup=False),
     )
     started = time.monotonic()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=Console(stderr=not notebook), transient=True) as progress:
         task = progress.add_task(name, total=None, words="starting")
 
         def look(run: ImportRun) -> None:

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from keyturn.cli import progress
+from keyturn.client import progress
 
 RUNNING = {"status": "running", "rows": 41_300, "pages": 413, "reported_total": 77_182, "waiting": None}
 
