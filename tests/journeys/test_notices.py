@@ -96,3 +96,34 @@ def test_a_sign_in_without_all_its_scopes_is_a_notice_that_a_full_one_ends(world
     steps.connect(world, server, client)
     (notice,) = steps.ok(server.api.get("/notices", params={"open": "true"}))["data"]
     assert (notice["kind"], "there is no refresh token" in notice["message"]) == ("needs_attention", True)
+
+
+def test_a_wait_the_api_asked_for_is_in_the_timeline_once(world, steps):
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    table = steps.ok(server.api.post("/tables", json=body))
+    world.end_system.demo.faults.api_429s = 2
+    destination = {"type": "parquet", "url": "orders.parquet"}
+    begun = steps.ok(server.api.post("/imports", json={"table_id": table["id"], "destination": destination}))
+    assert steps.wait_for_import(server, begun["id"])["status"] == "complete"
+    events = steps.ok(server.api.get(f"/connections/{connection['id']}/events", params={"show": "problems"}))["data"]
+    (waited,) = [event for event in events if event["kind"] == "slowed_down"]
+    assert "asked us to wait (429). acme.orders waits" in waited["message"]
+    assert waited["details"] == {"import_id": begun["id"]}
+
+
+def test_a_timeline_over_http_goes_on_where_it_ended(world, steps):
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    route, seen, cursor = f"/connections/{connection['id']}/events", [], None
+    while True:
+        params = {"limit": 1} | ({"cursor": cursor} if cursor else {})
+        page = steps.ok(server.api.get(route, params=params))
+        seen += [event["kind"] for event in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ["connected", "created"]
+    for wrong in ({"cursor": "nonsense"}, {"show": "weather"}, {"limit": 0}):
+        assert server.api.get(route, params=wrong).status_code == 422

@@ -21,7 +21,7 @@ async def signed_in(place, connection, *, ctx=None, refresh_token="rt-1", life=3
         access_token="at-1-secret", token_type="Bearer", refresh_token=refresh_token, expires_in_seconds=life,
         refresh_token_expires_in_seconds=refresh_life,
     )  # fmt: skip
-    named = {"connection_id": connection.id, "account_id": None, "requested_at": place.clock[0],
+    named = {"connection": connection, "account_id": None, "requested_at": place.clock[0],
              "scopes_requested": ["read"], "account": account}  # fmt: skip
     place.run(grants.store_new, ctx or place.ana, registration, tokens, **named)
     return place.run(grant_rows.of_connection, "ws_1", connection.id, None)
@@ -160,3 +160,13 @@ async def test_a_table_nobody_watches_any_more_is_closed_silently(place):
     place.run(table_rows.update, "ws_1", found.id, {"settings": settings})
     await forecasts.look(place.ana)
     assert await told(place) == []
+
+
+async def test_scopes_that_came_and_went_with_a_sign_in_are_named(place):
+    connection = await place.connection()
+    grant = await signed_in(place, connection)
+    same = TokenSet(access_token="at-2", scopes=("read",))
+    other = TokenSet(access_token="at-2", scopes=("read:customers", "read:orders"))
+    assert grants.scope_changes(grant, same) == ""
+    assert grants.scope_changes(grant, TokenSet(access_token="at-2")) == "", "nothing said is nothing changed"
+    assert grants.scope_changes(grant, other) == "Added read:customers, read:orders. Gone: read."

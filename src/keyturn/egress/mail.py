@@ -127,7 +127,8 @@ def _send(settings: MailSettings, message: EmailMessage, ca_file: Path | None) -
         raise _failed(settings, error) from error
     try:
         _greet(settings, server, ca_file)
-        server.send_message(message)
+        # By name, so that an address that reads like a list is one address all the same.
+        server.send_message(message, from_addr=settings.sender, to_addrs=[message["To"]])
     except (OSError, smtplib.SMTPException) as error:
         raise _failed(settings, error) from error
     finally:
