@@ -13,11 +13,13 @@ from keyturn.model.accounts import Account, Workspace
 from keyturn.model.permissions import grantable_to
 from keyturn.model.tables import TableSettings
 from keyturn.services import connections, oauth_clients
-from keyturn.services.context import Actor, Context, Deployment
+from keyturn.services.context import Actor, Context, Deployment, RefreshTimes
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import tables as table_rows
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
+from refreshing import Field
+from token_server import TokenServer
 
 NOW = 1_800_000_000.0
 CLIENT = {
@@ -84,3 +86,16 @@ async def place(database, tmp_path):
     li = Actor("ac_li", "Li", "li@example.com", "editor", grantable_to("editor"))
     yield Place(ctx, replace(ctx, actor=li), database, clock)
     await egress.close()
+
+
+@pytest.fixture
+async def acme(place):
+    async with TokenServer() as server:
+        times = RefreshTimes(deadline_seconds=1.0, lease_seconds=2.0, wait_seconds=4.0)
+        ctx = replace(place.ana, clock=place.database.clock, deployment=replace(place.ana.deployment, refresh=times))
+        body = {"name": "Acme CRM", "authentication_type": "rest_api_oauth2_auth_code", "client_id": "id",
+                "client_secret": "a client secret", "authorization_url": f"{server.url}/authorize", "token_url": server.url,
+                "scopes": "read", "access_token_expires_in": 3_600_000, "refresh_token_expires_in": 0,
+                "advanced": {"token": {"auth": "post"}}}  # fmt: skip
+        client = await oauth_clients.create(ctx, body)
+        yield Field(ctx, server, client)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 import threading
 import time
@@ -140,6 +141,10 @@ class Keyring:
             return AESGCM(data_key).decrypt(nonce, sealed[_HEADER_BYTES:], ad.encode()).decode()
         except InvalidTag:
             raise _damaged() from None
+
+    def keyed_hash(self, secret: str) -> str:
+        """Tells whether two secrets are the same to who has the first key, and nothing to others."""
+        return hmac.new(self._held.keys[0], b"keyturn keyed hash" + secret.encode(), hashlib.sha256).hexdigest()
 
     def rewrap(self, sealed: bytes) -> bytes:
         """The same value with its data key wrapped by the first key; what it says is not touched."""

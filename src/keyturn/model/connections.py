@@ -31,6 +31,12 @@ STATUS_WORDS: dict[str, str] = {
 DETAIL_WORDS: dict[str, str] = {
     "client_deleted": "its OAuth 2.0 client was deleted",
     "client_refused": "the end system refused our Client ID or Client Secret",
+    "client_misconfigured": "the end system refuses the token requests of its OAuth 2.0 client",
+    "transient": "the authorization server is having trouble",
+    "not_sent": "the authorization server could not be reached",
+    "unknown_outcome": "the last answer of the authorization server was lost",
+    "grant_dead": "the end system refused the refresh token once, and we ask once more before we believe it",
+    "config": "the end system refuses the token request",
     "client_changed": "the Token URL moved to another host",
     "dpop_turned_on": "DPoP was turned on, and this sign-in is from before",
     "no_refresh_token": "there is no refresh token, so it stops when the access token ends",

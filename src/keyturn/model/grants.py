@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 # So long before a sign-in ends for good, it is spoken of.
 SOON_SECONDS = 7 * 86400.0
+# free: hand out. ahead: hand out and renew in the background. over: renew first.
+Window = Literal["free", "ahead", "over"]
 GrantState = Literal["active", "reconnect_needed", "suspended", "revoked"]
 GrantType = Literal["authorization_code", "client_credentials", "device_code"]
 
@@ -36,6 +38,20 @@ def margins(*, grant_id: str, generation: int, requested_at: float, life_seconds
     # A life of a few seconds leaves no room for the 5 s floor: half of it is the most a margin may take.
     hard = min(max(5.0, min(30.0, life_seconds * 0.05)), life_seconds / 4)
     return Margins(expires_at, expires_at - soft - jitter, expires_at - hard)
+
+
+def keep_alive_at(
+    grant_id: str, generation: int, requested_at: float, refresh_expires_at: float | None
+) -> float | None:
+    """When a refresh token that ends must have been used: within 80 % of its life, some earlier than others."""
+    if refresh_expires_at is None:
+        return None
+    return requested_at + (refresh_expires_at - requested_at) * (0.8 - 0.1 * _fraction(grant_id, generation))
+
+
+def earliest(*times: float | None) -> float | None:
+    """The first of the times that are known."""
+    return min((at for at in times if at is not None), default=None)
 
 
 def _fraction(grant_id: str, generation: int) -> float:
@@ -107,3 +123,14 @@ class Grant:
         if self.refresh_prolonged is None and self.last_ok_at is not None:
             soon = min(soon, (end - self.last_ok_at) / 5)
         return end if end - now < soon else None
+
+    def is_good(self, now: float) -> bool:
+        """Whether the access token may still be used; one whose end nobody knows may."""
+        return self.access_expires_at is None or now < self.access_expires_at
+
+    def window(self, now: float) -> Window:
+        """How its token may be handed out at that time."""
+        if self.refresh_after is None or now < self.refresh_after:
+            return "free" if self.is_good(now) else "over"
+        # Nothing bounds a life nobody knows: the refresh ahead is for the refresh token's sake.
+        return "ahead" if self.hard_at is None or now < self.hard_at else "over"

@@ -102,6 +102,21 @@ KINDS: dict[str, Kind] = {
             "{name} accepts our Client ID and Client Secret again, after {length}. Its connections go on.",
         ),
     ),
+    "client_misconfigured": Kind(
+        "oauth_client",
+        "Client misconfigured",
+        Words(
+            "oauth_client.misconfigured",
+            "{name} refuses our token requests",
+            "{name} refuses our token requests ({error}), which no new sign-in repairs. Check the settings of the "
+            "OAuth 2.0 client; its connections wait and go on by themselves.",
+        ),
+        Words(
+            "oauth_client.recovered",
+            "{name} is accepted again",
+            "{name} accepts our token requests again, after {length}. Its connections go on.",
+        ),
+    ),
     "secret_expires": Kind(
         "oauth_client",
         "Client Secret expires",

@@ -154,6 +154,12 @@ class Refresh(Part):
         title="Refresh token’s life counts from",
         description="fixed: the last new refresh token; idle: its last use.",
     )
+    short_grace: bool = Field(
+        default=False,
+        title="Used refresh tokens end at once",
+        description="The server takes a used refresh token again for a few seconds only: a crash is noticed sooner, "
+        "and answers must come within 8 s.",
+    )
 
 
 class Expires(Part):

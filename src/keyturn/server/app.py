@@ -18,13 +18,15 @@ from keyturn.encryption import CommandKeys, KeySource
 from keyturn.jobs.audit import AuditWriter
 from keyturn.jobs.imports import ImportRunner
 from keyturn.jobs.notices import Notifier
+from keyturn.jobs.refreshes import GrantKeeper
 from keyturn.jobs.replicas import Presence
 from keyturn.jobs.schedules import Ticker
 from keyturn.jobs.sign_ins import DevicePoller
 from keyturn.server.config import Config
 from keyturn.server.control import listen
 from keyturn.server.ground import Ground, deployment_of, egress_of, load_keyring, lock_data_dir
-from keyturn.services import access_tokens, accounts, import_runs
+from keyturn.server.owner import Owner, take_owner
+from keyturn.services import accounts, import_runs, refreshes, upkeep
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from keyturn.web.auth import Runtime
@@ -39,12 +41,13 @@ _COMMAND_LOOK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a process holds while it serves: runtime, the setup link if there is no account yet, the folder's lock."""
+    """What a process holds while it serves: runtime, the setup link if there is no account yet, locks of the folder."""
 
     runtime: Runtime
     setup_url: str | None
     lock: IO[str] | None
     ground: Ground
+    owner: Owner
 
 
 async def prepare(config: Config) -> Prepared:
@@ -69,13 +72,15 @@ async def prepare(config: Config) -> Prepared:
         raise
     if config.bootstrap_email and not made:
         log.info("bootstrap_ignored", reason="an account exists")
-    deployment = deployment_of(config)
+    await database.look_at_clock()
+    owner = await asyncio.to_thread(take_owner, config.data_dir)
+    deployment = deployment_of(config, owner.name)
     egress = egress_of(config)
     setup_url = None
     if await accounts.setup_needed(database):
         setup_url = f"{config.public_url}/setup?code={await accounts.new_setup_code(database)}"
-    runtime = Runtime(database, egress, keyring, deployment, time.time)
-    return Prepared(runtime, setup_url, lock, Ground(runtime.scene(), source, config))
+    runtime = Runtime(database, egress, keyring, deployment, database.clock)
+    return Prepared(runtime, setup_url, lock, Ground(runtime.scene(), source, config), owner)
 
 
 @asynccontextmanager
@@ -84,16 +89,20 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
     scene = prepared.runtime.scene()
     if prepared.lock is not None:
         await asyncio.to_thread(import_runs.free_all, scene)
+    await upkeep.come_back(scene)
     runner, presence = ImportRunner(scene), Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
+    keeper = GrantKeeper(scene)
     others = (AuditWriter(scene, prepared.runtime.uses), presence, Notifier(scene), Ticker(scene), DevicePoller(scene))
-    task, tasks = asyncio.create_task(runner.run()), [asyncio.create_task(job.run()) for job in others]
+    tasks = [asyncio.create_task(job.run()) for job in others]
+    task, keeping = asyncio.create_task(runner.run()), asyncio.create_task(keeper.run())
     control = await listen(prepared.ground) if prepared.lock is not None else None
     try:
         yield
     finally:
         await runner.stop()
-        await task
-        await access_tokens.drain()
+        await keeper.stop()
+        await asyncio.gather(task, keeping)
+        await refreshes.drain(scene)
         if control is not None:
             control.close()
         for job in others:
@@ -101,6 +110,7 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
         await asyncio.gather(*tasks)
         await prepared.runtime.egress.close()
         await asyncio.to_thread(prepared.runtime.database.close)
+        prepared.owner.file.close()
         if prepared.lock is not None:
             prepared.lock.close()
 

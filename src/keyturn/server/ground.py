@@ -91,12 +91,12 @@ def egress_of(config: Config) -> Egress:
     )
 
 
-def deployment_of(config: Config) -> Deployment:
-    """What verbs need to know of the configuration."""
+def deployment_of(config: Config, owner: str | None = None) -> Deployment:
+    """What verbs need to know of the configuration. `owner`: the name this process holds leases under."""
     return Deployment(
         public_url=config.public_url,
         data_dir=config.data_dir,
-        owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
+        owner=owner or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}",
         export_dirs=config.export_dirs,
         version=keyturn.__version__,
         operator=config.shown,

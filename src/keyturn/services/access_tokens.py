@@ -1,9 +1,8 @@
 """Access tokens that are always fresh: handed out freely, renewed ahead, and once across replicas when they must be.
 
 The algorithm, in words. Before `refresh_after`: hand out. Until `hard_at`: hand out and renew in the background.
-After it, or when the API rejected this generation: one task in this process per (grant, generation) takes the
-lease row on the database's clock, commits, sends one token request under a total deadline shorter than the lease,
-and writes the answer only if epoch and generation are still its own. Everybody else waits for the new generation.
+After it, or when the API rejected this generation: one task in this process per (grant, generation) renews
+(`refreshes`), or waits while another replica does, woken when the row changes. Callers end by their deadline.
 """
 
 from __future__ import annotations
@@ -11,42 +10,50 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import structlog
-
-from keyturn.errors import Conflict, ReconnectNeeded, Unavailable
+from keyturn.errors import ClientRefused, Conflict, ReconnectNeeded, Unavailable
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.model.messages import say
-from keyturn.services import audit, connections, grants, oauth_clients, proofs, refreshes
+from keyturn.model.refreshes import Purpose
+from keyturn.services import (
+    audit,
+    connections,
+    grants,
+    proofs,
+    refresh_metrics,
+    refresh_outcomes,
+    refreshes,
+    token_cache,
+)
 from keyturn.services.context import Context
 from keyturn.storage import grants as grant_rows
-from keyturn.storage import leases
+from keyturn.storage import token_hosts
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
-
-log = structlog.get_logger(__name__)
+    from keyturn.storage.token_hosts import TokenHost
 
 _POLL_SECONDS = (0.025, 0.25)
-_flights: dict[tuple[int, str, int], asyncio.Task[None]] = {}
+_waits: dict[tuple[int, str, int, str], asyncio.Task[Grant]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """One usable access token and the generation it belongs to. `expires_at` is epoch seconds or None.
+    """One usable access token and the generation it belongs to. Times are epoch seconds; None is unknown.
 
     `dpop_key` is the private key it is bound to: without a proof by it, the token is worth nothing (RFC 9449).
     """
 
-    value: str
+    value: str = field(repr=False)
     token_type: str
     generation: int
     grant_id: str
     expires_at: float | None
-    dpop_key: str | None = None
+    dpop_key: str | None = field(default=None, repr=False)
+    obtained_at: float | None = None
 
     def __repr__(self) -> str:
         return f"AccessToken(generation={self.generation})"
@@ -54,31 +61,30 @@ class AccessToken:
 
 async def fresh(ctx: Context, connection: Connection) -> AccessToken:
     """A token that is good now. Raises `ReconnectNeeded`, `ClientRefused`, `Unavailable` (with retry_after)."""
-    grant = await _grant(ctx, connection)
+    holder = connections.grant_holder(ctx, connection)
+    grant = _present(ctx, connection, await token_cache.grant_of(ctx, connection.id, holder))
     _refuse_dead(ctx, connection, grant)
-    now = ctx.clock()
-    if not grant.renews_itself:
-        if grant.access_expires_at is not None and now >= grant.access_expires_at:
-            raise _reconnect(ctx, connection, grant, "no_refresh_token")
-        return _open(ctx, grant)
-    if grant.refresh_after is None or now < grant.refresh_after:
-        return _open(ctx, grant)
-    if grant.hard_at is not None and now < grant.hard_at:
-        _start(ctx, connection, grant, force=False)
-        return _open(ctx, grant)
-    return _open(ctx, await _renewed(ctx, connection, grant))
+    window = grant.window(ctx.clock())
+    if window == "over":
+        return _open(ctx, await _renewed(ctx, connection, grant, "due"))
+    if window == "ahead":
+        await _renew_ahead(ctx, connection)
+    return _open(ctx, grant)
 
 
 async def after_rejection(ctx: Context, connection: Connection, rejected: AccessToken) -> AccessToken:
-    """The API rejected that token: the newer one if there is one already, else one forced refresh of its generation."""
+    """The API rejected that token: the newer one if there is one already, else one forced refresh of its generation.
+
+    Answers the same generation if the server gives the same token again.
+    """
     grant = await _grant(ctx, connection)
     _refuse_dead(ctx, connection, grant)
-    if grant.generation > rejected.generation:
+    if grant.generation > rejected.generation or grant.state == "suspended":
         return _open(ctx, grant)
     if not grant.renews_itself:
         await _give_up(ctx, grant, "no_refresh_token")
         raise _reconnect(ctx, connection, grant, "no_refresh_token")
-    return _open(ctx, await _renewed(ctx, connection, grant, force=True))
+    return _open(ctx, await _renewed(ctx, connection, grant, "rejected"))
 
 
 async def refresh(ctx: Context, connection_id: str) -> Connection:
@@ -90,7 +96,7 @@ async def refresh(ctx: Context, connection_id: str) -> Connection:
     _refuse_dead(ctx, connection, grant)
     if not grant.renews_itself:
         raise Conflict(f"{_system(connection)} gave no refresh token, so there is nothing to renew. Reconnect instead.")
-    await _renewed(ctx, connection, grant, force=True)
+    await _renewed(ctx, connection, grant, "asked")
     return await connections.get(ctx, connection_id)
 
 
@@ -109,79 +115,81 @@ async def reveal(ctx: Context, connection_id: str) -> AccessToken:
     return token
 
 
-async def drain() -> None:
-    """Wait for refreshes in flight: an answer on its way must be stored before the process ends."""
-    while _flights:
-        await asyncio.wait(list(_flights.values()))
+async def _renew_ahead(ctx: Context, connection: Connection) -> None:
+    """Renew in the background, if nobody does and it is not a matter of waiting."""
+    grant, now = await _grant(ctx, connection), ctx.clock()
+    idle = (grant.lease_until or 0.0) <= now and (grant.next_attempt_at or 0.0) <= now
+    if idle and grant.state == "active" and grant.window(now) == "ahead":
+        refreshes.start(ctx, connection, grant, "due")
 
 
-def _start(ctx: Context, connection: Connection, grant: Grant, *, force: bool) -> asyncio.Task[None]:
-    """The one task of this process for that generation; it outlives callers who go away."""
-    key = (id(ctx.database), grant.id, grant.generation)
-    task = _flights.get(key)
-    if task is None:
-        task = asyncio.create_task(_refresh(ctx, connection, grant, force=force))
-        _flights[key] = task
-        task.add_done_callback(lambda done: _landed(key, done))
-    return task
+async def _renewed(ctx: Context, connection: Connection, grant: Grant, purpose: Purpose) -> Grant:
+    """The grant with the next token set, by our own refresh or another replica's. Ends by the caller's deadline."""
+    began_at = time.monotonic()
+    deadline = began_at + ctx.deployment.refresh.wait_seconds
+    key = (id(ctx.database), grant.id, grant.generation, "asked" if purpose == "asked" else "due")
+    try:
+        while (remaining := deadline - time.monotonic()) > 0:
+            task = _waits.get(key)
+            if task is None:
+                task = _waits[key] = asyncio.create_task(_wait(ctx, connection, grant, purpose))
+                task.add_done_callback(lambda done: _ended(key, done))
+            # Everybody in this process waits for the one task; it outlives callers who go away.
+            await asyncio.wait({task}, timeout=remaining)
+            if task.done() and (found := task.result()) is not grant:
+                return found
+        raise Unavailable("The token is being renewed and it takes long. Try again.", retry_after_seconds=5)
+    finally:
+        refresh_metrics.WAIT_SECONDS.observe(time.monotonic() - began_at)
 
 
-def _landed(key: tuple[int, str, int], task: asyncio.Task[None]) -> None:
-    _flights.pop(key, None)
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.info("refresh_failed", grant=key[1], generation=key[2], error=type(error).__name__)
+def _ended(key: tuple[int, str, int, str], task: asyncio.Task[Grant]) -> None:
+    _waits.pop(key, None)
+    if not task.cancelled():
+        # Marks it as seen where every caller went away before it ended.
+        task.exception()
 
 
-async def _renewed(ctx: Context, connection: Connection, grant: Grant, *, force: bool = False) -> Grant:
-    """The next generation of `grant`, by our own refresh or another replica's. Ends by `RefreshTimes.wait_seconds`."""
+async def _wait(ctx: Context, connection: Connection, seen: Grant, purpose: Purpose) -> Grant:
+    """Renew, or wait for who does. Answers `seen` itself when nothing came of it within a deadline."""
     deadline = time.monotonic() + ctx.deployment.refresh.wait_seconds
     pause = _POLL_SECONDS[0]
+    await asyncio.wait({refreshes.start(ctx, connection, seen, purpose)})
     while True:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0:
-            raise Unavailable("The token is being renewed and it takes long. Try again.", retry_after_seconds=5)
-        task = _start(ctx, connection, grant, force=force)
-        try:
-            await asyncio.wait_for(asyncio.shield(task), remaining)
-        except TimeoutError:
-            continue
-        current = await _grant(ctx, connection)
-        if current.generation > grant.generation:
+        current, host = await _looked(ctx, connection, seen)
+        if current.generation > seen.generation or current.last_ok_at != seen.last_ok_at:
             return current
         _refuse_dead(ctx, connection, current)
-        _refuse_waiting(ctx, current)
-        # Another replica holds the lease: look again soon, a little later each time.
-        await asyncio.sleep(min(pause * random.uniform(0.7, 1.3), max(0.0, remaining)))  # noqa: S311 - jitter
+        held = current.lease_owner is not None and (current.lease_until or 0.0) > ctx.clock()
+        if not held:
+            _refuse_waiting(ctx, connection, current, host)
+        if time.monotonic() > deadline:
+            return seen
+        # Another replica holds the lease: look again when it says so, or soon, a little later each time.
+        await ctx.database.wakeups.wait(connection.id, pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
         pause = min(pause * 1.6, _POLL_SECONDS[1])
+        if not held:
+            await asyncio.wait({refreshes.start(ctx, connection, seen, purpose)})
 
 
-async def _refresh(ctx: Context, connection: Connection, seen: Grant, *, force: bool) -> None:
-    """Take the lease if it is to be had and renew; no lease means that somebody else is at it."""
-    if connection.oauth_client_id is None:
-        return
-    registration = await oauth_clients.registration(ctx, connection.oauth_client_id, connection.settings.variables)
-    if seen.token_origin != registration.token_origin:
-        # F14: the old refresh token was issued by another host and must never be sent to this one.
-        await _give_up(ctx, seen, "client_changed")
-        return
-    epoch = await ctx.database.run(
-        leases.take_for_refresh,
-        ctx.workspace_id,
-        seen.id,
-        generation=seen.generation,
-        owner=ctx.deployment.owner,
-        seconds=ctx.deployment.refresh.lease_seconds,
-        force=force,
-    )
-    if epoch is None:
-        return
-    taken_at = time.monotonic()
-    await refreshes.renew(ctx, connection, registration, seen, epoch=epoch, taken_at=taken_at)
+async def _looked(ctx: Context, connection: Connection, seen: Grant) -> tuple[Grant, TokenHost | None]:
+    holder = connections.grant_holder(ctx, connection)
+
+    def fetch(tx: Tx) -> tuple[Grant | None, TokenHost | None]:
+        grant = grant_rows.of_connection(tx, ctx.workspace_id, connection.id, holder)
+        return grant, token_hosts.get(tx, ctx.workspace_id, seen.token_origin)
+
+    grant, host = await ctx.database.read(fetch)
+    return _present(ctx, connection, grant), host
 
 
 async def _grant(ctx: Context, connection: Connection) -> Grant:
     holder = connections.grant_holder(ctx, connection)
     grant = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
+    return _present(ctx, connection, grant)
+
+
+def _present(ctx: Context, connection: Connection, grant: Grant | None) -> Grant:
     if grant is None:
         raise ReconnectNeeded(
             f"{connection.name} is not connected yet. Sign in first.",
@@ -196,30 +204,51 @@ async def _give_up(ctx: Context, grant: Grant, reason: str) -> None:
     def write(tx: Tx) -> None:
         values = {"state": "reconnect_needed", "reason": reason, "changed_at": ctx.clock()}
         if grant_rows.update(tx, ctx.workspace_id, grant.id, grant.generation, values):
-            refreshes.record_rejection(tx, ctx, grant, reason, reason=reason)
+            refresh_outcomes.lost(tx, ctx, grant, reason, reason=reason)
 
     await ctx.database.run(write)
 
 
 def _refuse_dead(ctx: Context, connection: Connection, grant: Grant) -> None:
+    """Raise for a grant that will give no good token before somebody does something."""
+    now = ctx.clock()
     if grant.state in {"reconnect_needed", "revoked"}:
         raise _reconnect(ctx, connection, grant, grant.reason or "revoked")
-    if grant.state == "suspended" and (grant.next_attempt_at or 0) > ctx.clock():
-        raise refreshes.client_refused(connection, grant.last_error_code or "invalid_client")
-    ended = grant.refresh_expires_at is not None and ctx.clock() >= grant.refresh_expires_at
-    if ended and grant.access_expires_at is not None and ctx.clock() >= grant.access_expires_at:
+    if grant.is_good(now):
+        return
+    if grant.state == "suspended":
+        raise _client_refused(connection, grant)
+    if not grant.renews_itself:
+        raise _reconnect(ctx, connection, grant, "no_refresh_token")
+    if grant.refresh_expires_at is not None and now >= grant.refresh_expires_at:
         raise _reconnect(ctx, connection, grant, "refresh_token_expired")
 
 
-def _refuse_waiting(ctx: Context, grant: Grant) -> None:
+def _refuse_waiting(ctx: Context, connection: Connection, grant: Grant, host: TokenHost | None) -> None:
     """Our try failed and the next one is set: say when, instead of trying for every caller."""
-    wait = (grant.next_attempt_at or 0.0) - ctx.clock()
-    if grant.lease_owner is None and wait > 0:
-        raise Unavailable(
-            say("E-UPSTREAM", system="The authorization server", status=grant.last_error_code or "no answer"),
-            retry_after_seconds=wait,
-            message_code="E-UPSTREAM",
-        )
+    wait = max((grant.next_attempt_at or 0.0) - ctx.clock(), host.closed_for_seconds if host is not None else 0.0)
+    if wait <= 0:
+        return
+    if grant.last_error_class == "config":
+        sentence = say("E-TOKEN", system=_system(connection), error=grant.last_error_code or "config")
+        raise Unavailable(sentence, retry_after_seconds=wait, message_code="E-TOKEN")
+    status = grant.last_error_code or (host.last_code if host is not None else None) or "no answer"
+    raise Unavailable(
+        say("E-UPSTREAM", system=_system(connection), status=status),
+        retry_after_seconds=wait,
+        message_code="E-UPSTREAM",
+    )
+
+
+def _client_refused(connection: Connection, grant: Grant) -> ClientRefused:
+    """The trouble is the OAuth client's, and of which kind."""
+    error, system = grant.last_error_code or "refused", _system(connection)
+    if grant.reason == "client_misconfigured":
+        return ClientRefused(say("E-TOKEN", system=system, error=error), message_code="E-TOKEN")
+    waits = "Its connections wait and resume by themselves."
+    return ClientRefused(
+        say("E-CLIENT", system=system, error=error, tried=waits), message_code="E-CLIENT", connection=connection.name
+    )
 
 
 def _reconnect(ctx: Context, connection: Connection, grant: Grant, reason: str) -> ReconnectNeeded:
@@ -256,8 +285,15 @@ def _reconnect(ctx: Context, connection: Connection, grant: Grant, reason: str) 
 
 def _open(ctx: Context, grant: Grant) -> AccessToken:
     value = grants.access_token(ctx, grant)
-    key = grants.dpop_key(ctx, grant)
-    return AccessToken(value, grant.token_type, grant.generation, grant.id, grant.access_expires_at, key)
+    return AccessToken(
+        value,
+        grant.token_type,
+        grant.generation,
+        grant.id,
+        grant.access_expires_at,
+        grants.dpop_key(ctx, grant),
+        grant.last_ok_at,
+    )
 
 
 def _system(connection: Connection) -> str:

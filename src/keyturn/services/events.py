@@ -25,9 +25,12 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "reconnected": ("Reconnected", "healthy", "Reconnected as {account}."),
     "refreshed": ("Token refreshed", "healthy", "New refresh token: {rotated}."),
     "renewed": ("Token renewed", "healthy", "The client asked for a new one by itself."),
-    "refresh_failed": ("Refresh failed", "retrying", "{sentence} We retry by ourselves."),
+    "refresh_failed": ("Refresh failed", "retrying", "{sentence} Retrying at {again}."),
     "refresh_rejected": ("Refresh rejected", "reconnect", "{error}: Reconnect needed."),
     "client_refused": ("Client refused", "attention", "{error}: a Workspace Admin should replace the secret."),
+    "client_misconfigured": ("Client misconfigured", "attention", "{error}: check its settings; connections wait."),
+    "client_accepted": ("Client accepted again", "healthy", "Its connections go on."),
+    "recovered": ("Recovered", "healthy", "It is renewed again."),
     "sign_in_failed": ("Sign-in failed", "attention", "{sentence}"),
     "disconnected": ("Disconnected", "unconnected", "{sentence}"),
     "base_url_changed": ("Base URL changed", "reconnect", "Its host changed, so the sign-in was destroyed."),
@@ -72,7 +75,7 @@ TURNS: dict[str, Status] = {
 # What marks its day and is over with it.
 BLIPS: dict[str, Status] = {"slowed_down": "retrying"}
 KEPT_SECONDS = 90 * 86400.0
-FAILURES = frozenset({"refresh_failed", "refresh_rejected", "client_refused", "sign_in_failed"})
+FAILURES = frozenset({"refresh_failed", "refresh_rejected", "client_refused", "client_misconfigured", "sign_in_failed"})
 
 
 @dataclass(frozen=True, slots=True)

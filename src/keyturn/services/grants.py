@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from keyturn import redaction
 from keyturn.encryption import AssociatedData
 from keyturn.model.connections import Connection, Status, why
-from keyturn.model.grants import Grant, margins
+from keyturn.model.grants import Grant, earliest, keep_alive_at, margins
 from keyturn.model.ids import new_id
-from keyturn.oauth.tokens import TokenSet
-from keyturn.services import base_urls, notices
+from keyturn.model.oauth_clients import OAuthClientSettings
+from keyturn.oauth.tokens import TokenSet, lifetime
+from keyturn.services import base_urls, incidents, notices
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import grants as rows
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
+    from keyturn.storage.token_generations import Orphan
 
 _SAME_END_SECONDS = 5.0
 _ENDED_BY_SIGN_IN = ("reconnect_needed", "sign_in_ends")
@@ -49,12 +51,11 @@ def sealed_values(
     `requested_at`: epoch seconds just before the token request was sent; lives count from there.
     """
     settings = registration.client.settings
-    life = tokens.expires_in_seconds
     windows = margins(
         grant_id=grant_id,
         generation=generation,
         requested_at=requested_at,
-        life_seconds=settings.access_token_expires_in / 1000 if life is None else life,
+        life_seconds=_access_life(settings, tokens, requested_at),
     )
     refresh_token = tokens.refresh_token or before_refresh_token
     grant_type = settings.grant_type if before is None else before.grant_type
@@ -68,6 +69,7 @@ def sealed_values(
         if refresh_life is None and settings.refresh_token_expires_in:
             refresh_life = settings.refresh_token_expires_in / 1000
         refresh_expires_at = None if refresh_life is None else requested_at + refresh_life
+    kept_alive = keep_alive_at(grant_id, generation, requested_at, refresh_expires_at)
     return {
         "state": "active",
         "reason": None,
@@ -78,7 +80,7 @@ def sealed_values(
         "token_type": tokens.token_type,
         "access_expires_at": windows.expires_at,
         "hard_at": windows.hard_at,
-        "refresh_after": windows.refresh_after if renewed else None,
+        "refresh_after": earliest(windows.refresh_after, kept_alive) if renewed else None,
         "refresh_expires_at": refresh_expires_at if refresh_token else None,
         "refresh_prolonged": True if idle else _prolonged(before, refresh_expires_at),
         "attempts": 0,
@@ -95,6 +97,55 @@ def _prolonged(before: Grant | None, refresh_expires_at: float | None) -> bool |
     if before is None or before.refresh_expires_at is None or refresh_expires_at is None:
         return None
     return refresh_expires_at > before.refresh_expires_at + _SAME_END_SECONDS
+
+
+def same_token_values(values: dict[str, Any], before: Grant, requested_at: float) -> dict[str, Any]:
+    """`values` of an answer that repeats the access token we have: no new generation; not asked again before its end.
+
+    Some servers give the same access token until it expires; asking them ahead of time would go on in a loop.
+    """
+    expires_at = values["access_expires_at"]
+    if before.access_expires_at is not None and before.access_expires_at > requested_at:
+        expires_at = before.access_expires_at
+    return {**values, "access_expires_at": expires_at, "hard_at": expires_at, "refresh_after": expires_at}
+
+
+def promoted_values(ctx: Context, grant: Grant, orphan: Orphan) -> dict[str, Any]:
+    """The columns that put an orphan in the place of the present generation: sealed anew for the next one."""
+    now, generation = ctx.clock(), grant.generation + 1
+    opened = {"access_sealed": orphan.access_sealed, "refresh_sealed": orphan.refresh_sealed}
+    sealed: dict[str, bytes | None] = {}
+    for column, value in opened.items():
+        sealed[column] = value
+        if value is not None:
+            secret = ctx.keyring.open(value, ad=_ad(ctx, grant.id, column, orphan.generation))
+            redaction.remember(secret)
+            sealed[column] = ctx.keyring.seal(secret, ad=_ad(ctx, grant.id, column, generation))
+    return {
+        **sealed,
+        "state": "active",
+        "reason": None,
+        "generation": generation,
+        "token_type": orphan.token_type,
+        "access_expires_at": orphan.access_expires_at,
+        "hard_at": orphan.access_expires_at,
+        # Nobody has seen it work: it is renewed at once.
+        "refresh_after": now if orphan.refresh_sealed is not None else None,
+        "refresh_expires_at": orphan.refresh_expires_at,
+        "attempts": 0,
+        "next_attempt_at": None,
+        "last_error_class": None,
+        "last_error_code": None,
+        "changed_at": now,
+    }
+
+
+def _access_life(settings: OAuthClientSettings, tokens: TokenSet, requested_at: float) -> float:
+    """Seconds an access token lives: as the server says; else as configured, or less if the token itself says so."""
+    configured = settings.access_token_expires_in / 1000
+    if tokens.expires_in_seconds is not None:
+        return tokens.expires_in_seconds
+    return min(configured, lifetime(tokens, None, now=requested_at) or configured)
 
 
 def store_new(
@@ -139,6 +190,7 @@ def store_new(
             "token_origin": registration.token_origin,
         },
     )
+    incidents.accepted(tx, ctx, registration.client.id)
     # One message at most: that it works again, or else that it is connected.
     ended = [notices.close(tx, ctx, kind, connection_id, account_id=account_id) for kind in _ENDED_BY_SIGN_IN]
     if not any(ended):

@@ -18,7 +18,7 @@ from keyturn.oauth.jose import TOO_SHORT_TO_SIGN, can_sign
 from keyturn.oauth.server import AuthorizationServer
 from keyturn.oauth.urls import UrlProblem
 from keyturn.oauth.variables import in_place
-from keyturn.services import audit, events, proofs, stored_secrets
+from keyturn.services import audit, events, incidents, proofs, stored_secrets
 from keyturn.services.context import Context
 from keyturn.services.stored_secrets import NewKey, OpenedSecret
 from keyturn.storage import client_secrets as secret_rows
@@ -179,6 +179,7 @@ async def update(ctx: Context, client_id: str, patch: Mapping[str, Any]) -> OAut
         events.record(tx, ctx, client_id, "settings_changed", fields=", ".join(changed) or "nothing")
         _put_authentication(tx, ctx, client, secret, key, moved=moved)
         _bind(tx, ctx, client, settings)
+        incidents.repaired(tx, ctx, client_id)
 
     await ctx.database.run(write)
     return await get(ctx, client_id)
@@ -349,8 +350,7 @@ def _redirect_uri(ctx: Context, slug: str, *, shared: bool = False) -> str:
 def resume(tx: Tx, ctx: Context, client_id: str) -> None:
     """Connections that were suspended because the client was refused go on, since it has another secret now."""
     events.record(tx, ctx, client_id, "secret_replaced")
-    users = connection_rows.all_of(tx, ctx.workspace_id, oauth_client_id=client_id)
-    grant_rows.resume_of_client(tx, ctx.workspace_id, [user.id for user in users])
+    incidents.repaired(tx, ctx, client_id)
 
 
 def _one(tx: Tx, ctx: Context, client_id: str) -> OAuthClient | None:

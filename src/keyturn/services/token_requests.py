@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -39,10 +40,12 @@ class Answered(Generic[Found]):
     """What a server answered, and the way of authenticating that it took.
 
     Once the answer is stored, say so by `client_secrets.worked(ctx, registration, answered.way)`.
+    `clock_ahead_seconds`: by how much the server's clock is ahead of ours; None if it did not tell.
     """
 
     found: Found
     way: Way
+    clock_ahead_seconds: float | None = None
 
 
 async def exchange_code(
@@ -175,7 +178,7 @@ async def ask(
             max_bytes=MAX_BYTES,
         )
         try:
-            return Answered(process(response), way)
+            return Answered(process(response), way, _clock_ahead(response, ctx.clock()))
         except OAuthError as error:
             if not client_secrets.is_refusal(error) or number == len(ways):
                 raise
@@ -186,3 +189,12 @@ async def ask(
 def _fresh(ctx: Context, make: Make, way: Way) -> Request:
     """Built anew each time it is sent: an assertion is for that moment, and used once (RFC 7523 §3)."""
     return make(replace(way.credentials, issued_at=ctx.clock()))
+
+
+def _clock_ahead(response: Response, now: float) -> float | None:
+    """By the Date header (RFC 9110 §6.6.1), taken to be written in the middle of the exchange."""
+    try:
+        said = parsedate_to_datetime(response.headers.get("date") or "").timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return said - (now - response.elapsed_seconds / 2)

@@ -11,6 +11,7 @@ from keyturn.model.validation import stored
 from keyturn.storage.accounts import accounts
 from keyturn.storage.database import Tx, metadata
 from keyturn.storage.oauth_clients import oauth_clients
+from keyturn.storage.wakeups import notify
 
 connections = sa.Table(
     "connections",
@@ -97,6 +98,7 @@ def detach_from_client(tx: Tx, workspace_id: str, oauth_client_id: str) -> None:
 
 def delete(tx: Tx, workspace_id: str, connection_id: str) -> bool:
     """Remove it with its grants, tables and authorizations."""
+    notify(tx, connection_id)
     found = connections.delete().where(connections.c.workspace_id == workspace_id, connections.c.id == connection_id)
     return tx.execute(found).rowcount == 1
 

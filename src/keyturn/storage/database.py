@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -23,6 +24,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
 from keyturn.errors import Conflict, Unavailable
+from keyturn.storage.clock import DatabaseClock, SteadyClock
+from keyturn.storage.wakeups import WOKEN, Wakeups
 
 __all__ = ["Database", "Tx", "at_end", "db_now", "metadata"]
 
@@ -53,7 +56,7 @@ class db_now(FunctionElement[float]):  # noqa: N801 - it reads as the SQL functi
 
 @compiles(db_now, "sqlite")
 def _sqlite_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str:  # noqa: ARG001
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+    return "keyturn_now()"
 
 
 @compiles(db_now, "postgresql")
@@ -62,14 +65,19 @@ def _postgresql_now(element: db_now, compiler: sa.Compiled, **kw: object) -> str
 
 
 class Database:
-    """One database, either SQLite (`sqlite:///path`) or PostgreSQL (`postgresql://…`)."""
+    """One database, either SQLite (`sqlite:///path`) or PostgreSQL (`postgresql://…`).
 
-    def __init__(self, url: str) -> None:
+    `clock` is its time in epoch seconds; `wakeups` tells who waits for a change that the change is there.
+    """
+
+    def __init__(self, url: str, *, wall: Callable[[], float] = time.time) -> None:
         self.url = sa.make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self.clock = SteadyClock(wall) if self.is_sqlite else DatabaseClock(wall)
+        self.wakeups = Wakeups(None if self.is_sqlite else self.url)
         if self.is_sqlite:
-            self._reader = _sqlite_engine(self.url, pool_size=THREADS, read_only=True)
-            self._writer = _sqlite_engine(self.url, pool_size=1, read_only=False)
+            self._reader = _sqlite_engine(self.url, self.clock, pool_size=THREADS, read_only=True)
+            self._writer = _sqlite_engine(self.url, self.clock, pool_size=1, read_only=False)
         else:
             self._reader = self._writer = _postgresql_engine(self.url)
         self._write_threads = ThreadPoolExecutor(1 if self.is_sqlite else THREADS, thread_name_prefix="db-write")
@@ -88,21 +96,33 @@ class Database:
     async def read(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """`fn(tx, …)` as a read: on SQLite it cannot write, and does not wait for the writer."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._read_threads, lambda: _once(self._reader, fn, *args, **kwargs))
+        return await loop.run_in_executor(
+            self._read_threads, lambda: _once(self._reader, self.wakeups, fn, *args, **kwargs)
+        )
 
     def run_now(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """`run` for callers without a loop: migrations, commands, tests."""
         if not self.is_sqlite:
-            return _once(self._writer, fn, *args, **kwargs)
+            return _once(self._writer, self.wakeups, fn, *args, **kwargs)
         with self._write_lock:
-            result = _once(self._writer, fn, *args, **kwargs)
+            result = _once(self._writer, self.wakeups, fn, *args, **kwargs)
             self._writes += 1
             if self._writes % _CHECKPOINT_EVERY == 0:
                 self._checkpoint("PASSIVE")
             return result
 
+    async def look_at_clock(self) -> None:
+        """See what time it is by the database; half of the way there and back is taken off."""
+        if self.is_sqlite:
+            return
+        asked_at = time.monotonic()
+        now = await self.read(lambda tx: tx.execute(sa.select(db_now())).scalar_one())
+        answered_at = time.monotonic()
+        self.clock.look(now, (asked_at + answered_at) / 2)
+
     def close(self) -> None:
         """Finish what runs, fold the WAL into the file, and give all connections back."""
+        self.wakeups.close()
         self._read_threads.shutdown(wait=True)
         self._write_threads.shutdown(wait=True)
         self._reader.dispose()
@@ -129,15 +149,18 @@ def at_end(tx: Tx, action: Callable[[Tx, list[T]], None], item: T) -> None:
     collected.setdefault(action, []).append(item)
 
 
-def _once(engine: sa.Engine, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+def _once(
+    engine: sa.Engine, wakeups: Wakeups, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
+) -> R:
     try:
         with engine.begin() as tx:
             # `info` belongs to the database connection: what a failed transaction collected is not ours.
             tx.info.pop(_AT_END, None)
+            tx.info.pop(WOKEN, None)
             result = fn(tx, *args, **kwargs)
             for action, items in tx.info.pop(_AT_END, {}).items():
                 action(tx, items)
-            return result
+            woken = tx.info.pop(WOKEN, ())
     except OperationalError as error:
         # Lost, refused or locked: nothing was committed, so the caller may come again.
         raise Unavailable("The database is not reachable. We try again by ourselves.") from error
@@ -150,9 +173,12 @@ def _once(engine: sa.Engine, fn: Callable[Concatenate[Tx, P], R], *args: P.args,
         if error.connection_invalidated:
             raise Unavailable("The database is not reachable. We try again by ourselves.") from error
         raise
+    for key in woken:
+        wakeups.wake(key)
+    return result
 
 
-def _sqlite_engine(url: sa.URL, *, pool_size: int, read_only: bool) -> sa.Engine:
+def _sqlite_engine(url: sa.URL, clock: Callable[[], float], *, pool_size: int, read_only: bool) -> sa.Engine:
     engine = sa.create_engine(
         url,
         poolclass=sa.QueuePool,
@@ -163,6 +189,7 @@ def _sqlite_engine(url: sa.URL, *, pool_size: int, read_only: bool) -> sa.Engine
 
     @sa.event.listens_for(engine, "connect")
     def _on_connect(dbapi_connection: object, record: object) -> None:  # noqa: ARG001
+        dbapi_connection.create_function("keyturn_now", 0, clock)  # type: ignore[attr-defined]  # pyrefly: ignore
         cursor = dbapi_connection.cursor()  # type: ignore[attr-defined]  # pyrefly: ignore
         for pragma in (
             "journal_mode=WAL",

@@ -7,7 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.grants import Grant
-from keyturn.storage.database import Tx, metadata
+from keyturn.storage.connections import connections
+from keyturn.storage.database import Tx, db_now, metadata
+from keyturn.storage.wakeups import notify
 
 grants = sa.Table(
     "grants",
@@ -48,6 +50,8 @@ grants = sa.Table(
     sa.Column("base_url", sa.Text),
     sa.Column("kept", sa.JSON),
     sa.UniqueConstraint("connection_id", "account_id"),
+    sa.Index("ix_grants_refresh_after", "refresh_after"),
+    sa.Index("ix_grants_lease_until", "lease_until"),
 )
 
 
@@ -60,6 +64,7 @@ def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
             grants.c.account_id == (values["account_id"] or ""),
         )
     )
+    notify(tx, values["connection_id"])
     row = {**values, "account_id": values["account_id"] or "", "lease_epoch": 0, "attempts": 0}
     tx.execute(grants.insert().values(workspace_id=workspace_id, **row))
 
@@ -72,7 +77,7 @@ def of_connection(tx: Tx, workspace_id: str, connection_id: str, account_id: str
         grants.c.account_id == (account_id or ""),
     )
     row = tx.execute(found).one_or_none()
-    return None if row is None else _noun(row)
+    return None if row is None else noun(row)
 
 
 def get(tx: Tx, workspace_id: str, grant_id: str) -> Grant | None:
@@ -80,25 +85,25 @@ def get(tx: Tx, workspace_id: str, grant_id: str) -> Grant | None:
     row = tx.execute(
         sa.select(grants).where(grants.c.workspace_id == workspace_id, grants.c.id == grant_id)
     ).one_or_none()
-    return None if row is None else _noun(row)
+    return None if row is None else noun(row)
 
 
 def lock(tx: Tx, workspace_id: str, grant_id: str) -> Grant | None:
     """The grant of that id; nobody else changes it until this transaction ends."""
     found = sa.select(grants).where(grants.c.workspace_id == workspace_id, grants.c.id == grant_id)
     row = tx.execute(found.with_for_update()).one_or_none()
-    return None if row is None else _noun(row)
+    return None if row is None else noun(row)
 
 
 def all_of(tx: Tx, workspace_id: str) -> list[Grant]:
     """Every grant of the workspace."""
-    return [_noun(row) for row in tx.execute(sa.select(grants).where(grants.c.workspace_id == workspace_id))]
+    return [noun(row) for row in tx.execute(sa.select(grants).where(grants.c.workspace_id == workspace_id))]
 
 
 def all_of_connection(tx: Tx, workspace_id: str, connection_id: str) -> list[Grant]:
     """Every grant of one connection: one, or one per member."""
     found = sa.select(grants).where(grants.c.workspace_id == workspace_id, grants.c.connection_id == connection_id)
-    return [_noun(row) for row in tx.execute(found)]
+    return [noun(row) for row in tx.execute(found)]
 
 
 def update(tx: Tx, workspace_id: str, grant_id: str, generation: int, values: dict[str, Any]) -> bool:
@@ -109,15 +114,23 @@ def update(tx: Tx, workspace_id: str, grant_id: str, generation: int, values: di
     return tx.execute(found.values(**values)).rowcount == 1
 
 
+def latest_anywhere(tx: Tx) -> float:
+    """When a grant changed last, in epoch seconds; 0 if there is none."""
+    return tx.execute(sa.select(sa.func.max(grants.c.changed_at))).scalar_one() or 0.0
+
+
 def delete(tx: Tx, workspace_id: str, grant_id: str) -> bool:
-    """Destroy one grant; answers whether it was there."""
-    return (
-        tx.execute(grants.delete().where(grants.c.workspace_id == workspace_id, grants.c.id == grant_id)).rowcount == 1
-    )
+    """Destroy one grant with all its generations; answers whether it was there."""
+    found = grants.delete().where(grants.c.workspace_id == workspace_id, grants.c.id == grant_id)
+    connection_id = tx.execute(found.returning(grants.c.connection_id)).scalar_one_or_none()
+    if connection_id is not None:
+        notify(tx, connection_id)
+    return connection_id is not None
 
 
 def delete_of_connection(tx: Tx, workspace_id: str, connection_id: str) -> int:
     """Destroy a connection's grants, sealed tokens and all; answers how many."""
+    notify(tx, connection_id)
     found = grants.delete().where(grants.c.workspace_id == workspace_id, grants.c.connection_id == connection_id)
     return tx.execute(found).rowcount
 
@@ -129,17 +142,29 @@ def in_trouble_anywhere(tx: Tx, now: float, soon_seconds: float) -> list[Grant]:
                    c.grant_type != "client_credentials")  # fmt: skip
     ends_soon = sa.and_(c.refresh_expires_at < now + soon_seconds, c.refresh_prolonged.is_not(True))
     found = sa.select(grants).where(sa.or_(c.state.in_(("reconnect_needed", "revoked")), ended, ends_soon))
-    return [_noun(row) for row in tx.execute(found)]
+    return [noun(row) for row in tx.execute(found)]
 
 
-def resume_of_client(tx: Tx, workspace_id: str, connection_ids: list[str]) -> None:
-    """The OAuth client was repaired: its suspended grants are tried again at once."""
-    found = grants.update().where(
-        grants.c.workspace_id == workspace_id,
-        grants.c.connection_id.in_(connection_ids),
-        grants.c.state == "suspended",
+def suspend_of_client(tx: Tx, workspace_id: str, oauth_client_id: str, reason: str, at: float) -> int:
+    """The OAuth client is refused: its grants wait with it, as good as they are. Answers how many."""
+    found = grants.update().where(*_of_client(workspace_id, oauth_client_id), grants.c.state == "active")
+    return tx.execute(found.values(state="suspended", reason=reason, changed_at=at)).rowcount
+
+
+def resume_of_client(tx: Tx, workspace_id: str, oauth_client_id: str, at: float) -> int:
+    """The OAuth client is accepted again, or was repaired: its suspended grants go on. Answers how many."""
+    found = grants.update().where(*_of_client(workspace_id, oauth_client_id), grants.c.state == "suspended")
+    values = {"state": "active", "reason": None, "next_attempt_at": None, "attempts": 0, "changed_at": at}
+    return tx.execute(found.values(**values)).rowcount
+
+
+def one_of_client(tx: Tx, workspace_id: str, oauth_client_id: str) -> Grant | None:
+    """A suspended grant of the client to try it with: the one that was good last."""
+    found = sa.select(grants).where(
+        *_of_client(workspace_id, oauth_client_id), grants.c.state == "suspended", grants.c.refresh_after.is_not(None)
     )
-    tx.execute(found.values(state="active", reason=None, next_attempt_at=None, attempts=0))
+    row = tx.execute(found.order_by(grants.c.last_ok_at.desc()).limit(1)).one_or_none()
+    return None if row is None else noun(row)
 
 
 def bind_of_client(tx: Tx, workspace_id: str, connection_ids: list[str], reason: str, changed_at: float) -> list[Grant]:
@@ -151,7 +176,7 @@ def bind_of_client(tx: Tx, workspace_id: str, connection_ids: list[str], reason:
         grants.c.dpop_key_sealed.is_(None),
     )
     values = {"state": "reconnect_needed", "reason": reason, "changed_at": changed_at}
-    return [_noun(row) for row in tx.execute(found.values(**values).returning(grants))]
+    return _told(tx, found.values(**values))
 
 
 def unbind_of_client(tx: Tx, workspace_id: str, connection_ids: list[str], reason: str) -> list[Grant]:
@@ -159,10 +184,52 @@ def unbind_of_client(tx: Tx, workspace_id: str, connection_ids: list[str], reaso
     found = grants.update().where(
         grants.c.workspace_id == workspace_id, grants.c.connection_id.in_(connection_ids), grants.c.reason == reason
     )
-    return [_noun(row) for row in tx.execute(found.values(state="active", reason=None).returning(grants))]
+    return _told(tx, found.values(state="active", reason=None))
 
 
-def _noun(row: Any) -> Grant:
+def _told(tx: Tx, found: sa.Update) -> list[Grant]:
+    """The grants that `found` changes; who keeps them in mind hears of it."""
+    changed = [noun(row) for row in tx.execute(found.returning(grants))]
+    for grant in changed:
+        notify(tx, grant.connection_id)
+    return changed
+
+
+def hold_of_host(tx: Tx, workspace_id: str, origin: str, code: str | None, until: float, at: float) -> int:
+    """The token host is away: its grants that are due wait with it, without a failure of their own."""
+    found = grants.update().where(
+        *_of_host(workspace_id, origin), grants.c.lease_owner.is_(None), grants.c.refresh_after <= db_now(),
+        sa.or_(grants.c.next_attempt_at.is_(None), grants.c.next_attempt_at < until),
+        # What is waited for before a grant is given up is not forgotten over an outage.
+        sa.func.coalesce(grants.c.last_error_class, "").not_in(("grant_dead", "config")),
+    )  # fmt: skip
+    values = {"last_error_class": "transient", "last_error_code": code, "next_attempt_at": until, "changed_at": at}
+    return tx.execute(found.values(**values)).rowcount
+
+
+def release_of_host(tx: Tx, workspace_id: str, origin: str) -> int:
+    """The token host answers again: who waited for it need not wait longer."""
+    found = grants.update().where(
+        *_of_host(workspace_id, origin),
+        grants.c.next_attempt_at > db_now(),
+        grants.c.last_error_class.in_(("transient", "not_sent")),
+    )
+    return tx.execute(found.values(next_attempt_at=None, attempts=0)).rowcount
+
+
+def _of_client(workspace_id: str, oauth_client_id: str) -> tuple[sa.ColumnElement[bool], ...]:
+    mine = sa.select(connections.c.id).where(
+        connections.c.workspace_id == workspace_id, connections.c.oauth_client_id == oauth_client_id
+    )
+    return grants.c.workspace_id == workspace_id, grants.c.connection_id.in_(mine)
+
+
+def _of_host(workspace_id: str, origin: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return grants.c.workspace_id == workspace_id, grants.c.token_origin == origin, grants.c.state == "active"
+
+
+def noun(row: Any) -> Grant:
+    """A row as a grant."""
     values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented mapping view
     values["account_id"] = values["account_id"] or None
     values["scopes_requested"] = tuple(values["scopes_requested"])

@@ -1,0 +1,78 @@
+"""Answers in files while the database is away: sealed for their row as in the database, mode 600, synced to disk."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+log = structlog.get_logger(__name__)
+
+_FOLDER = "answers"
+_SEALED = ("access_sealed", "refresh_sealed")
+
+
+def put(data_dir: Path, attempt_id: str, fields: Mapping[str, Any]) -> bool:
+    """Write an answer's fields to a file of its own; False if the disk does not take it."""
+    folder = data_dir / _FOLDER
+    path = folder / f"{attempt_id}.json"
+    part = path.with_suffix(".part")
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(orjson.dumps(_encoded(fields)))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync_folder(folder)
+    except OSError as error:
+        log.warning("answer_not_spilled", attempt=attempt_id, error=type(error).__name__)
+        return False
+    log.warning("answer_spilled", attempt=attempt_id)
+    return True
+
+
+def remove(data_dir: Path, attempt_id: str) -> None:
+    """The answer is in the database: its file goes."""
+    (data_dir / _FOLDER / f"{attempt_id}.json").unlink(missing_ok=True)
+
+
+def read_all(data_dir: Path) -> list[dict[str, Any]]:
+    """The fields of every answer in a file; what cannot be read is told and left where it is."""
+    found = []
+    for path in sorted((data_dir / _FOLDER).glob("*.json")):
+        try:
+            found.append(_decoded(orjson.loads(path.read_bytes())))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("answer_unreadable", file=path.name, error=type(error).__name__)
+    return found
+
+
+def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(fields["values"])
+    for name in _SEALED:
+        if values.get(name) is not None:
+            values[name] = base64.b64encode(values[name]).decode()
+    return {**fields, "values": values}
+
+
+def _decoded(fields: dict[str, Any]) -> dict[str, Any]:
+    values = dict(fields["values"])
+    for name in _SEALED:
+        if values.get(name) is not None:
+            values[name] = base64.b64decode(values[name], validate=True)
+    return {**fields, "values": values}
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,71 @@
+"""Grants as they were read a moment ago, still sealed, so that a fresh token costs no look at the database.
+
+An entry lives five seconds at most and goes when its grant changes, here or (where replicas hear each other) there.
+"""
+
+from __future__ import annotations
+
+import time
+from weakref import WeakKeyDictionary
+
+from keyturn.model.grants import Grant
+from keyturn.services.context import Context
+from keyturn.storage import grants as rows
+from keyturn.storage.database import Database
+
+_SECONDS = 5.0
+_MOST = 10_000
+
+
+class _Cache:
+    """The grants of one database, by connection and holder."""
+
+    def __init__(self, database: Database) -> None:
+        self._entries: dict[tuple[str, str | None], tuple[float, Grant]] = {}
+        self._holders: dict[str, set[str | None]] = {}
+        self._drops = 0
+        database.wakeups.on_wake(self.drop)
+        database.wakeups.listen()
+
+    @property
+    def drops(self) -> int:
+        """Changes seen so far: what was read before one must not be put in after it."""
+        return self._drops
+
+    def get(self, connection_id: str, holder: str | None) -> Grant | None:
+        """What was read of it lately."""
+        found = self._entries.get((connection_id, holder))
+        return found[1] if found is not None and found[0] > time.monotonic() else None
+
+    def put(self, connection_id: str, holder: str | None, grant: Grant, drops: int) -> None:
+        """Keep it for some seconds, unless something changed while it was read."""
+        if drops != self._drops:
+            return
+        if len(self._entries) >= _MOST:
+            self._entries.clear()
+        self._entries[connection_id, holder] = (time.monotonic() + _SECONDS, grant)
+        self._holders.setdefault(connection_id, set()).add(holder)
+
+    def drop(self, connection_id: str) -> None:
+        """It changed."""
+        self._drops += 1
+        for holder in self._holders.pop(connection_id, ()):
+            self._entries.pop((connection_id, holder), None)
+
+
+_caches: WeakKeyDictionary[Database, _Cache] = WeakKeyDictionary()
+
+
+async def grant_of(ctx: Context, connection_id: str, holder: str | None) -> Grant | None:
+    """The connection's grant, as it was at most five seconds ago; else by one indexed read."""
+    cache = _caches.get(ctx.database)
+    if cache is None:
+        cache = _caches[ctx.database] = _Cache(ctx.database)
+    found = cache.get(connection_id, holder)
+    if found is not None and found.workspace_id == ctx.workspace_id:
+        return found
+    drops = cache.drops
+    grant = await ctx.database.read(rows.of_connection, ctx.workspace_id, connection_id, holder)
+    if grant is not None:
+        cache.put(connection_id, holder, grant, drops)
+    return grant

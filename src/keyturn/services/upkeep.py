@@ -1,0 +1,118 @@
+"""Upkeep of grants: what replicas do by themselves so that nobody has to wait and nothing is lost.
+
+First what a crash left without an answer, then clients and token hosts that are looked at again, then everything
+whose time has come. All replicas do it; row locks and leases divide the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from keyturn.encryption import CannotOpen
+from keyturn.model.connections import Connection
+from keyturn.model.grants import Grant
+from keyturn.model.refreshes import Lease, Purpose
+from keyturn.services import answers, incidents, orphans, refreshes
+from keyturn.services.context import Context
+from keyturn.storage import connections as connection_rows
+from keyturn.storage import grants as grant_rows
+from keyturn.storage import leases, refresh_attempts, token_generations, token_hosts
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from keyturn.storage.database import Tx
+
+log = structlog.get_logger(__name__)
+
+BATCH = 50
+# A grant that cannot even be opened is looked at again after that long.
+_UNOPENED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A grant whose lease is ours."""
+
+    ctx: Context
+    connection: Connection
+    grant: Grant
+    lease: Lease
+
+
+async def come_back(scene: Context) -> None:
+    """At the start: the leases this process held when it died are over, and answers it left in files are stored."""
+    latest = await scene.database.read(grant_rows.latest_anywhere)
+    scene.database.clock.not_before(latest)
+    if ended := await scene.database.run(leases.release_own_anywhere, scene.deployment.owner):
+        log.info("own_leases_ended", leases=ended)
+    await answers.read_back(scene)
+
+
+async def recover(scene: Context, most: int = BATCH) -> list[asyncio.Task[None]]:
+    """Attempts past their lease without an answer: the same refresh token is sent once more at once."""
+
+    def claim(tx: Tx) -> list[Claim]:
+        return _claimed(tx, scene, leases.past_anywhere(tx, most), "recovery")
+
+    return _started(await scene.database.run(claim))
+
+
+async def renew_ahead(scene: Context, most: int = BATCH) -> list[asyncio.Task[None]]:
+    """Grants whose time has come, whether somebody reads through them or not."""
+
+    def claim(tx: Tx) -> list[Claim]:
+        return _claimed(tx, scene, leases.due_anywhere(tx, most), "due")
+
+    return _started(await scene.database.run(claim))
+
+
+async def probe(scene: Context) -> list[asyncio.Task[None]]:
+    """One grant of each refused client and of each token host that was away, where it is time to look again."""
+    refused = await incidents.to_probe(scene)
+
+    def claim(tx: Tx) -> list[Claim]:
+        found = [grant_rows.one_of_client(tx, item.workspace_id, item.oauth_client_id) for item in refused]
+        claims = _claimed(tx, scene, [grant for grant in found if grant is not None], "probe")
+        for workspace_id, origin in token_hosts.to_probe_anywhere(tx):
+            grant = leases.due_of_host(tx, workspace_id, origin)
+            seconds = scene.deployment.refresh.lease_seconds
+            if grant is not None and token_hosts.take_probe(tx, workspace_id, origin, seconds):
+                claims += _claimed(tx, scene, [grant], "probe")
+        return claims
+
+    return _started(await scene.database.run(claim))
+
+
+async def prune(scene: Context) -> None:
+    """Forget attempts and generations that explain nothing any more."""
+    before = scene.clock() - orphans.KEPT_SECONDS
+    await scene.database.run(refresh_attempts.prune_anywhere, before)
+    await scene.database.run(token_generations.prune_anywhere, before)
+
+
+def _claimed(tx: Tx, scene: Context, found: list[Grant], purpose: Purpose) -> list[Claim]:
+    claims = []
+    for grant in found:
+        ctx = replace(scene, workspace_id=grant.workspace_id)
+        connection = connection_rows.get(tx, grant.workspace_id, grant.connection_id)
+        if connection is None:
+            continue
+        try:
+            lease = refreshes.take(tx, ctx, connection, grant, purpose)
+        except CannotOpen:
+            # Another grant's turn; the key may come back.
+            log.warning("grant_does_not_open", grant=grant.id)
+            values = {"next_attempt_at": ctx.clock() + _UNOPENED_SECONDS, "lease_owner": None, "lease_until": None}
+            grant_rows.update(tx, grant.workspace_id, grant.id, grant.generation, values)
+            continue
+        if lease is not None:
+            claims.append(Claim(ctx, connection, grant, lease))
+    return claims
+
+
+def _started(claims: list[Claim]) -> list[asyncio.Task[None]]:
+    return [refreshes.start_under(claim.ctx, claim.connection, claim.grant, claim.lease) for claim in claims]
