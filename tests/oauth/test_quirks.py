@@ -11,9 +11,10 @@ from keyturn.oauth.quirks import STANDARD, Advanced
 from keyturn.oauth.settings_rules import RESERVED_PARAMETERS
 
 FULL = {
+    "version": 1,
     "authorize": {"scope_separator": ",", "params": {"access_type": "offline"}, "pkce": "off",
                   "rename": {"client_id": "client_key", "response_type": None}, "nonce": True, "fragment": True,
-                  "par_url": "https://p.example/par"},
+                  "par_url": "https://p.example/par", "device_url": "https://p.example/device"},
     "token": {"auth": "basic", "basic_encoding": "raw", "basic_user": "secret", "method": "GET", "body": "json",
               "params": {"resource": "x"}, "headers": {"X-Key": "k"}, "rename": {"code": "auth_code"},
               "omit": ["redirect_uri"], "assertion_algorithm": "RS256", "assertion_audience": "https://t.example",

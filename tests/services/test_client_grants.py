@@ -34,7 +34,8 @@ async def test_connecting_is_the_first_token_request(place, gossip, alone):
     found = await connections.get(place.ana, connection.id)
     assert (found.status, found.status_detail, found.has_refresh_token) == ("healthy", None, None)
     steps = await connection_tests.run(place.ana, connection.id, path="/things")
-    assert [step.state for step in steps] == ["ok", "ok"]
+    assert "fail" not in [step.state for step in steps]
+    assert steps[-1].state == "ok"
 
 
 async def test_the_token_is_renewed_by_asking_again(place, gossip, alone):

@@ -286,6 +286,7 @@ class Variable(Part):
 class Advanced(Part):
     """What an end system does differently. Everything here has the default that the RFCs say."""
 
+    version: Literal[1] = Field(default=1, title="Version", description="What the names here mean; 1 unless said.")
     authorize: Authorize = Field(default_factory=Authorize, title="Authorization", description="Sending people there.")
     token: Token = Field(default_factory=Token, title="Token", description="Exchanging a code.")
     refresh: Refresh = Field(default_factory=Refresh, title="Refresh", description="Renewing a token.")

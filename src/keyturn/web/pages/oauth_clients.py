@@ -110,9 +110,9 @@ async def register(request: Request, visit: Admin) -> Response:
 
 @router.get("/recognised")
 async def recognised_(visit: Admin, url: str = "") -> Response:  # noqa: ARG001 - the visit guards
-    """The preset that a URL belongs to, offered while one types."""
+    """The preset that a URL belongs to, offered while one types with what to know of it (E-NOREFRESH first of all)."""
     found = recognised(url)
-    return JSONResponse({"id": found.id, "name": found.name} if found else {})
+    return JSONResponse({"id": found.id, "name": found.name, "notes": found.notes} if found else {})
 
 
 @router.post("/check")

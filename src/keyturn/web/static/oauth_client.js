@@ -160,6 +160,25 @@ function fixes(form) {
   }
 }
 
+// Both hosts, before anything is created: a wrong letter in one of them is where secrets would go.
+function hosts(form) {
+  const place = form.querySelector("[data-hosts]");
+  const host = (name) => {
+    const input = form.elements.namedItem(name);
+    if (!input || input.closest("[hidden]")) return "";
+    try { return new URL(input.value.trim()).host; } catch { return ""; }
+  };
+  const show = () => {
+    const [people, tokens] = [host("authorization_url"), host("token_url")];
+    place.hidden = !tokens;
+    const first = people ? `People sign in at ${people}; ` : "";
+    place.textContent = `${first}${first ? "we" : "We"} exchange tokens with ${tokens}.`;
+  };
+  form.addEventListener("input", show);
+  form.addEventListener("change", show);
+  show();
+}
+
 // A host that we know offers its settings; choosing an end system asks for what its addresses need.
 function recognise(form) {
   const hint = form.querySelector("[data-recognised]");
@@ -169,7 +188,7 @@ function recognise(form) {
     const found = await ask("/admin/oauth-clients/recognised", { url: input.value });
     hint.hidden = !found?.id || picker.elements.preset.value === found.id;
     if (hint.hidden) return;
-    hint.querySelector("span").textContent = `This is ${found.name}. We know its settings.`;
+    hint.querySelector("span").textContent = [`This is ${found.name}. We know its settings.`, ...found.notes].join(" ");
     hint.querySelector("button").onclick = () => { picker.elements.preset.value = found.id; picker.requestSubmit(); };
   };
   for (const name of ["authorization_url", "token_url"]) {
@@ -184,6 +203,7 @@ export function start(root) {
     for (const input of form.querySelectorAll("[data-lifetime]")) lifetime(input);
     for (const input of form.querySelectorAll("[data-chips]")) chips(input);
     types(form);
+    hosts(form);
     hints(form);
     recognise(form);
     fixes(form);
