@@ -24,6 +24,12 @@ def test_g1_the_token_goes_into_the_authorization_header_alone():
     assert "mF_9" not in repr(placed)
 
 
+def test_j7_a_token_that_is_bound_to_a_key_has_the_scheme_that_says_so():
+    placed = place_token(REQUEST, "t0k", Api.model_validate({"headers": {"X-Lang": "en"}}), bound=True)
+    assert placed.headers.get_all("Authorization") == ("DPoP t0k",)
+    assert placed.headers.get("X-Lang") == "en"
+
+
 def test_the_token_may_go_into_another_header_with_the_apis_fixed_headers():
     api = Api.model_validate(
         {"placement": {"header": "X-Access-Token", "prefix": ""}, "headers": {"X-Version": "1", "X-Lang": "en"}}
