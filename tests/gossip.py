@@ -34,6 +34,9 @@ class Gossip:
         self.clock_off_by = 0.0
         self.headers: dict[str, str] = {}
         self.heard: list[str] = []
+        # What came with the last call of the API.
+        self.headers: dict[str, str] = {}
+        self.query = ""
         # The fields of each token request, in order.
         self.asked: list[dict[str, str]] = []
         routes = [
@@ -120,6 +123,7 @@ class Gossip:
         return JSONResponse({name: value for name, value in tokens.items() if value is not None})
 
     async def _api(self, request: Request) -> JSONResponse | HTMLResponse:
+        self.headers, self.query = dict(request.headers), request.url.query
         if request.url.path.endswith("/things"):
             return JSONResponse([{"id": number, "name": f"thing {number}"} for number in range(3)])
         status = int(request.query_params.get("status", 500))

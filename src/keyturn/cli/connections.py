@@ -30,7 +30,7 @@ VariableList = Annotated[
 ]
 ServiceAccount = Annotated[bool, typer.Option("--service-account", help="It is not a person's own account.")]
 
-_SECRETS = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
+_SECRETS = {"basic": "password", "bearer": "token", "header": "value", "headers": "headers", "query": "value"}
 
 
 @app.command("list")
@@ -112,11 +112,11 @@ def add(
     name: Name,
     base_url: BaseUrl = None,
     *,
-    auth: Annotated[str, typer.Option(help="oauth2, none, basic, bearer, header or query.")] = "none",
+    auth: Annotated[str, typer.Option(help="oauth2, none, basic, bearer, header, headers or query.")] = "none",
     client: Client = None,
     username: Annotated[str | None, typer.Option(help="For basic.")] = None,
     auth_name: Annotated[str | None, typer.Option(help="For header and query: its name, such as X-API-Key.")] = None,
-    secret_stdin: Annotated[bool, typer.Option("--secret-stdin", help="Read the secret from stdin.")] = False,
+    secret_stdin: Annotated[bool, typer.Option("--secret-stdin", help="Read it from stdin; headers as JSON.")] = False,
     access: Access = "only_me",
     header: HeaderList = None,
     query: QueryList = None,

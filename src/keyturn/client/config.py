@@ -38,7 +38,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 _SECRETLESS = ("none", "private_key_jwt")
 # Settings of which a change clears the client secret, so that the new one is asked for with it.
 _URLS = ("authorization_url", "token_url")
-_SECRET_OF = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
+_SECRET_OF = {"basic": "password", "bearer": "token", "header": "value", "headers": "headers", "query": "value"}
 _ROUTES = {"clients": "/oauth-clients", "connections": "/connections", "tables": "/tables", "schedules": "/schedules"}
 _VERSION = 1
 SecretOf = Callable[["Change"], str]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from keyturn.model.oauth_clients import url
 from keyturn.model.validation import CleanText, SecretText, Settings, wrong
@@ -85,6 +86,28 @@ HeaderMap = Annotated[dict[str, str], AfterValidator(_headers), Field(max_length
 QueryMap = Annotated[dict[str, str], Field(max_length=100)]
 
 
+def _key_header(name: str) -> str:
+    if not _HEADER_NAME.fullmatch(name):
+        raise wrong("A header’s name has letters, digits and - only.")
+    if name.lower() in _OURS - {"authorization"}:
+        raise wrong(f"{name} is set by Keyturn itself and cannot hold a key.")
+    return name
+
+
+def _from_json(value: Any) -> Any:
+    """The command line and files of settings hold the one secret of a connection as text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise wrong('Send an object, for example {"X-Api-Key": "…", "X-App-Id": "…"}.') from None
+
+
+KeyHeader = Annotated[CleanText, AfterValidator(_key_header)]
+KeyHeaders = Annotated[dict[KeyHeader, SecretText], BeforeValidator(_from_json), Field(min_length=1, max_length=20)]
+
+
 class OAuth2Auth(Settings):
     """Signed in through an OAuth 2.0 client."""
 
@@ -117,8 +140,16 @@ class HeaderAuth(Settings):
     """A key in a header."""
 
     type: Literal["header"]
-    name: Annotated[CleanText, Field(pattern=_HEADER_NAME.pattern)]
+    name: KeyHeader
     value: SecretText | None = Field(default=None, repr=False)
+
+
+class HeadersAuth(Settings):
+    """Keys in several headers, all sealed; `names` say which ones once their values are not told any more."""
+
+    type: Literal["headers"]
+    headers: KeyHeaders | None = Field(default=None, repr=False)
+    names: Annotated[tuple[KeyHeader, ...], Field(max_length=20)] = ()
 
 
 class QueryAuth(Settings):
@@ -130,9 +161,16 @@ class QueryAuth(Settings):
 
 
 Auth = Annotated[
-    OAuth2Auth | NoAuth | BasicAuth | BearerAuth | HeaderAuth | QueryAuth, Field(discriminator="type", title="Sign-in")
+    OAuth2Auth | NoAuth | BasicAuth | BearerAuth | HeaderAuth | HeadersAuth | QueryAuth,
+    Field(discriminator="type", title="Sign-in"),
 ]
-SECRET_FIELD: dict[str, str] = {"basic": "password", "bearer": "token", "header": "value", "query": "value"}
+SECRET_FIELD: dict[str, str] = {
+    "basic": "password",
+    "bearer": "token",
+    "header": "value",
+    "headers": "headers",
+    "query": "value",
+}
 
 
 class ConnectionSettings(Settings):
@@ -171,7 +209,9 @@ class ConnectionSettings(Settings):
     )
 
     def secret(self) -> str | None:
-        """The one secret value of hand-issued credentials, if this kind has one and it was given."""
+        """The one secret value of hand-issued credentials, if this kind has one and it was given; several as JSON."""
+        if isinstance(self.auth, HeadersAuth):
+            return json.dumps(self.auth.headers) if self.auth.headers else None
         name = SECRET_FIELD.get(self.auth.type)
         return getattr(self.auth, name) if name else None
 
@@ -180,7 +220,15 @@ class ConnectionSettings(Settings):
         name = SECRET_FIELD.get(self.auth.type)
         if name is None:
             return self
+        if isinstance(self.auth, HeadersAuth) and self.auth.headers:
+            told = {"headers": None, "names": tuple(self.auth.headers)}
+            return self.model_copy(update={"auth": self.auth.model_copy(update=told)})
         return self.model_copy(update={"auth": self.auth.model_copy(update={name: None})})
+
+
+def keys_in(auth: Auth, secret: str | None) -> dict[str, str]:
+    """The sealed secret of `HeadersAuth` as its headers; empty for other kinds."""
+    return json.loads(secret) if isinstance(auth, HeadersAuth) and secret else {}
 
 
 @dataclass(frozen=True, slots=True)

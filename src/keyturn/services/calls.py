@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from keyturn import redaction
 from keyturn.errors import Forbidden, Invalid, ReconnectNeeded, UpstreamError
-from keyturn.model.connections import BasicAuth, BearerAuth, Connection, HeaderAuth, QueryAuth
+from keyturn.model.connections import BasicAuth, BearerAuth, Connection, HeaderAuth, HeadersAuth, QueryAuth, keys_in
 from keyturn.oauth.bearer import insufficient_scope, looks_expired, place_token
 from keyturn.oauth.quirks import Advanced
 from keyturn.services import access_tokens, connections, oauth_clients, proofs
@@ -185,11 +185,15 @@ def url_under(connection: Connection, path: str, query: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A request with its credential in it, and that credential. The proof for a bound token is made when it is sent."""
+    """A request with its credential in it, that credential, and what of it no answer may repeat.
+
+    The proof for a bound token is made when it is sent.
+    """
 
     request: Request
     token: AccessToken | None
     secret: str | None = field(repr=False)
+    hidden: tuple[str, ...] = field(repr=False)
 
     @property
     def dpop_key(self) -> str | None:
@@ -217,9 +221,13 @@ async def _prepared(
     if connection.settings.auth.type == "oauth2":
         token = newer or await access_tokens.fresh(ctx, connection)
         placed = place_token(request, token.value, advanced.api, bound=token.dpop_key is not None)
-        return _Prepared(placed, token, token.value)
+        return _Prepared(placed, token, token.value, (token.value,))
     secret = await connections.credential(ctx, connection)
-    return _Prepared(_with_credential(connection, request, secret), None, secret)
+    keys = keys_in(connection.settings.auth, secret)
+    for name, key in keys.items():
+        request = request.with_header(name, key)
+    hidden = tuple(keys.values()) or (secret or "",)
+    return _Prepared(_with_credential(connection, request, secret), None, secret, hidden)
 
 
 def _with_credential(connection: Connection, request: Request, secret: str | None) -> Request:
@@ -247,6 +255,8 @@ async def _send(
     credential_headers = {"authorization", advanced.api.placement.header.lower()}
     if isinstance(connection.settings.auth, HeaderAuth):
         credential_headers.add(connection.settings.auth.name.lower())
+    if isinstance(connection.settings.auth, HeadersAuth):
+        credential_headers |= {name.lower() for name in connection.settings.auth.names}
     redirects = REDIRECTS if prepared.request.method in _SAFE_METHODS else 0
     answer = await proofs.send(
         ctx,
@@ -257,7 +267,10 @@ async def _send(
         max_bytes=max_bytes,
         limits=proofs.Limits(redirects, frozenset(credential_headers)),
     )
-    return replace(answer, body=redaction.without(answer.body, prepared.secret))
+    body = answer.body
+    for value in prepared.hidden:
+        body = redaction.without(body, value)
+    return replace(answer, body=body)
 
 
 @asynccontextmanager
@@ -275,7 +288,10 @@ def _unrepeated(answer: Streamed, prepared: _Prepared) -> Streamed:
     """The answer without the credential we sent, where its body is plain; a compressed one passes as it is."""
     if answer.headers.get("content-encoding", "identity") != "identity":
         return answer
-    return replace(answer, body=redaction.stream_without(answer.body, prepared.secret))
+    body = answer.body
+    for value in prepared.hidden:
+        body = redaction.stream_without(body, value)
+    return replace(answer, body=body)
 
 
 async def _advanced(ctx: Context, connection: Connection) -> Advanced:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from keyturn import redaction
 from keyturn.encryption import AssociatedData
 from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
-from keyturn.model.connections import SECRET_FIELD, Connection, ConnectionSettings
+from keyturn.model.connections import SECRET_FIELD, Connection, ConnectionSettings, keys_in
 from keyturn.model.grants import Grant
 from keyturn.model.ids import new_id
 from keyturn.model.oauth_clients import OAuthClient
@@ -36,6 +36,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Connection:
     settings = base_urls.settle(ctx, settings, await _client_of(ctx, settings))
     secret_name = SECRET_FIELD.get(settings.auth.type)
     secret = settings.secret()
+    redaction.remember(*keys_in(settings.auth, secret).values())
     if secret_name is not None and not secret:
         raise Invalid("This is required.", at=f"auth.{secret_name}")
     connection_id = new_id("cn")
@@ -156,7 +157,7 @@ async def credential(ctx: Context, connection: Connection) -> str | None:
     if sealed is None:
         return None
     secret = ctx.keyring.open(sealed, ad=_secret_ad(ctx, connection.id))
-    redaction.remember(secret)
+    redaction.remember(secret, *keys_in(connection.settings.auth, secret).values())
     return secret
 
 

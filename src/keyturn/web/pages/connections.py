@@ -16,6 +16,7 @@ from keyturn.model.connections import (
     STATUS_WORDS,
     Connection,
     ConnectionSettings,
+    HeadersAuth,
     OAuth2Auth,
     forecast,
     why,
@@ -33,9 +34,21 @@ OTHER_WAYS = {
     "basic": "User name and password",
     "bearer": "A token, sent as Authorization: Bearer",
     "header": "A key in a header",
+    "headers": "Keys in several headers",
     "query": "A key in the address",
 }
-FIELDS = ("name", "base_url", "access", "auth", "auth.name", "auth.username", "auth.secret", "headers", "query")
+FIELDS = (
+    "name",
+    "base_url",
+    "access",
+    "auth",
+    "auth.name",
+    "auth.username",
+    "auth.secret",
+    "auth.headers",
+    "headers",
+    "query",
+)
 PAGE = 50
 SHOWS = {"": "Everything", "problems": "Problems", "sign_ins": "Sign-ins"}
 DONE = {
@@ -86,7 +99,7 @@ async def create(request: Request, visit: Here) -> Response:
         return f"/connections/{made.id}{onward}"
 
     async def again(error: KeyturnError, status: int) -> Response:
-        kept = {name: value for name, value in sent.items() if name != "auth.secret"}
+        kept = {name: value for name, value in sent.items() if name not in {"auth.secret", "auth.headers"}}
         return await _new(visit, _failed(error, kept), status=status)
 
     return await forms.attempt(do, again)
@@ -137,7 +150,7 @@ async def update(request: Request, visit: Here, connection_id: str) -> Response:
         return f"/connections/{connection_id}/settings?done=saved"
 
     async def again(error: KeyturnError, status: int) -> Response:
-        kept = {name: value for name, value in sent.items() if name != "auth.secret"}
+        kept = {name: value for name, value in sent.items() if name not in {"auth.secret", "auth.headers"}}
         return await _settings(visit, connection, _failed(error, kept), status=status)
 
     return await forms.attempt(do, again)
@@ -270,7 +283,9 @@ def _auth(sent: Mapping[str, str]) -> dict[str, Any] | None:
         auth["username"] = sent.get("auth.username", "")
     if chosen in {"header", "query"}:
         auth["name"] = sent.get("auth.name", "")
-    if chosen in SECRET_FIELD and sent.get("auth.secret"):
+    if chosen == "headers":
+        auth["headers"] = forms.pairs(sent.get("auth.headers", ""), at="auth.headers", separator=":") or None
+    elif chosen in SECRET_FIELD and sent.get("auth.secret"):
         auth[SECRET_FIELD[chosen]] = sent["auth.secret"]
     return auth
 
@@ -285,7 +300,10 @@ def _patch(sent: Mapping[str, str], connection: Connection) -> dict[str, Any]:
     asked = {name: sent[f"variables.{name}"] for name in before.variables if f"variables.{name}" in sent}
     found |= {"variables": asked} if asked else {}
     secret = SECRET_FIELD.get(before.auth.type)
-    if secret is not None and sent.get("auth.secret"):
+    if isinstance(before.auth, HeadersAuth) and sent.get("auth.headers", "").strip():
+        keys = forms.pairs(sent["auth.headers"], at="auth.headers", separator=":")
+        found["auth"] = {"headers": keys}
+    elif secret is not None and sent.get("auth.secret"):
         found["auth"] = {secret: sent["auth.secret"]}
     return found
 
