@@ -78,7 +78,8 @@ def test_one_connection_is_shown(keyturn, acme):
 def test_testing_says_each_step(keyturn, acme):
     ran = keyturn("connections", "test", "acme", "--path", "/orders")
     assert ran.code == 0
-    assert [line[:2] for line in ran.out.splitlines()] == ["✓ ", "✓ "]
+    # Plain http on this machine is a remark, not a failure.
+    assert [line[:2] for line in ran.out.splitlines()] == ["✓ ", "! ", "✓ ", "✓ ", "✓ ", "✓ "]
     assert keyturn("connections", "test", "acme", "--json").json["ok"] is True
 
 
