@@ -13,6 +13,7 @@ from keyturn.egress import AllowList, Egress, EgressSettings
 from keyturn.encryption import Keyring
 from keyturn.errors import Forbidden, Invalid
 from keyturn.services import backups, doctor, keys
+from keyturn.storage import token_hosts
 
 NAMES = [
     "version",
@@ -77,6 +78,12 @@ async def test_a_clock_that_is_off_is_said(place, ctx, off, state):
     assert (await found(ctx, "clock", their_clock=time.time() + off))[0] == state
     place.clock[0] += off
     assert (await found(ctx, "clock"))[0] == state, "against the database’s clock"
+
+
+async def test_an_authorization_server_whose_clock_is_off_is_named(place, ctx):
+    place.run(token_hosts.saw_clock, ctx.workspace_id, "https://acme.example", 400.0)
+    state, sentence, _ = await found(ctx, "clock")
+    assert (state, "https://acme.example’s" in sentence) == ("fail", True)
 
 
 async def test_a_key_that_stored_data_needs_and_is_not_here_is_named(ctx):

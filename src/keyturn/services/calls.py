@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REDIRECTS = 3
 COOL_DOWN_SECONDS = 300.0
+_YOUNG_SECONDS = 60.0
 _COOL_DOWNS_MOST = 10_000
 _cool_downs: dict[tuple[str, str], float] = {}
 
@@ -78,8 +79,8 @@ async def send(
 ) -> Response:
     """Send `request` with the connection's credential and read the answer whole.
 
-    A rejected token is renewed once and the request repeated once (RFC 6750 §3.1); a second rejection is a
-    matter of permission: that path then has a cool-down, so that it cannot burn refresh tokens.
+    A rejected token is renewed once and the request repeated (RFC 6750 §3.1); a rejected one that is younger than a
+    minute is a matter of permission: that path then has a cool-down, so that it cannot burn refresh tokens.
     Raises `ReconnectNeeded`, `ClientRefused`, `Unavailable`, `UpstreamError`, `UpstreamTimeout`.
     """
     connections.require_use(ctx, connection)
@@ -89,11 +90,18 @@ async def send(
     token, redirected = prepared.token, response.url != prepared.request.url
     if token is None or redirected or not _expired(response, advanced) or _cooling(connection, request):
         return response
-    newer = await access_tokens.after_rejection(ctx, connection, token)
-    prepared = await _prepared(ctx, connection, request, advanced, newer)
-    response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
-    if _expired(response, advanced):
-        _cool(connection, request)
+    for _ in range(2):
+        newer = await access_tokens.after_rejection(ctx, connection, token)
+        if newer.generation == token.generation:
+            # The server gives the same token again until it ends: asking the API again changes nothing.
+            break
+        token, prepared = newer, await _prepared(ctx, connection, request, advanced, newer)
+        response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
+        if not _expired(response, advanced):
+            return response
+        if ctx.clock() - (newer.obtained_at or 0.0) < _YOUNG_SECONDS:
+            break
+    _cool(connection, request)
     return response
 
 

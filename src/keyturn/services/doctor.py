@@ -14,10 +14,13 @@ from keyturn.model.checks import Check
 from keyturn.model.permissions import ROLE_LABELS
 from keyturn.services import backups, keys, recovery
 from keyturn.services.context import Context
-from keyturn.storage import health
+from keyturn.storage import health, token_hosts
 from keyturn.storage.health import DatabaseHealth
+from keyturn.storage.token_hosts import TokenHost
 
 CLOCK_SECONDS = 5.0
+# A Date header has whole seconds and was on its way.
+_HOST_CLOCK_SECONDS = 30.0
 _BACKUP_DAYS = 7
 _GIGABYTE = 1 << 30
 _LOW_BYTES, _FULL_BYTES = 2 * _GIGABYTE, _GIGABYTE // 4
@@ -30,12 +33,13 @@ async def examine(ctx: Context, *, reached_at: str | None = None, their_clock: f
     found = [_version(ctx), _public_url(ctx, reached_at)]
     try:
         database = await ctx.database.read(health.look)
+        hosts = await ctx.database.read(token_hosts.all_of, ctx.workspace_id)
     except Unavailable as error:
         fix = "Start the database, or set KEYTURN_DATABASE_URL to where it is."
         return [*found, Check("database", "fail", redaction.text(error.message, limit=200), fix)]
     return [
         *found,
-        _clock(ctx, database, their_clock),
+        _clock(ctx, database, their_clock, hosts),
         await _key(ctx),
         _database(database),
         _private_hosts(ctx),
@@ -74,11 +78,15 @@ def _public_url(ctx: Context, reached_at: str | None) -> Check:
     return Check("public_url", "ok", f"Public URL is {told}{same}.")
 
 
-def _clock(ctx: Context, database: DatabaseHealth, their_clock: float | None) -> Check:
+def _clock(ctx: Context, database: DatabaseHealth, their_clock: float | None, hosts: list[TokenHost]) -> Check:
     others = [("the database’s", database.now)]
     if their_clock is not None:
         others.append(("yours", their_clock))
-    now = ctx.clock()
+    # Who signs for a moment is the first to notice (RFC 7523 §3).
+    ahead = [(host.origin, host.clock_ahead_seconds or 0.0) for host in hosts]
+    others += [(f"{name}’s", ctx.clock() + off) for name, off in ahead if abs(off) > _HOST_CLOCK_SECONDS]
+    # What verbs go by is the database's clock; asked about is this machine's.
+    now = ctx.clock() - ctx.database.clock.ahead_seconds
     whose, theirs = max(others, key=lambda other: abs(other[1] - now))
     off = abs(theirs - now)
     if off <= CLOCK_SECONDS:
