@@ -14,7 +14,8 @@ import structlog
 log = structlog.get_logger(__name__)
 
 _FOLDER = "answers"
-_SEALED = ("access_sealed", "refresh_sealed")
+# Every sealed column, as in the database, so that a new one is written too.
+_SEALED = "_sealed"
 
 
 def put(data_dir: Path, attempt_id: str, fields: Mapping[str, Any]) -> bool:
@@ -56,18 +57,20 @@ def read_all(data_dir: Path) -> list[dict[str, Any]]:
 
 def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(fields["values"])
-    for name in _SEALED:
-        if values.get(name) is not None:
-            values[name] = base64.b64encode(values[name]).decode()
+    for name in _sealed_names(values):
+        values[name] = base64.b64encode(values[name]).decode()
     return {**fields, "values": values}
 
 
 def _decoded(fields: dict[str, Any]) -> dict[str, Any]:
     values = dict(fields["values"])
-    for name in _SEALED:
-        if values.get(name) is not None:
-            values[name] = base64.b64decode(values[name], validate=True)
+    for name in _sealed_names(values):
+        values[name] = base64.b64decode(values[name], validate=True)
     return {**fields, "values": values}
+
+
+def _sealed_names(values: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in values.items() if name.endswith(_SEALED) and value is not None]
 
 
 def _sync_folder(folder: Path) -> None:
