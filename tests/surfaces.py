@@ -151,6 +151,28 @@ class Surface:
                 for file in archive.namelist()
             }
 
+    def drafts(self, connection: str, source: str) -> dict[str, Any]:
+        """What a cURL line, an OpenAPI document or a Postman collection describes."""
+        if self.kind == "cli":
+            place = self.tmp_path / "source"
+            place.write_text(source)
+            return self._cli("tables", "drafts", connection, str(place))
+        connection_id = self.connection_id(connection)
+        if self.kind == "client":
+            return self._client(lambda ws: ws.tables.drafts(connection_id, source))
+        return self._http("POST", "/tables/drafts", json={"connection_id": connection_id, "source": source})
+
+    def whole(self, name: str) -> None:
+        """A read that must be whole: each surface refuses any other in its way."""
+        if self.kind == "cli":
+            self._cli("import", name, "--to", str(self.tmp_path / "whole.ndjson"))
+        elif self.kind == "client":
+            self._client(lambda ws: ws.table(name).read().to_arrow())
+        else:
+            item = self.import_to(name, f"{name}.parquet")
+            if item["status"] != "complete":
+                raise Failed(str(item["error"] or item["completeness"]))
+
     def history(self, name: str) -> list[dict[str, Any]]:
         """How its columns changed."""
         if self.kind == "cli":

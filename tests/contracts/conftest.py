@@ -38,8 +38,10 @@ def reading_server(tmp_path_factory, rest_api) -> Iterator[Any]:
         port = int(rest_api.url.rpartition(":")[2])
 
     started = World(tmp_path_factory.mktemp("reading"), End())
-    yield started.serve()
-    started.close()
+    try:
+        yield started.serve()
+    finally:
+        started.close()
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def surface(request, reading_server, tmp_path, monkeypatch, capsys) -> Surface:
         code = run([*words, "--json"])
         out, err = capsys.readouterr()
         if code:
-            raise Failed(err, json.loads(err).get("message_code"))
+            raise Failed(err, json.loads(err)["error"].get("message_code"))
         return json.loads(out)
 
     os.environ.setdefault("NO_COLOR", "1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_text
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,6 +90,40 @@ def detect(
         return
     out.line(_summary(result))
     _say_evidence(result)
+
+
+@app.command()
+def drafts(
+    connection: Annotated[str, typer.Argument(help="The connection's name.")],
+    source: Annotated[Path, typer.Argument(help="A cURL line, OpenAPI 3 or Postman in a file; - reads stdin.")],
+    *,
+    add: Annotated[list[str] | None, typer.Option("--add", help="Save the one of that name.")] = None,
+    json: Json = False,
+) -> None:
+    """Tables that a cURL line, an OpenAPI 3 document or a Postman collection describes."""
+    out = terminal()
+    try:
+        text = sys.stdin.read() if str(source) == "-" else source.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise Invalid(f"{source} cannot be read.", at="SOURCE") from None
+    with workspace() as found:
+        connection_id = found.connections[connection].id
+        result = found.tables.drafts(connection_id, text)
+        by_name = {draft["name"]: draft for draft in result["data"]}
+        for name in add or []:
+            if name not in by_name:
+                raise Invalid(f"There is no draft called {name}.", at="--add")
+            found.tables.create({**by_name[name], "connection_id": connection_id})
+    if json:
+        out.json(result)
+        return
+    rows = [(d["name"], f"{d['method']} {d['path']}", ", ".join(p["name"] for p in d.get("parameters", ())))
+            for d in result["data"]]  # fmt: skip
+    out.table(("NAME", "ENDPOINT", "ASKS FOR"), rows)
+    for sentence in result["left_out"]:
+        out.say(f"  left out: {sentence}")
+    for name in add or []:
+        out.good(f"Added {connection}.{name}")
 
 
 @app.command()

@@ -234,6 +234,10 @@ class Tables:
         """Save one; `parameters` are values for asking the endpoint once. Raises `Invalid` naming the fields."""
         return Table(self._http, self._http.post(_with(_ROUTE, parameters), settings))
 
+    def drafts(self, connection_id: str, source: str) -> dict[str, Any]:
+        """Drafts for `create` out of a cURL line, an OpenAPI 3 document or a Postman collection; nothing is saved."""
+        return dict(self._http.post(f"{_ROUTE}/drafts", {"connection_id": connection_id, "source": source}))
+
     def detect(self, draft: Mapping[str, Any], **parameters: Any) -> dict[str, Any]:
         """The settings an endpoint asks for, with their evidence; nothing is saved."""
         return dict(self._http.post(_with(f"{_ROUTE}/detect", parameters), draft))

@@ -256,8 +256,8 @@ async def _read(answer: aiohttp.ClientResponse, max_bytes: int, request: Request
         size += len(chunk)
         if size > max_bytes:
             raise UpstreamError(
-                f"{_host(request)} answered more than {max_bytes // 1024 // 1024 or 1} MB at once, the most we read. "
-                "Ask for smaller pages, or check the address.",
+                say("E-TOOBIG", host=_host(request), most=max_bytes // 1024 // 1024 or 1),
+                message_code="E-TOOBIG",
                 sent=True,
             )
         chunks.append(chunk)

@@ -58,6 +58,8 @@ MESSAGES: dict[str, str] = {
     "E-ROLE": "Only Workspace Admins can do this. Yours: {admins}.",
     "E-SCHEMA": "Column {column} changed at row {row}: {kind} does not fit {type}. The table has learned it; "
     "read again, nothing was dropped.",
+    "E-TOOBIG": "{host} answered more than {most} MB at once, the most we read. Ask for smaller pages, or check the "
+    "address.",
     "E-SUNSET": "{system} says this endpoint will be switched off on {date}. Plan a move to the new version; "
     "nothing breaks today.",
     "E-UPSTREAM": "{system} is having trouble ({status}). We try again by ourselves; you need not do anything.",

@@ -106,6 +106,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "tables.create": ("connections:write",),
     "tables.delete": ("connections:write",),
     "tables.detect": ("connections:use", "connections:write"),
+    "tables.drafts": ("connections:use", "connections:write"),
     "tables.get": ("tables:read",),
     "tables.latest": ("tables:read",),
     "tables.list": _READERS,

@@ -92,6 +92,13 @@ async def detect(ctx: Ctx, request: Request, asked: Values) -> Response:
     )
 
 
+@router.post("/tables/drafts")
+async def drafts(ctx: Ctx, request: Request) -> Response:
+    """Drafts out of `source`, a cURL line, an OpenAPI 3 document or a Postman collection; nothing is saved."""
+    found = await tables.drafts(ctx, await json_body(request))
+    return json_answer({"kind": found.kind, "data": found.drafts, "left_out": found.left_out})
+
+
 @router.get("/tables/{table_id}")
 async def get(ctx: Ctx, table_id: str) -> Response:
     """One table."""

@@ -14,6 +14,7 @@ from keyturn import redaction
 from keyturn.errors import KeyturnError
 from keyturn.model.connections import Connection
 from keyturn.model.tables import Table, TableSettings
+from keyturn.rest.drafts import name_of
 from keyturn.services import connections, tables
 from keyturn.services.tables import Preview
 from keyturn.web import forms, rendering
@@ -139,7 +140,7 @@ async def _looked(visit: Visit, sent: Mapping[str, str]) -> tuple[forms.Form, Re
     result = await _sampled(
         visit, lambda: tables.preview_draft(visit.ctx, settings.model_dump(mode="json"), limit=SAMPLE_ROWS)
     )
-    name = typed_name or sent.get("name", "") or _name_of(settings)
+    name = typed_name or sent.get("name", "") or name_of(settings.path)
     form = forms.Form({**table_form.values_of(settings), "name": name})
     return form, Result(result.preview, result.error, found.evidence)
 
@@ -149,13 +150,6 @@ async def _sampled(visit: Visit, read: Any) -> Result:  # noqa: ARG001 - the vis
         return Result(preview=await read())
     except KeyturnError as error:
         return Result(error=error)
-
-
-def _name_of(settings: TableSettings) -> str:
-    """A table's name to begin with: the last word of its path."""
-    words = [part for part in settings.path.strip("/").split("/") if part and "{" not in part]
-    name = "".join(c if c.isascii() and c.isalnum() else "_" for c in (words[-1] if words else "table")).lower()
-    return name if name[:1].isalpha() else f"t_{name}"
 
 
 def _failed(error: KeyturnError, sent: Mapping[str, str]) -> forms.Form:
