@@ -45,7 +45,7 @@ def test_control_c_leaves_the_link_and_says_how_to_go_on(process, acme, world):
 def test_a_new_connection_needs_a_base_url(keyturn, acme):
     ran = keyturn("connections", "connect", "nowhere", "--client", "Demo CRM")
     assert ran.code == 2
-    assert "Give --base-url" in ran.err
+    assert "Enter the Base URL" in ran.err
 
 
 def test_an_unknown_client_exits_7(keyturn, acme, world):
