@@ -56,8 +56,10 @@ soak: setup
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns tests/web/test_any_callback.py \
 	 tests/contracts/test_any_request.py --timeout 3600
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/journeys/test_crashes.py --timeout 3600
+	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/simulation/test_supervisor.py --timeout 3600
 
 bench: setup
+	@$(RUN)/python benchmarks/refreshing/compare.py
 	@$(RUN)/python benchmarks/reading/compare.py $(ARGS)
 
 docs:

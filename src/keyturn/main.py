@@ -13,6 +13,7 @@ OPERATOR_VERBS: dict[str, str] = {
     "serve": "Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…).",
     "worker": "Run imports beside the servers of the same PostgreSQL, without serving pages.",
     "keys": "Encryption keys: list, rotate, remove, recover.",
+    "simulate": "Proofs to repeat: refreshing under fire.",
     "migrate": "Bring the database to this version's schema and stop.",
 }
 

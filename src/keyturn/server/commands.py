@@ -12,7 +12,7 @@ import typer
 import uvicorn
 
 from keyturn.errors import Invalid, KeyturnError
-from keyturn.server import backup_commands, key_commands
+from keyturn.server import backup_commands, key_commands, simulation_commands
 from keyturn.server.app import at_work, create_app, prepare
 from keyturn.server.config import Config
 from keyturn.server.ground import lock_data_dir
@@ -23,6 +23,7 @@ from keyturn.storage.migrate import migrate as run_migrations
 log = structlog.get_logger(__name__)
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(key_commands.app, name="keys")
+app.add_typer(simulation_commands.app, name="simulate")
 app.command("backup")(backup_commands.backup)
 app.command("restore")(backup_commands.restore)
 
