@@ -7,7 +7,7 @@ import time
 
 import structlog
 
-from keyturn.errors import KeyturnError, Unavailable
+from keyturn.errors import Unavailable
 from keyturn.services import upkeep
 from keyturn.services.context import Context
 
@@ -40,9 +40,9 @@ class GrantKeeper:
             except Unavailable:
                 full = False
                 log.warning("grants_wait_for_database")
-            except KeyturnError as error:
+            except Exception:
                 full = False
-                log.warning("grants_not_kept", error=type(error).__name__)
+                log.exception("grants_not_kept")
             await self._pause(full=full)
 
     async def look(self) -> bool:

@@ -120,9 +120,10 @@ def _committed(tx: Tx, ctx: Context, grant: Grant, answer: Answer) -> None:
             events.record(tx, ctx, grant.connection_id, "refreshed", rotated="yes" if answer.rotated else "no")
     if grant.last_error_class is not None or grant.state == "suspended":
         events.record(tx, ctx, grant.connection_id, "recovered")
-    incidents.accepted(tx, ctx, answer.oauth_client_id)
+    # The host's row before the client's, as everywhere: two that wait for each other would be one too many.
     host_answered(tx, ctx, answer.origin)
     _note_clock(tx, ctx, answer)
+    incidents.accepted(tx, ctx, answer.oauth_client_id)
     if grant.access_expires_at is not None:
         left = grant.access_expires_at - ctx.clock()
         refresh_metrics.SECONDS_TO_EXPIRY.labels(answer.origin).observe(left)

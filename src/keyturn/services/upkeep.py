@@ -72,6 +72,7 @@ async def renew_ahead(scene: Context, most: int = BATCH) -> list[asyncio.Task[No
 
 async def probe(scene: Context) -> list[asyncio.Task[None]]:
     """One grant of each refused client and of each token host that was away, where it is time to look again."""
+    await scene.database.run(grant_rows.resume_strays_anywhere, scene.clock())
     refused = await incidents.to_probe(scene)
 
     def claim(tx: Tx) -> list[Claim]:

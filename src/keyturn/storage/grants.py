@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from keyturn.model.grants import Grant
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, db_now, metadata
+from keyturn.storage.incidents import incidents
 from keyturn.storage.wakeups import notify
 
 grants = sa.Table(
@@ -53,6 +54,9 @@ grants = sa.Table(
     sa.Index("ix_grants_refresh_after", "refresh_after"),
     sa.Index("ix_grants_lease_until", "lease_until"),
 )
+
+
+_RESUMED = {"state": "active", "reason": None, "next_attempt_at": None, "attempts": 0}
 
 
 def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
@@ -147,15 +151,24 @@ def in_trouble_anywhere(tx: Tx, now: float, soon_seconds: float) -> list[Grant]:
 
 def suspend_of_client(tx: Tx, workspace_id: str, oauth_client_id: str, reason: str, at: float) -> int:
     """The OAuth client is refused: its grants wait with it, as good as they are. Answers how many."""
-    found = grants.update().where(*_of_client(workspace_id, oauth_client_id), grants.c.state == "active")
+    found = _free(*_of_client(workspace_id, oauth_client_id), grants.c.state == "active")
     return tx.execute(found.values(state="suspended", reason=reason, changed_at=at)).rowcount
 
 
 def resume_of_client(tx: Tx, workspace_id: str, oauth_client_id: str, at: float) -> int:
     """The OAuth client is accepted again, or was repaired: its suspended grants go on. Answers how many."""
-    found = grants.update().where(*_of_client(workspace_id, oauth_client_id), grants.c.state == "suspended")
-    values = {"state": "active", "reason": None, "next_attempt_at": None, "attempts": 0, "changed_at": at}
-    return tx.execute(found.values(**values)).rowcount
+    found = _free(*_of_client(workspace_id, oauth_client_id), grants.c.state == "suspended")
+    return tx.execute(found.values(**_RESUMED, changed_at=at)).rowcount
+
+
+def resume_strays_anywhere(tx: Tx, at: float) -> int:
+    """Suspended grants whose client has no trouble any more: somebody held their rows when the others were resumed."""
+    open_ = sa.exists().where(
+        connections.c.id == grants.c.connection_id,
+        incidents.c.oauth_client_id == connections.c.oauth_client_id,
+        incidents.c.state == "open",
+    )
+    return tx.execute(_free(grants.c.state == "suspended", ~open_).values(**_RESUMED, changed_at=at)).rowcount
 
 
 def one_of_client(tx: Tx, workspace_id: str, oauth_client_id: str) -> Grant | None:
@@ -197,7 +210,7 @@ def _told(tx: Tx, found: sa.Update) -> list[Grant]:
 
 def hold_of_host(tx: Tx, workspace_id: str, origin: str, code: str | None, until: float, at: float) -> int:
     """The token host is away: its grants that are due wait with it, without a failure of their own."""
-    found = grants.update().where(
+    found = _free(
         *_of_host(workspace_id, origin), grants.c.lease_owner.is_(None), grants.c.refresh_after <= db_now(),
         sa.or_(grants.c.next_attempt_at.is_(None), grants.c.next_attempt_at < until),
         # What is waited for before a grant is given up is not forgotten over an outage.
@@ -209,12 +222,18 @@ def hold_of_host(tx: Tx, workspace_id: str, origin: str, code: str | None, until
 
 def release_of_host(tx: Tx, workspace_id: str, origin: str) -> int:
     """The token host answers again: who waited for it need not wait longer."""
-    found = grants.update().where(
+    found = _free(
         *_of_host(workspace_id, origin),
         grants.c.next_attempt_at > db_now(),
         grants.c.last_error_class.in_(("transient", "not_sent")),
     )
     return tx.execute(found.values(next_attempt_at=None, attempts=0)).rowcount
+
+
+def _free(*where: sa.ColumnElement[bool]) -> sa.Update:
+    """An update of every such grant whose row nobody else holds: many at once must not wait in a ring."""
+    found = sa.select(grants.c.id).where(*where).with_for_update(skip_locked=True)
+    return grants.update().where(grants.c.id.in_(found))
 
 
 def _of_client(workspace_id: str, oauth_client_id: str) -> tuple[sa.ColumnElement[bool], ...]:
