@@ -65,7 +65,7 @@ def test_a_lease_that_lapsed_excuses_the_next_unless_the_answer_was_stored():
 def test_a_process_that_was_stopped_beyond_its_lease_and_sends_then_is_excused():
     twice = (post(1, 10.0, issued=2), post(1, 10.5, "repeated", by="w1.1", issued=3))
     assert broken(evidence(*twice, harms=[Harm("w1.1", "stopping", "after lease", 6.6)])) == set()
-    assert broken(evidence(*twice, harms=[Harm("w1.1", "stopping", "after answer", 6.6)])) == {"I1"}
+    assert broken(evidence(*twice, harms=[Harm("w1.1", "kill", "after lease", 6.6)])) == {"I1"}
     assert broken(evidence(*twice, harms=[Harm("w1.1", "stopping", "after lease", 10.2)])) == {"I1"}
 
 

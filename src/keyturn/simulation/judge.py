@@ -145,7 +145,8 @@ def _lapsed(plan: Plan, before: Post, after: Post, used: set[int | None]) -> boo
 def _woke_up(plan: Plan, after: Post, harms: Iterable[Harm]) -> bool:
     """Whether who sent `after` was stopped beyond its lease between its last look at it and sending."""
     most = plan.stop_seconds + plan.deadline_seconds
-    stops = (harm.at for harm in harms if harm.what == "stopping" and harm.point == "after lease")
+    # The whole process stood still, whichever of its refreshes came to the point.
+    stops = (harm.at for harm in harms if harm.what == "stopping")
     return any(plan.lease_seconds <= after.at - at <= most for at in stops)
 
 
