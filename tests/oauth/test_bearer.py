@@ -117,3 +117,12 @@ def test_several_header_fields_are_several_challenges():
 @given(st.text(st.sampled_from('Bearer error="invalid_token",= \\\t;é'), max_size=80) | st.text(max_size=80))
 def test_no_challenge_text_breaks_the_reader(value):
     looks_expired(answer(401, value))
+
+
+def test_j7_a_token_bound_to_a_key_has_one_place_whatever_is_set():
+    api = Api.model_validate({"placement": {"header": "X-Token", "prefix": ""}})
+    request = Request(
+        "GET", "https://api.example.com/v1", Headers.of({"Authorization": "Bearer old", "X-Token": "old"})
+    )
+    placed = place_token(request, "a-bound-token", api, bound=True)
+    assert placed.headers.items == (("Authorization", "DPoP a-bound-token"),)

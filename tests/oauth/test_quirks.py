@@ -174,3 +174,21 @@ def test_settings_are_frozen_and_errors_quote_no_input():
 
 def test_authorization_may_be_named_as_the_tokens_place():
     assert Advanced.model_validate({"api": {"placement": {"header": "authorization"}}}).api.placement.header
+
+
+def test_values_that_are_kept_come_from_both_answers():
+    made = Advanced.model_validate({"response": {"keep": ["instance_url"]}, "callback": {"keep": ["realmId"]}})
+    assert made.kept_names == ("instance_url", "realmId")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"variables": {"region": {"label": "Region", "filled_by": "admin"}}}, "Give the variable region its value"),
+        ({"api": {"base_url": "https://a.example/v1?x=1"}}, "no query and no fragment"),
+        ({"response": {"keep": ["data.access_token"]}}, "is a secret, which is not kept"),
+    ],
+)
+def test_what_a_sign_in_tells_is_kept_without_secrets(settings, words):
+    with pytest.raises(ValidationError, match=words):
+        Advanced.model_validate(settings)

@@ -8,7 +8,7 @@ import pytest
 
 from keyturn.oauth import jose
 from keyturn.oauth.errors import OAuthError
-from keyturn.oauth.registration import process_registration_response, registration_request
+from keyturn.oauth.registration import process_registration_response, registration_request, unregistration_request
 from oauth_answers import SERVER, WITHOUT, answer
 
 CALLBACKS = ["https://client.example.org/callback", "https://client.example.org/callback2"]
@@ -96,3 +96,10 @@ def test_everything_else_is_an_error(body, status, code):
     with pytest.raises(OAuthError) as caught:
         read(body, status)
     assert (caught.value.error, caught.value.where) == (code, "registration")
+
+
+def test_a_registration_is_deleted_at_its_own_address():
+    request = unregistration_request("https://server.example.com/register/1", "a-registration-token")
+    assert (request.method, request.url) == ("DELETE", "https://server.example.com/register/1")
+    assert request.headers.get("authorization") == "Bearer a-registration-token"
+    assert "a-registration-token" not in repr(request)

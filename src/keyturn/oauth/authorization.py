@@ -41,8 +41,8 @@ class CallbackAnswer:
 
     code: str | None = field(repr=False)
     state: str | None = field(repr=False)
-    iss: str | None = None
-    error: str | None = None
+    iss: str | None = field(default=None, repr=False)
+    error: str | None = field(default=None, repr=False)
     error_description: str | None = field(default=None, repr=False)
     error_uri: str | None = field(default=None, repr=False)
     extra: dict[str, str] = field(default_factory=dict, repr=False)
