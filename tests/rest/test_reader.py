@@ -113,6 +113,8 @@ async def test_an_empty_page_ends_numbered_pages_without_a_count(make_api, get):
         "note": None,
         "duplicates": 0,
         "rejected": 0,
+        "expanded_from": None,
+        "sunset": None,
     }
 
 
@@ -265,6 +267,8 @@ async def test_every_refusal_has_its_sentence(get, respond, status, code, words)
         "note": "Reading ended after 0 rows (error).",
         "duplicates": 0,
         "rejected": 0,
+        "expanded_from": None,
+        "sunset": None,
     }
 
 

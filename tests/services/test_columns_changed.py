@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from keyturn.model.tables import TableColumn, changes_in_words
-from keyturn.services import notices, tables
+from keyturn.services import notices, schema_changes
 
 ID = TableColumn("id", "int64", "$.id")
 TOTAL = TableColumn("total", "int64", "$.total")
@@ -18,14 +18,14 @@ async def told(ctx) -> list[str]:
 async def test_new_columns_and_types_are_told_once(place):
     found = await place.table(await place.connection())
     by_itself = replace(place.ana, actor=replace(place.ana.actor, kind="system"))
-    await tables.store_columns(by_itself, found, (ID,))
+    await schema_changes.store(by_itself, found, (ID,))
     assert await told(place.ana) == [], "the first columns are no change"
     known = replace(found, columns=(ID,))
-    await tables.store_columns(by_itself, known, (ID, TOTAL))
-    await tables.store_columns(by_itself, replace(found, columns=(ID, TOTAL)), (ID, TOTAL))
+    await schema_changes.store(by_itself, known, (ID, TOTAL))
+    await schema_changes.store(by_itself, replace(found, columns=(ID, TOTAL)), (ID, TOTAL))
     assert await told(place.ana) == ["New: total."]
     wider = replace(TOTAL, type="json")
-    await tables.store_columns(place.ana, replace(found, columns=(ID, TOTAL)), (ID, wider))
+    await schema_changes.store(place.ana, replace(found, columns=(ID, TOTAL)), (ID, wider))
     assert len(await told(place.ana)) == 1, "who looks at the page sees it there"
 
 

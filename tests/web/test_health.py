@@ -22,7 +22,7 @@ def connection(**changes) -> Connection:
 
 def event(kind: str, days_ago: float, **data) -> Event:
     word, state, template = KINDS[kind]
-    return Event("ev", kind, word, state, template.format_map({"sentence": "", "error": "", "rotated": "yes", **data}),
+    return Event("ev", kind, word, state, template.format_map({"sentence": "", "error": "", "rotated": "yes", "again": "", **data}),
                  NOW - days_ago * DAY, None, data)  # fmt: skip
 
 
