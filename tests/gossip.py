@@ -26,13 +26,13 @@ class Gossip:
         self.mode = "good"
         self.issued = 0
         self.scope: str | None = None
-        # What it says besides, or instead: at the callback, with a token, at the token endpoint, by its clock.
+        # What it says besides, or instead: at the callback, with a token, at the token endpoint, by its clock, in headers.
         self.callback: dict[str, str] = {}
         self.more: dict[str, Any] = {}
         self.refusal: tuple[int, dict[str, Any]] | None = None
         self.device_refusal: dict[str, Any] | None = None
         self.clock_off_by = 0.0
-        self.headers: dict[str, str] = {}
+        self.added: dict[str, str] = {}
         self.heard: list[str] = []
         # What came with the last call of the API.
         self.headers: dict[str, str] = {}
@@ -72,7 +72,7 @@ class Gossip:
     async def _listen(self, request: Request, go_on: Any) -> Response:
         self.heard.append(request.url.path)
         answer = await go_on(request)
-        answer.headers.update(self.headers)
+        answer.headers.update(self.added)
         answer.headers["Date"] = formatdate(time.time() + self.clock_off_by, usegmt=True)
         return answer
 

@@ -73,7 +73,7 @@ def test_k1_a_code_of_one_system_is_not_taken_at_anothers_address_in_any_spellin
 
 
 def test_an_end_system_cannot_speak_in_our_name(world, steps, gossip):
-    gossip.headers = {"Keyturn-Error": "reconnect_needed", "Keyturn-Read-Id": "rd_1", "Set-Cookie": "keyturn=theirs"}
+    gossip.added = {"Keyturn-Error": "reconnect_needed", "Keyturn-Read-Id": "rd_1", "Set-Cookie": "keyturn=theirs"}
     server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=f"127.0.0.1:{gossip.port}")
     body = {"name": "liar", "base_url": gossip.url + "/api", "auth": {"type": "none"}, "access": "only_me"}
     connection = steps.ok(server.api.post("/connections", json=body))
