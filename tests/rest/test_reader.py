@@ -22,6 +22,9 @@ from keyturn.rest.paginators import (
 from keyturn.rest.reader import Endpoint, Reader, verdict
 from keyturn.wire import Headers, Request
 
+# What a stamp says of rows when there is nothing to say.
+UNREMARKABLE = {"duplicates": 0, "rejected": 0, "expanded_from": None, "sunset": None}
+
 STYLES = {
     "none": (NoPagination(), "$.data"),
     "next_url": (NextUrlPagination(next_url_path="$.paging.next"), "$.data"),
@@ -111,10 +114,7 @@ async def test_an_empty_page_ends_numbered_pages_without_a_count(make_api, get):
         "complete": None,
         "truncated": False,
         "note": None,
-        "duplicates": 0,
-        "rejected": 0,
-        "expanded_from": None,
-        "sunset": None,
+        **UNREMARKABLE,
     }
 
 
@@ -265,10 +265,7 @@ async def test_every_refusal_has_its_sentence(get, respond, status, code, words)
         "complete": False,
         "truncated": False,
         "note": "Reading ended after 0 rows (error).",
-        "duplicates": 0,
-        "rejected": 0,
-        "expanded_from": None,
-        "sunset": None,
+        **UNREMARKABLE,
     }
 
 
