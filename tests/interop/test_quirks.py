@@ -56,7 +56,6 @@ REFUSED = {
 # A fault of the moment: the sign-in may fail in words, and the next one works.
 PASSING = {"once_503", "e429", "lost_response"}
 NO_REFRESH = {"no_refresh"}
-ENDS_SOON = {"refresh_expires_in"}
 
 
 @dataclass
@@ -138,7 +137,7 @@ def works(here: Place, quirks: list[str]) -> None:
     connection, ended = here.sign_in(here.register(quirks))
     assert ended["status"] == "completed", (quirks, ended)
     found = here.steps.ok(here.server.api.get(f"/connections/{connection['id']}"))
-    expected = "needs_attention" if {*NO_REFRESH, *ENDS_SOON} & set(quirks) else "healthy"
+    expected = "needs_attention" if NO_REFRESH & set(quirks) else "healthy"
     assert found["status"] == expected, (quirks, found)
     path = f"/connections/{connection['id']}/proxy/me"
     assert here.server.api.get(path).status_code == 200, quirks
