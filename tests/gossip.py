@@ -127,4 +127,5 @@ class Gossip:
         if request.url.path.endswith("/things"):
             return JSONResponse([{"id": number, "name": f"thing {number}"} for number in range(3)])
         status = int(request.query_params.get("status", 500))
-        return HTMLResponse(f"<p>{dict(request.headers)}</p>", status)
+        heard = {"X-Heard": str(request.headers.get("authorization"))}
+        return HTMLResponse(f"<p>{dict(request.headers)}</p>", status, heard)

@@ -293,13 +293,15 @@ async def _streamed(ctx: Context, prepared: _Prepared) -> AsyncIterator[Streamed
 
 
 def _unrepeated(answer: Streamed, prepared: _Prepared) -> Streamed:
-    """The answer without the credential we sent, where its body is plain; a compressed one passes as it is."""
-    if answer.headers.get("content-encoding", "identity") != "identity":
-        return answer
-    body = answer.body
+    """The answer without the credential we sent: in its headers, and in its body, but for a compressed one."""
+    headers, body = answer.headers, answer.body
+    plain = headers.get("content-encoding", "identity") == "identity"
     for value in prepared.hidden:
-        body = redaction.stream_without(body, value)
-    return replace(answer, body=body)
+        headers = Headers(
+            tuple((name, redaction.without(text.encode(), value).decode()) for name, text in headers.items)
+        )
+        body = redaction.stream_without(body, value) if plain else body
+    return replace(answer, headers=headers, body=body)
 
 
 async def _advanced(ctx: Context, connection: Connection) -> Advanced:
