@@ -22,7 +22,8 @@ OURS = re.compile(
 # A state of something, a name of a key, a URL that was answered: words, not secrets.
 WORDS = {
     ("Event", "state"), ("Grant", "state"), ("Callback", "code"), ("Callback", "state"), ("Variable", "value"),
-    ("Step", "code"), ("Step", "state"), ("CheckStep", "state"), ("Verdict", "code"), ("Streamed", "body"), ("Source", "link"), ("Envelope", "keys"), ("Way", "key"),
+    ("Step", "code"), ("Step", "state"), ("CheckStep", "state"), ("Verdict", "code"), ("Streamed", "body"), ("Source", "link"), ("Envelope", "keys"), ("Way", "key"), ("Shape", "key"), ("Attempt", "code"),
+    ("Incident", "code"), ("Incident", "state"), ("StoredGrant", "state"), ("GrantSeen", "state"),
 }  # fmt: skip
 
 

@@ -181,7 +181,7 @@ async def test_what_does_not_arrive_is_tried_again_with_the_same_id_and_then_giv
     for _ in range(MOST_ATTEMPTS + 2):
         make_due(place)
         await deliveries.send_due(place.ana)
-    (lost, _) = await webhooks.deliveries(place.ana, webhook.id)
+    (lost,) = [item for item in await webhooks.deliveries(place.ana, webhook.id) if item.state != "delivered"]
     assert (lost.state, lost.attempts, lost.last_error) == ("given_up", MOST_ATTEMPTS, "It answered 500.")
     assert (await webhooks.get(place.ana, webhook.id)).given_up == 1
     receiver.statuses = [200]

@@ -42,7 +42,7 @@ class Post:
     database_url: str
     server_url: str
     folder: Path
-    key: bytes
+    key: bytes = field(repr=False)
     seed: int
     log: Callable[[], None]
 
