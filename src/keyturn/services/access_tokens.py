@@ -226,6 +226,9 @@ def _refuse_dead(ctx: Context, connection: Connection, grant: Grant) -> None:
 
 def _refuse_waiting(ctx: Context, connection: Connection, grant: Grant, host: TokenHost | None) -> None:
     """Our try failed and the next one is set: say when, instead of trying for every caller."""
+    if grant.state == "suspended":
+        # Also while its token is still good: a new one was wanted, and only a repaired client gets one.
+        raise _client_refused(connection, grant)
     wait = max((grant.next_attempt_at or 0.0) - ctx.clock(), host.closed_for_seconds if host is not None else 0.0)
     if wait <= 0:
         return
