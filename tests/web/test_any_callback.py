@@ -59,6 +59,7 @@ def here(tmp_path_factory) -> Iterator[SimpleNamespace]:
     loop.run_until_complete(prepared.runtime.egress.close())
     prepared.runtime.database.close()
     prepared.lock.close()
+    prepared.owner.file.close()
     loop.close()
 
 
