@@ -73,9 +73,9 @@ class Journal:
         """Make everything listed survive a power loss. Safe beside `add`: later bytes are simply not listed."""
         fresh = [item for item in segments if self._synced.get(item.name, -1) < item.bytes and item.name in self._ours]
         for item in fresh:
-            _fsync(self.folder / item.name)
+            fsync(self.folder / item.name)
         if any(item.name not in self._synced for item in fresh):
-            _fsync(self.folder)
+            fsync(self.folder)
         self._synced.update({item.name: item.bytes for item in fresh})
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -130,7 +130,8 @@ def remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a power loss."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

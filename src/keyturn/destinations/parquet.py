@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from keyturn.destinations.journal import fsync
 
 COMPLETENESS_KEY = "keyturn.completeness"
 _COMPRESSION = "zstd"
@@ -85,9 +86,9 @@ def is_there(written: Written) -> bool:
 
 def swap(made: Path, target: Path) -> None:
     """fsync, then rename over what was there: one step, for readers and for power loss alike."""
-    _sync(made)
+    fsync(made)
     made.replace(target)
-    _sync(target.parent)
+    fsync(target.parent)
 
 
 def completeness_of(path: Path) -> dict[str, Any] | None:
@@ -103,11 +104,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
