@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keyturn.errors import Invalid
@@ -127,6 +127,7 @@ def test_names_do_not_collide():
     assert [draft["name"] for draft in drafts_of(source, BASE).drafts] == ["orders", "orders_2", "orders_3"]
 
 
+@example("https://[", None)
 @given(st.text(max_size=40), st.recursive(st.none() | st.text(max_size=5) | st.integers(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["get", "schema", "$ref", "parameters", "responses", "200", "content", "application/json", "name", "in"]), inner, max_size=4), max_leaves=15))  # fmt: skip
 def test_any_text_and_any_document_is_read_or_refused(text, value):
     for source in (

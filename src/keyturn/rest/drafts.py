@@ -118,7 +118,11 @@ def _draft(
 ) -> Draft:
     if method not in {"GET", "POST"}:
         raise Invalid(f"{method} does not only read. Use GET, or POST where that only reads.", at="source")
-    parts, base = urlsplit(url if "://" in url else f"https://{url}"), urlsplit(base_url)
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+    except ValueError:
+        raise Invalid("The address is none that can be read: look at its brackets and host.", at="source") from None
+    base = urlsplit(base_url)
     if (parts.hostname or "") != (base.hostname or ""):
         found.left_out.append(f"The host {parts.hostname}: this connection reads {base.hostname}.")
     path = unquote(parts.path)
