@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from argon2 import extract_parameters
 
 from keyturn.errors import Invalid, LimitReached, NotFound, Unauthenticated
 from keyturn.model.accounts import Member
@@ -113,6 +114,15 @@ async def test_r6_tries_are_counted_across_replicas_also_side_by_side(database, 
         await accounts.verify_password(other, "ana@example.com", PASSWORD, now=NOW + 61)
     finally:
         other.close()
+
+
+async def test_who_has_no_account_is_refused_in_the_same_words_at_the_cost_of_a_real_hash(database, ana):
+    with pytest.raises(Unauthenticated) as nobody:
+        await accounts.verify_password(database, "nobody@example.com", PASSWORD, now=NOW)
+    with pytest.raises(Unauthenticated) as wrong:
+        await accounts.verify_password(database, "ana@example.com", "wrong", now=NOW)
+    assert nobody.value.message == wrong.value.message
+    assert extract_parameters(accounts._hash_of_nobody()) == extract_parameters(await accounts.hashed(PASSWORD))
 
 
 async def refused(task: asyncio.Task) -> bool:

@@ -10,9 +10,8 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import duckdb
 import pyarrow as pa
 
 from keyturn.columns.schema import Schema
@@ -21,6 +20,9 @@ from keyturn.destinations.journal import Journal, Segment, remove_folder
 from keyturn.destinations.parquet import ParquetWriter, Written, measured, swap
 from keyturn.destinations.streams import CsvStream, NdjsonStream
 from keyturn.errors import Invalid
+
+if TYPE_CHECKING:
+    import duckdb
 
 Format = Literal["parquet", "csv", "ndjson", "duckdb"]
 Mode = Literal["replace", "append", "update"]
@@ -94,6 +96,8 @@ class TableFile:
             self._made = self._parquet(schema, completeness)
             return measured(self._made, target)
         self._made = self._part("made")
+        import duckdb
+
         try:
             self._make(self._made, target if target.exists() else None, schema, completeness)
         except duckdb.Error as error:
@@ -193,6 +197,8 @@ def _copy_before(before: Path, out: Any, header: bytes) -> None:
 
 
 def _connected(path: str, act: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+    import duckdb
+
     with duckdb.connect(path, config={"memory_limit": _MEMORY, "threads": 1}) as connection:
         act(connection)
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from keyturn.errors import Invalid, NotFound, Problem
@@ -98,6 +97,8 @@ class Preset(BaseModel):
 @cache
 def presets() -> dict[str, Preset]:
     """All of them by id, in the order of their names."""
+    import yaml
+
     raw = yaml.safe_load(_FILE.read_text("utf-8"))
     found = [Preset(id=preset_id, **fields) for preset_id, fields in raw.items()]
     return {preset.id: preset for preset in sorted(found, key=lambda preset: preset.name.casefold())}

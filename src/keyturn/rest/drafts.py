@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import yaml
-
 from keyturn import redaction
 from keyturn.errors import Invalid
 
@@ -56,6 +54,8 @@ def drafts_of(source: str, base_url: str) -> Found:
         raise Invalid("This is longer than 5 MB. Paste a part of it.", at="source")
     if re.match(r"\s*(\$\s*)?curl\s", source):
         return _of_curl(source, base_url)
+    import yaml
+
     try:
         document = json.loads(source) if source.lstrip().startswith("{") else yaml.safe_load(source)
     except (ValueError, yaml.YAMLError, RecursionError):

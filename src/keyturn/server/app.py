@@ -24,7 +24,7 @@ from keyturn.jobs.schedules import Ticker
 from keyturn.jobs.sign_ins import DevicePoller
 from keyturn.server.config import Config
 from keyturn.server.control import listen
-from keyturn.server.ground import Ground, deployment_of, egress_of, load_keyring, lock_data_dir
+from keyturn.server.ground import Ground, deployment_of, egress_of, keep_for_good, load_keyring, lock_data_dir
 from keyturn.server.owner import Owner, take_owner
 from keyturn.services import accounts, import_runs, refreshes, upkeep
 from keyturn.storage.database import Database
@@ -96,6 +96,7 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(job.run()) for job in others]
     task, keeping = asyncio.create_task(runner.run()), asyncio.create_task(keeper.run())
     control = await listen(prepared.ground) if prepared.lock is not None else None
+    keep_for_good()
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import secrets
 import socket
@@ -72,6 +73,7 @@ async def stand(config: Config) -> AsyncIterator[Ground]:
             await asyncio.to_thread(migrate, database)
             keyring, source = await load_keyring(config, database)
             egress = egress_of(config)
+            keep_for_good()
             try:
                 yield Ground(scene(database, egress, keyring, deployment_of(config)), source, config)
             finally:
@@ -81,6 +83,11 @@ async def stand(config: Config) -> AsyncIterator[Ground]:
     finally:
         if lock is not None:
             lock.close()
+
+
+def keep_for_good() -> None:
+    """What stands after the start stays: the garbage collector need not go through all of it again with every page."""
+    gc.freeze()
 
 
 def egress_of(config: Config) -> Egress:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -48,7 +49,6 @@ _hasher = PasswordHasher()
 _threads = ThreadPoolExecutor(2, thread_name_prefix="password")
 QUEUE_MOST = 50
 _queue: list[object] = []
-_DUMMY = _hasher.hash("a password nobody has")
 
 
 async def setup_needed(database: Database) -> bool:
@@ -131,7 +131,7 @@ async def verify_password(database: Database, email: str, password: str, *, now:
     if until > now:
         raise LimitReached("Too many tries. Wait 60 seconds.", retry_after_seconds=until - now)
     found = await database.read(rows.account_by_email_anywhere, email.strip().lower())
-    password_hash = found[1] if found else _DUMMY
+    password_hash = found[1] if found else _hash_of_nobody()
     good = len(password) <= PASSWORD_MAX and await _verified(password_hash, password)
     if not good or found is None:
         await database.run(_tell_failure, found[0] if found else None, now)
@@ -197,6 +197,13 @@ def _insert_first(tx: Tx, name: str, email: str, password_hash: str, now: float)
 async def hashed(password: str) -> str:
     """A password's stored form: argon2id, a few at a time. Raises `LimitReached` when too many wait."""
     return await _in_turn(_hasher.hash, password)
+
+
+def _hash_of_nobody() -> str:
+    """A stored form that no password fits and that costs as much to verify as any: who has no account takes as long."""
+    salt, digest = (b64encode(secrets.token_bytes(length)).decode().rstrip("=") for length in (16, 32))
+    cost = f"m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
+    return f"$argon2id$v=19${cost}${salt}${digest}"
 
 
 async def _verified(password_hash: str, password: str) -> bool:

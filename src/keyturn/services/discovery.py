@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from keyturn.errors import Invalid, UpstreamError
 from keyturn.oauth.errors import OAuthError
 from keyturn.oauth.jose import ALGORITHMS
@@ -193,6 +191,8 @@ def _parsed(text: str, at: str) -> Any:
         return json.loads(text)
     except ValueError:
         pass
+    import yaml
+
     try:
         return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
     except (yaml.YAMLError, RecursionError):
