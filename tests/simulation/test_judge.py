@@ -64,9 +64,16 @@ def test_a_lease_that_lapsed_excuses_the_next_unless_the_answer_was_stored():
 
 def test_a_process_that_was_stopped_beyond_its_lease_and_sends_then_is_excused():
     twice = (post(1, 10.0, issued=2), post(1, 10.5, "repeated", by="w1.1", issued=3))
-    assert broken(evidence(*twice, harms=[Harm("w1.1", "stopping", "after lease", 6.6)])) == set()
+    assert broken(evidence(*twice, harms=[Harm("w1.1", "stopping", "after lease", 6.4)])) == set()
+    assert broken(evidence(*twice, harms=[Harm("w1.1", "stopping", "after lease", 4.0)])) == {"I1"}
     assert broken(evidence(*twice, harms=[Harm("w1.1", "kill", "after lease", 6.6)])) == {"I1"}
     assert broken(evidence(*twice, harms=[Harm("w1.1", "stopping", "after lease", 10.2)])) == {"I1"}
+
+
+def test_so_is_whoever_holds_the_lease_by_then_and_sends_after_it():
+    twice = (post(1, 10.0, issued=2), post(1, 10.5, "repeated", by="w1.1", issued=3))
+    assert broken(evidence(*twice, harms=[Harm("w0.1", "stopping", "after lease", 5.9)])) == set()
+    assert broken(evidence(*twice, harms=[Harm("w0.1", "stopping", "after lease", 3.0)])) == {"I1"}
 
 
 def test_without_rotation_the_same_token_is_sent_each_time():

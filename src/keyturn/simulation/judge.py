@@ -13,6 +13,8 @@ from keyturn.simulation.plan import Plan
 
 # Clocks of one machine, read by several processes.
 _TOLERANCE_SECONDS = 0.1
+# Within this time a process that goes on after a stop has sent what it was about to send.
+_AWAKE_SECONDS = 2.0
 INVARIANTS = {
     "I1": "at most one request per refresh token, unless what became of the earlier one is unknown or it spent nothing",
     "I2": "with a grace of 30 s or more no grant is lost; with less, each loss is an answer nobody stored",
@@ -125,7 +127,7 @@ def _sent_twice(plan: Plan, seen: Evidence) -> list[tuple[Post, Post]]:
         for before, after in pairwise(posts)
         if not _excused(plan, before, after, harmed[before.by])
         and not _lapsed(plan, before, after, used)
-        and not _woke_up(plan, after, harmed[after.by])
+        and not any(_woke_up(plan, post, harmed[post.by]) for post in (before, after))
     ]
 
 
@@ -142,12 +144,11 @@ def _lapsed(plan: Plan, before: Post, after: Post, used: set[int | None]) -> boo
     return after.at - before.at >= plan.deadline_seconds and (before.issued is None or before.issued not in used)
 
 
-def _woke_up(plan: Plan, after: Post, harms: Iterable[Harm]) -> bool:
-    """Whether who sent `after` was stopped beyond its lease between its last look at it and sending."""
-    most = plan.stop_seconds + plan.deadline_seconds
+def _woke_up(plan: Plan, post: Post, harms: Iterable[Harm]) -> bool:
+    """Whether who sent this was stopped beyond its lease between its last look at it and sending."""
     # The whole process stood still, whichever of its refreshes came to the point.
-    stops = (harm.at for harm in harms if harm.what == "stopping")
-    return any(plan.lease_seconds <= after.at - at <= most for at in stops)
+    awake = (harm.at + plan.stop_seconds for harm in harms if harm.what == "stopping")
+    return any(-_TOLERANCE_SECONDS <= post.at - at <= _AWAKE_SECONDS for at in awake)
 
 
 def _unheard(plan: Plan, before: Post, harm: Harm) -> bool:
