@@ -33,27 +33,47 @@ _MAX_REMEMBERED = 4096
 
 
 class _Remembered:
-    """The newest secrets of this process, bounded, safe across threads."""
+    """The newest secrets of this process, bounded, safe across threads.
+
+    Found by their first characters, so that a text costs what its length says, however many secrets there are: every
+    line of the log and every sentence of an error is masked.
+    """
 
     def __init__(self) -> None:
         self._values: OrderedDict[str, None] = OrderedDict()
+        # Never changed in place, so that `mask` needs no lock.
+        self._by_beginning: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
 
     def add(self, value: str) -> None:
         with self._lock:
             for form in {value, quote(value, safe=""), quote_plus(value)}:
-                self._values.pop(form, None)
+                if form not in self._values:
+                    beginning = form[:_MIN_LENGTH]
+                    self._by_beginning[beginning] = (*self._by_beginning.get(beginning, ()), form)
                 self._values[form] = None
+                self._values.move_to_end(form)
             while len(self._values) > _MAX_REMEMBERED:
-                self._values.popitem(last=False)
+                self._forget(self._values.popitem(last=False)[0])
 
     def mask(self, text: str) -> str:
-        with self._lock:
-            values = sorted(self._values, key=len, reverse=True)
-        for value in values:
-            if value in text:
-                text = text.replace(value, MASK)
+        found = {
+            value
+            for at in range(len(text) - _MIN_LENGTH + 1)
+            for value in self._by_beginning.get(text[at : at + _MIN_LENGTH], ())
+            if text.startswith(value, at)
+        }
+        for value in sorted(found, key=len, reverse=True):
+            text = text.replace(value, MASK)
         return text
+
+    def _forget(self, form: str) -> None:
+        beginning = form[:_MIN_LENGTH]
+        others = tuple(other for other in self._by_beginning[beginning] if other != form)
+        if others:
+            self._by_beginning[beginning] = others
+        else:
+            del self._by_beginning[beginning]
 
 
 _remembered = _Remembered()

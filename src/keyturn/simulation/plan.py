@@ -46,6 +46,10 @@ class Plan:
         """How long a process is stopped: beyond its lease."""
         return self.lease_seconds + 1
 
+    def uses(self, slot: int, grant: int) -> bool:
+        """Whether a worker uses a grant: two do each, and all of them look after it. More would only cost time."""
+        return (slot - grant) % self.workers < 2
+
     def clock_off(self, slot: int) -> float:
         """How wrong the clock of a worker is: every third is ahead, every third behind."""
         return (0.0, self.clock_off_seconds, -self.clock_off_seconds)[slot % 3]

@@ -99,12 +99,13 @@ class Worker:
         await asyncio.to_thread(database.close)
 
     async def _begun(self, ctx: Context) -> dict[int, Connection]:
-        """What a server does when it starts; answers the connections by their number."""
+        """What a server does when it starts; answers the connections that this one uses, by their number."""
         while True:
             try:
                 await ctx.database.look_at_clock()
                 await upkeep.come_back(_scene(ctx))
-                return {int(item.name[1:]): item for item in await connections.list_(ctx)}
+                found = {int(item.name[1:]): item for item in await connections.list_(ctx)}
+                return {number: item for number, item in found.items() if self.plan.uses(self.post.slot, number)}
             except Unavailable:
                 await asyncio.sleep(0.1)
 
