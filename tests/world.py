@@ -21,6 +21,7 @@ import httpx2
 import pytest
 import uvicorn
 
+from forked import Forked
 from gossip import Gossip
 from keyturn.demo.app import create_app
 
@@ -68,7 +69,7 @@ class Server:
     """One `keyturn serve` process."""
 
     url: str
-    process: subprocess.Popen
+    process: Forked | subprocess.Popen
     log_path: Path
     api: httpx2.Client
 
@@ -112,9 +113,13 @@ class World:
         }
         if database_url:
             environment["KEYTURN_DATABASE_URL"] = database_url
-        with log_path.open("w") as log:
-            command = [sys.executable, "-m", "keyturn.main", "serve"]
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        if "PYTHONPATH" in environment:
+            # Other code than what is loaded here.
+            with log_path.open("w") as log:
+                command = [sys.executable, "-m", "keyturn.main", "serve"]
+                process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        else:
+            process = Forked(["serve"], environment, log_path)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         api = httpx2.Client(base_url=url + "/api/v1", headers=headers, timeout=60)
         server = Server(url, process, log_path, api)

@@ -50,9 +50,9 @@ def uses_everything(world: World, server: Server, connection: dict, table: str, 
     assert ok(server.api.get(f"/connections/{connection['id']}"))["status"] == "healthy"
 
 
-def test_a_rolling_restart_with_a_migration_in_its_middle_loses_nothing(world, postgres_url, previous_source):
+def test_a_rolling_restart_with_a_migration_in_its_middle_loses_nothing(world, empty_postgres_url, previous_source):
     old_code = {"PYTHONPATH": str(previous_source)}
-    old = world.serve(database_url=postgres_url, **old_code)
+    old = world.serve(database_url=empty_postgres_url, **old_code)
     connection = connect(world, old, register(world, old))
     body = {
         "connection_id": connection["id"], "name": "orders", "path": "/orders", "rows_path": "$.data",
@@ -61,7 +61,7 @@ def test_a_rolling_restart_with_a_migration_in_its_middle_loses_nothing(world, p
     table = ok(old.api.post("/tables", json=body))["id"]
     uses_everything(world, old, connection, table, 1)
 
-    new = world.serve(database_url=postgres_url)
+    new = world.serve(database_url=empty_postgres_url)
     uses_everything(world, old, connection, table, 2)
     uses_everything(world, new, connection, table, 3)
     uses_everything(world, old, connection, table, 4)

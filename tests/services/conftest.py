@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -17,7 +16,6 @@ from keyturn.services.context import Actor, Context, Deployment, RefreshTimes
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import tables as table_rows
 from keyturn.storage.database import Database
-from keyturn.storage.migrate import migrate
 from refreshing import Field
 from token_server import TokenServer
 
@@ -58,14 +56,6 @@ class Place:
                   "settings": settings.model_dump(mode="json"), "created_at": NOW, "updated_at": NOW}  # fmt: skip
         self.run(table_rows.insert, "ws_1", values)
         return self.run(table_rows.get, "ws_1", "tb_1")
-
-
-@pytest.fixture
-def database(database_url) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Iterator
 
 import pytest
 from argon2 import extract_parameters
@@ -14,18 +13,9 @@ from keyturn.services import accounts, sessions
 from keyturn.storage import accounts as rows
 from keyturn.storage import members as member_rows
 from keyturn.storage.database import Database
-from keyturn.storage.migrate import migrate
 
 PASSWORD = "correct horse battery"
 NOW = 1_800_000_000.0
-
-
-@pytest.fixture
-def database(database_url) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 @pytest.fixture

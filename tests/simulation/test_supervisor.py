@@ -14,7 +14,6 @@ from keyturn.simulation.report import Report
 from keyturn.simulation.supervisor import Supervisor
 from keyturn.storage import accounts
 from keyturn.storage.database import Database
-from keyturn.storage.migrate import migrate
 
 # `make soak` does the long runs of docs/operations/refresh.md; `make test` a small one of each kind.
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
@@ -58,7 +57,6 @@ async def test_killed_on_postgresql_no_grant_is_lost(tmp_path, postgres_url):
 
 async def test_a_database_that_is_in_use_is_left_alone(tmp_path, postgres_url):
     database = Database(postgres_url)
-    migrate(database)
     database.run_now(accounts.insert_account, Account("ac_ana", "Ana", "ana@example.com", 1.0), "hash")
     database.close()
     with pytest.raises(Conflict, match="empty"):

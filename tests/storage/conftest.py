@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
 from keyturn.model.accounts import Account, Workspace
 from keyturn.storage import accounts, schema
-from keyturn.storage.database import Database, Tx, metadata
-from keyturn.storage.migrate import migrate
+from keyturn.storage.database import Tx, metadata
 
 assert schema
-
-
-@pytest.fixture
-def database(database_url) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 def plain(column: sa.Column) -> object:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,15 +9,6 @@ import sqlalchemy as sa
 from keyturn.model.audit import AuditEntry, Who, verify
 from keyturn.storage import audit
 from keyturn.storage.database import Database
-from keyturn.storage.migrate import migrate
-
-
-@pytest.fixture
-def database(database_url) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    yield made
-    made.close()
 
 
 def entry(verb: str = "table.created", at: float | None = None) -> AuditEntry:

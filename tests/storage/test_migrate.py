@@ -68,12 +68,12 @@ def test_migrating_again_changes_nothing(database):
     assert set(metadata.tables) <= names
 
 
-def test_replicas_that_start_at_once_do_not_collide(database_url):
+def test_replicas_that_start_at_once_do_not_collide(empty_database_url):
     program = f"""
     from keyturn.storage import schema
     from keyturn.storage.database import Database
     from keyturn.storage.migrate import migrate
-    database = Database({database_url!r})
+    database = Database({empty_database_url!r})
     migrate(database)
     database.close()
     """
@@ -84,6 +84,6 @@ def test_replicas_that_start_at_once_do_not_collide(database_url):
 
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         assert list(pool.map(start, range(3))) == [0, 0, 0]
-    made = Database(database_url)
+    made = Database(empty_database_url)
     assert set(metadata.tables) <= made.run_now(lambda tx: set(sa.inspect(tx).get_table_names()))
     made.close()

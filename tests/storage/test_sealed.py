@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from keyturn.encryption import AssociatedData, Keyring, key_id_of
@@ -16,12 +14,9 @@ PLACE = sealed.Place("oauth_client_secrets", "secret_sealed")
 
 
 @pytest.fixture
-def database(database_url) -> Iterator[Database]:
-    made = Database(database_url)
-    migrate(made)
-    made.run_now(accounts.insert_workspace, Workspace("ws_1", "W"), 0.0)
-    yield made
-    made.close()
+def database(database) -> Database:
+    database.run_now(accounts.insert_workspace, Workspace("ws_1", "W"), 0.0)
+    return database
 
 
 def ad(number: int) -> AssociatedData:
