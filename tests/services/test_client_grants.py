@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from keyturn.errors import Invalid
-from keyturn.services import access_tokens, authorizations, client_checks, connection_tests, connections, events
+from keyturn.errors import ClientRefused, Invalid, ReconnectNeeded
+from keyturn.services import (
+    access_tokens,
+    authorizations,
+    client_checks,
+    connection_tests,
+    connections,
+    events,
+    oauth_clients,
+)
 
 TYPE = "rest_api_oauth2_client_credentials"
 
@@ -17,8 +25,9 @@ async def alone(place, gossip):
 
     async def make(ctx=None, **changes):
         advanced = changes.pop("advanced", {"token": {"auth": "basic"}, "allowed_hosts": ["127.0.0.1"]})
+        secret = {name: changes.pop(name) for name in ("client_secret",) if name in changes}
         client = await place.client(
-            authentication_type=TYPE, authorization_url=None, token_url=gossip.url + "/token", scopes="read",
+            **secret, authentication_type=TYPE, authorization_url=None, token_url=gossip.url + "/token", scopes="read",
             advanced=advanced,
         )  # fmt: skip
         return await place.connection(ctx, client, base_url=gossip.url + "/api", **changes)
@@ -87,6 +96,32 @@ async def test_a_renewal_that_is_refused_waits_for_the_secret(place, gossip, alo
         await access_tokens.fresh(place.ana, connection)
     found = await connections.get(place.ana, connection.id)
     assert (found.status, found.status_detail) == ("needs_attention", "client_refused")
+
+
+async def test_a_renewal_whose_signature_is_refused_says_where_our_keys_are(place, gossip, alone):
+    signs = {"issuer": "https://acme.example", "token": {"auth": "private_key_jwt"}}
+    connection = await alone(advanced={**signs, "allowed_hosts": ["127.0.0.1"]}, client_secret=None)
+    await authorizations.begin(place.ana, connection.id)
+    gossip.refusal = (401, {"error": "invalid_client"})
+    place.clock[0] += 3600
+    with pytest.raises(ClientRefused) as refused:
+        await access_tokens.fresh(place.ana, connection)
+    client = await oauth_clients.get(place.ana, connection.oauth_client_id)
+    assert refused.value.message_code == "E-SIGNATURE"
+    assert client.jwks_uri in refused.value.message
+    found = await connections.get(place.ana, connection.id)
+    assert (found.status, found.status_detail) == ("needs_attention", "signature_refused")
+
+
+async def test_a_client_that_gets_no_token_any_more_is_not_told_as_a_persons_sign_in(place, gossip, alone):
+    connection = await alone()
+    await authorizations.begin(place.ana, connection.id)
+    gossip.refusal = (400, {"error": "invalid_grant"})
+    place.clock[0] += 3600
+    with pytest.raises(ReconnectNeeded, match="Check in its console that the client is active") as refused:
+        await access_tokens.fresh(place.ana, connection)
+    assert refused.value.message_code == "E-GRANT"
+    assert "password" not in refused.value.message
 
 
 async def test_scopes_that_were_not_granted_are_said(place, gossip, alone):

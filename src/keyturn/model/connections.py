@@ -32,6 +32,7 @@ STATUS_WORDS: dict[str, str] = {
 DETAIL_WORDS: dict[str, str] = {
     "client_deleted": "its OAuth 2.0 client was deleted",
     "client_refused": "the end system refused our Client ID or Client Secret",
+    "signature_refused": "the end system refused our signature",
     "client_misconfigured": "the end system refuses the token requests of its OAuth 2.0 client",
     "transient": "the authorization server is having trouble",
     "not_sent": "the authorization server could not be reached",

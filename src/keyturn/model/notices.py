@@ -102,6 +102,21 @@ KINDS: dict[str, Kind] = {
             "{name} accepts our Client ID and Client Secret again, after {length}. Its connections go on.",
         ),
     ),
+    "signature_refused": Kind(
+        "oauth_client",
+        "Signature refused",
+        Words(
+            "oauth_client.refused",
+            "{name} refuses our signature",
+            "{name} refused our signature ({error}): it does not know our key. Let it read the address of our keys, or "
+            "paste the newest key into its console; its connections wait and go on by themselves.",
+        ),
+        Words(
+            "oauth_client.recovered",
+            "{name} is accepted again",
+            "{name} accepts our signature again, after {length}. Its connections go on.",
+        ),
+    ),
     "client_misconfigured": Kind(
         "oauth_client",
         "Client misconfigured",

@@ -20,8 +20,10 @@ from keyturn.model.messages import say
 from keyturn.model.refreshes import Purpose
 from keyturn.services import (
     audit,
+    client_keys,
     connections,
     grants,
+    oauth_clients,
     proofs,
     refresh_metrics,
     refresh_outcomes,
@@ -63,7 +65,7 @@ async def fresh(ctx: Context, connection: Connection) -> AccessToken:
     """A token that is good now. Raises `ReconnectNeeded`, `ClientRefused`, `Unavailable` (with retry_after)."""
     holder = connections.grant_holder(ctx, connection)
     grant = _present(ctx, connection, await token_cache.grant_of(ctx, connection.id, holder))
-    _refuse_dead(ctx, connection, grant)
+    await _refuse_dead(ctx, connection, grant)
     window = grant.window(ctx.clock())
     if window == "over":
         return _open(ctx, await _renewed(ctx, connection, grant, "due"))
@@ -78,7 +80,7 @@ async def after_rejection(ctx: Context, connection: Connection, rejected: Access
     Answers the same generation if the server gives the same token again.
     """
     grant = await _grant(ctx, connection)
-    _refuse_dead(ctx, connection, grant)
+    await _refuse_dead(ctx, connection, grant)
     if grant.generation > rejected.generation or grant.state == "suspended":
         return _open(ctx, grant)
     if not grant.renews_itself:
@@ -93,7 +95,7 @@ async def refresh(ctx: Context, connection_id: str) -> Connection:
     connection = await connections.get(ctx, connection_id)
     connections.require_use(ctx, connection)
     grant = await _grant(ctx, connection)
-    _refuse_dead(ctx, connection, grant)
+    await _refuse_dead(ctx, connection, grant)
     if not grant.renews_itself:
         raise Conflict(f"{_system(connection)} gave no refresh token, so there is nothing to renew. Reconnect instead.")
     await _renewed(ctx, connection, grant, "asked")
@@ -159,10 +161,10 @@ async def _wait(ctx: Context, connection: Connection, seen: Grant, purpose: Purp
         current, host = await _looked(ctx, connection, seen)
         if current.generation > seen.generation or current.last_ok_at != seen.last_ok_at:
             return current
-        _refuse_dead(ctx, connection, current)
+        await _refuse_dead(ctx, connection, current)
         held = current.lease_owner is not None and (current.lease_until or 0.0) > ctx.clock()
         if not held:
-            _refuse_waiting(ctx, connection, current, host)
+            await _refuse_waiting(ctx, connection, current, host)
         if time.monotonic() > deadline:
             return seen
         # Another replica holds the lease: look again when it says so, or soon, a little later each time.
@@ -209,7 +211,7 @@ async def _give_up(ctx: Context, grant: Grant, reason: str) -> None:
     await ctx.database.run(write)
 
 
-def _refuse_dead(ctx: Context, connection: Connection, grant: Grant) -> None:
+async def _refuse_dead(ctx: Context, connection: Connection, grant: Grant) -> None:
     """Raise for a grant that will give no good token before somebody does something."""
     now = ctx.clock()
     if grant.state in {"reconnect_needed", "revoked"}:
@@ -217,18 +219,18 @@ def _refuse_dead(ctx: Context, connection: Connection, grant: Grant) -> None:
     if grant.is_good(now):
         return
     if grant.state == "suspended":
-        raise _client_refused(connection, grant)
+        raise await _client_refused(ctx, connection, grant)
     if not grant.renews_itself:
         raise _reconnect(ctx, connection, grant, "no_refresh_token")
     if grant.refresh_expires_at is not None and now >= grant.refresh_expires_at:
         raise _reconnect(ctx, connection, grant, "refresh_token_expired")
 
 
-def _refuse_waiting(ctx: Context, connection: Connection, grant: Grant, host: TokenHost | None) -> None:
+async def _refuse_waiting(ctx: Context, connection: Connection, grant: Grant, host: TokenHost | None) -> None:
     """Our try failed and the next one is set: say when, instead of trying for every caller."""
     if grant.state == "suspended":
         # Also while its token is still good: a new one was wanted, and only a repaired client gets one.
-        raise _client_refused(connection, grant)
+        raise await _client_refused(ctx, connection, grant)
     wait = max((grant.next_attempt_at or 0.0) - ctx.clock(), host.closed_for_seconds if host is not None else 0.0)
     if wait <= 0:
         return
@@ -243,11 +245,13 @@ def _refuse_waiting(ctx: Context, connection: Connection, grant: Grant, host: To
     )
 
 
-def _client_refused(connection: Connection, grant: Grant) -> ClientRefused:
+async def _client_refused(ctx: Context, connection: Connection, grant: Grant) -> ClientRefused:
     """The trouble is the OAuth client's, and of which kind."""
     error, system = grant.last_error_code or "refused", _system(connection)
     if grant.reason == "client_misconfigured":
         return ClientRefused(say("E-TOKEN", system=system, error=error), message_code="E-TOKEN")
+    if grant.reason == "signature_refused":
+        return client_keys.refused(await oauth_clients.get(ctx, connection.oauth_client_id or ""), error)
     waits = "Its connections wait and resume by themselves."
     return ClientRefused(
         say("E-CLIENT", system=system, error=error, tried=waits), message_code="E-CLIENT", connection=connection.name
@@ -273,6 +277,12 @@ def _reconnect(ctx: Context, connection: Connection, grant: Grant, reason: str) 
     elif reason == "seven_days":
         code = "E-7DAYS"
         message = say(code)
+    elif grant.grant_type == "client_credentials":
+        message = (
+            f"{_system(connection)} gives this client no token any more ({grant.last_error_code or reason}). Check in "
+            "its console that the client is active and may have these scopes, then reconnect."
+        )
+        code = "E-GRANT"
     else:
         code = "E-GRANT"
         message = say(code, system=_system(connection), error=grant.last_error_code or reason, as_account=as_account)

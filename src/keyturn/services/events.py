@@ -28,6 +28,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "refresh_failed": ("Refresh failed", "retrying", "{sentence} Retrying at {again}."),
     "refresh_rejected": ("Refresh rejected", "reconnect", "{error}: Reconnect needed."),
     "client_refused": ("Client refused", "attention", "{error}: a Workspace Admin should replace the secret."),
+    "signature_refused": ("Signature refused", "attention", "{error}: the end system does not know our key."),
     "client_misconfigured": ("Client misconfigured", "attention", "{error}: check its settings; connections wait."),
     "client_accepted": ("Client accepted again", "healthy", "Its connections go on."),
     "recovered": ("Recovered", "healthy", "It is renewed again."),
@@ -48,7 +49,8 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "slowed_down": ("Slowed down by API", "retrying", "{sentence}"),
 }
 # What a connection's timeline tells of its OAuth client.
-OF_CLIENT = ("secret_replaced", "secret_cleared", "client_refused", "client_misconfigured", "client_accepted")
+OF_CLIENT = ("secret_replaced", "secret_cleared", "client_refused", "signature_refused", "client_misconfigured",
+             "client_accepted")  # fmt: skip
 # A timeline shown in part.
 SHOWN: dict[str, tuple[str, ...]] = {
     "problems": tuple(kind for kind, told in KINDS.items() if told[1] in {"attention", "reconnect", "retrying"}),
@@ -67,6 +69,7 @@ TURNS: dict[str, Status] = {
     "refresh_failed": "retrying",
     "refresh_rejected": "reconnect_needed",
     "client_refused": "needs_attention",
+    "signature_refused": "needs_attention",
     "client_misconfigured": "needs_attention",
     "disconnected": "not_connected",
     "base_url_changed": "not_connected",
@@ -75,7 +78,16 @@ TURNS: dict[str, Status] = {
 # What marks its day and is over with it.
 BLIPS: dict[str, Status] = {"slowed_down": "retrying"}
 KEPT_SECONDS = 90 * 86400.0
-FAILURES = frozenset({"refresh_failed", "refresh_rejected", "client_refused", "client_misconfigured", "sign_in_failed"})
+FAILURES = frozenset(
+    {
+        "refresh_failed",
+        "refresh_rejected",
+        "client_refused",
+        "signature_refused",
+        "client_misconfigured",
+        "sign_in_failed",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

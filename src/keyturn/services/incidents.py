@@ -22,12 +22,12 @@ PROBE_SECONDS = 600.0
 # So many connections must meet a wrong configuration before it is the client's and not theirs.
 _CONNECTIONS = 3
 # What a grant's state, the notice and the event say of its client's trouble.
-REASONS = {"client_dead": "client_refused", "config": "client_misconfigured"}
+REASONS = ("client_refused", "signature_refused", "client_misconfigured")
 
 
 def refused(tx: Tx, ctx: Context, client: OAuthClient, code: str) -> None:
     """The server refuses the client with every secret it has: its grants are suspended with it."""
-    _open(tx, ctx, client.id, "client_dead", code)
+    _open(tx, ctx, client, "client_dead", code)
 
 
 def misconfigured(
@@ -41,7 +41,7 @@ def misconfigured(
     met = tuple(sorted({*(known.connections if known is not None else ()), connection_id}))
     just_changed = last_ok_at is not None and client.updated_at > last_ok_at
     if just_changed or len(met) >= _CONNECTIONS or (known is not None and known.state == "open"):
-        _open(tx, ctx, client.id, "config", code)
+        _open(tx, ctx, client, "config", code)
         return True
     values = {"outcome": "config", "code": code, "state": "suspected", "connections": list(met), "next_probe_at": None}
     rows.put(tx, ctx.workspace_id, client.id, values)
@@ -53,7 +53,7 @@ def accepted(tx: Tx, ctx: Context, client_id: str) -> None:
     if not rows.delete(tx, ctx.workspace_id, client_id):
         return
     resumed = grant_rows.resume_of_client(tx, ctx.workspace_id, client_id, ctx.clock())
-    told = [notices.close(tx, ctx, kind, client_id) for kind in REASONS.values()]
+    told = [notices.close(tx, ctx, kind, client_id) for kind in REASONS]
     if any(told):
         events.record(tx, ctx, client_id, "client_accepted", connections=resumed)
     log.info("incident_closed", oauth_client=client_id, grants=resumed)
@@ -70,13 +70,20 @@ async def to_probe(scene: Context) -> list[Incident]:
     return await scene.database.run(rows.take_probes_anywhere, PROBE_SECONDS)
 
 
-def _open(tx: Tx, ctx: Context, client_id: str, outcome: str, code: str) -> None:
+def _reason(client: OAuthClient, outcome: str) -> str:
+    if outcome == "config":
+        return "client_misconfigured"
+    return "signature_refused" if client.settings.advanced.token.auth == "private_key_jwt" else "client_refused"
+
+
+def _open(tx: Tx, ctx: Context, client: OAuthClient, outcome: str, code: str) -> None:
+    client_id, reason = client.id, _reason(client, outcome)
     known = rows.get(tx, ctx.workspace_id, client_id)
     values: dict[str, object] = {"outcome": outcome, "code": code, "state": "open", "connections": []}
     rows.put(tx, ctx.workspace_id, client_id, {**values, "next_probe_at": ctx.clock() + PROBE_SECONDS})
     # Every time, not only the first: another grant may have been resumed or signed in meanwhile.
-    suspended = grant_rows.suspend_of_client(tx, ctx.workspace_id, client_id, REASONS[outcome], ctx.clock())
-    notices.open(tx, ctx, REASONS[outcome], client_id, error=code)
+    suspended = grant_rows.suspend_of_client(tx, ctx.workspace_id, client_id, reason, ctx.clock())
+    notices.open(tx, ctx, reason, client_id, error=code)
     if known is None or known.state != "open":
-        events.record(tx, ctx, client_id, REASONS[outcome], error=code, connections=suspended)
+        events.record(tx, ctx, client_id, reason, error=code, connections=suspended)
         log.warning("incident_opened", oauth_client=client_id, outcome=outcome, code=code, grants=suspended)

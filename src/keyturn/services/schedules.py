@@ -15,7 +15,7 @@ from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, NotFound
 from keyturn.model.ids import new_id
 from keyturn.model.schedules import Schedule, ScheduleSettings
 from keyturn.model.validation import merged, parse
-from keyturn.services import audit, connections, imports, members, tables
+from keyturn.services import audit, connections, imports, incidents, members, tables
 from keyturn.services.context import Context
 from keyturn.storage import imports as import_rows
 from keyturn.storage import schedules as rows
@@ -197,7 +197,7 @@ async def _waits(ctx: Context, schedule: Schedule) -> bool:
     except KeyturnError:
         return False  # the import says what is wrong
     waiting = connection.status in {"reconnect_needed", "not_connected", "paused"}
-    return waiting or connection.status_detail == "client_refused"
+    return waiting or connection.status_detail in incidents.REASONS
 
 
 def _with_paused(raw: Mapping[str, Any] | Any, usual: bool) -> tuple[Any, bool]:
