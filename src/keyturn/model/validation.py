@@ -66,7 +66,7 @@ def merged(model: type[M], current: M, patch: Mapping[str, Any] | Any) -> M:
     """JSON merge patch (RFC 7396) of `current` by `patch`, validated as `model`."""
     if not isinstance(patch, Mapping):
         raise Invalid("Send a JSON object.", at="body")
-    return parse(model, merge_patch(current.model_dump(mode="json"), patch))
+    return parse(model, merge_patch(current.model_dump(mode="json", by_alias=True), patch))
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -64,7 +64,7 @@ class Authorize(Part):
     rename: Rename = Field(
         default_factory=dict,
         title="Renamed authorization parameters",
-        description="For example client_id: client_key. Null leaves the parameter out.",
+        description="For example client_id: client_key. Empty or null leaves it out.",
     )
     nonce: bool = Field(default=False, title="Send a nonce", description="Always sent when the scopes hold openid.")
     fragment: bool = Field(
@@ -134,7 +134,7 @@ class Token(Part):
     rename: Rename = Field(
         default_factory=dict,
         title="Renamed token parameters",
-        description="For example code: auth_code. Null leaves the parameter out.",
+        description="For example code: auth_code. Empty or null leaves it out.",
     )
     omit: Omit = Field(default=(), title="Left-out token parameters", description="For example redirect_uri.")
 

@@ -102,6 +102,8 @@ def _params(values: dict[str, str]) -> dict[str, str]:
 
 def _rename(values: dict[str, str | None]) -> dict[str, str | None]:
     _few(values)
+    # A form has no null, and in a merge patch it would take the name away (RFC 7396).
+    values = {name: target or None for name, target in values.items()}
     targets = [target for target in values.values() if target is not None]
     for name, target in values.items():
         if target is None:

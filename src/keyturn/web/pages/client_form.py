@@ -8,9 +8,9 @@ from typing import Any
 
 from keyturn.errors import Invalid
 from keyturn.model.oauth_clients import OAuthClientSettings
-from keyturn.oauth.jose import ALGORITHMS
-from keyturn.oauth.quirks import STANDARD
-from keyturn.web.forms import lines_of, merged_pairs, pairs, put
+from keyturn.oauth.quirks import Advanced
+from keyturn.web.forms import Form, merged_pairs, put
+from keyturn.web.setting_fields import SettingField, fields_of
 
 PLAIN = (
     "authentication_type",
@@ -22,8 +22,7 @@ PLAIN = (
     "access_token_expires_in",
     "refresh_token_expires_in",
 )
-DPOP = "advanced.token.dpop"
-CHOICES: dict[str, dict[str, str]] = {
+_WORDS: dict[str, dict[str, str]] = {
     "advanced.token.auth": {
         "detect": "Detect automatically",
         "basic": "Basic header",
@@ -32,28 +31,33 @@ CHOICES: dict[str, dict[str, str]] = {
         "private_key_jwt": "Signed by a key of ours",
         "client_secret_jwt": "Signed by the secret",
     },
-    DPOP: {"false": "Off", "true": "On"},
-    "advanced.token.assertion_algorithm": {name: name for name in ALGORITHMS},
+    "advanced.token.dpop": {"false": "Off", "true": "On"},
     "advanced.authorize.pkce": {"S256": "On", "off": "Off"},
     "advanced.authorize.scope_separator": {" ": "Space", ",": "Comma", "+": "Plus"},
+    "advanced.token.basic_encoding": {"percent": "Percent, as OAuth 2.0 says", "raw": "Raw"},
+    "advanced.token.basic_user": {"client_id": "Client ID", "secret": "Client Secret"},
+    "advanced.token.body": {"form": "Form", "json": "JSON", "query": "Query"},
+    "advanced.refresh.expires": {"fixed": "The last new refresh token", "idle": "Its last use"},
+    "advanced.response.expires.unit": {"s": "Seconds", "ms": "Milliseconds"},
+    "advanced.response.expires.kind": {"in": "A length", "at": "A time"},
+    "advanced.response.token_type": {"strict": "Must say Bearer", "ignore": "May say anything"},
 }
-OPTIONAL = (
-    "advanced.authorize.device_url",
-    "advanced.revocation_url",
+SETTINGS = {field.name: field for field in fields_of(Advanced, "advanced", _WORDS)}
+# Drawn outside the Advanced section, with its authentication type.
+DEVICE_URL = "advanced.authorize.device_url"
+# What is asked for most; the others are drawn below, by section.
+_COMMON = (
+    "advanced.token.auth",
+    "advanced.authorize.pkce",
+    "advanced.authorize.scope_separator",
     "advanced.issuer",
-    "advanced.authorize.par_url",
+    "advanced.revocation_url",
+    "advanced.allowed_hosts",
+    "advanced.authorize.params",
 )
-PAIRS = ("advanced.authorize.params", "advanced.token.params", "advanced.refresh.params", "advanced.api.headers")
-HOSTS = "advanced.allowed_hosts"
-STATUSES = "advanced.api.expired_when.status"
-# What has no field of its own, as JSON.
-MORE = "advanced.more"
+VARIABLES = "advanced.variables"
 SECRET = ("client_secret", "secret_expires_on", "redirect_uri")
-FIELDS = (*PLAIN, *SECRET, *CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES, MORE)
-_SHOWN = (*CHOICES, *OPTIONAL, *PAIRS, HOSTS, STATUSES)
-
-
-_STANDARD = STANDARD.model_dump(mode="json", by_alias=True)
+FIELDS = (*PLAIN, *SECRET, *SETTINGS, VARIABLES)
 
 
 def raw(sent: Mapping[str, str]) -> dict[str, Any]:
@@ -63,11 +67,8 @@ def raw(sent: Mapping[str, str]) -> dict[str, Any]:
         if sent.get(name):
             found[name] = sent[name]
     for name, value in _advanced(sent).items():
-        if value not in (None, "", {}, []):
+        if value not in (None, {}, []) and (value != "" or SETTINGS[name].exact):
             put(found, name, value)
-    more = _parsed(sent.get(MORE, ""))
-    if more:
-        found["advanced"] = _merged(more, found.get("advanced", {}))
     return found
 
 
@@ -76,13 +77,19 @@ def patch(sent: Mapping[str, str], current: OAuthClientSettings) -> dict[str, An
     found: dict[str, Any] = {name: sent[name] for name in PLAIN if name in sent}
     if sent.get("client_secret"):
         found["client_secret"] = sent["client_secret"]
-    before = current.model_dump(mode="json")
-    for name, value in _advanced(sent).items():
+    before = current.model_dump(mode="json", by_alias=True)
+    for name, value in _advanced(
+        {name: text for name, text in sent.items() if not _stands(name, text, before)}
+    ).items():
         old = _at(before, name)
         put(found, name, merged_pairs(value, old) if isinstance(value, dict) and isinstance(old, dict) else value)
-    if MORE in sent:
-        _put_more(found, _parsed(sent[MORE]), more_of(current))
     return found
+
+
+def _stands(name: str, text: str, before: Mapping[str, Any]) -> bool:
+    """Whether a setting's field says what is stored already."""
+    field = SETTINGS.get(name)
+    return field is not None and field.part is None and field.write(_at(before, name)).splitlines() == text.splitlines()
 
 
 def kept(sent: Mapping[str, str]) -> dict[str, str]:
@@ -93,17 +100,13 @@ def kept(sent: Mapping[str, str]) -> dict[str, str]:
 def values_of(settings: OAuthClientSettings | None) -> dict[str, str]:
     """Settings as field values; without any, the defaults of an empty form."""
     shown = settings or OAuthClientSettings.model_construct()
-    dump = shown.model_dump(mode="json")
+    dump = shown.model_dump(mode="json", by_alias=True)
     found = {
         name: str(dump.get(name) or "") if name == "authorization_url" else str(dump.get(name, "")) for name in PLAIN
     }
-    for name in (*CHOICES, *OPTIONAL):
-        found[name] = _text(_at(dump, name))
-    found |= {name: lines_of(_at(dump, name)) for name in PAIRS}
-    found[HOSTS] = "\n".join(_at(dump, HOSTS))
-    found[STATUSES] = " ".join(str(status) for status in _at(dump, STATUSES))
-    more = more_of(shown)
-    found[MORE] = json.dumps(more, indent=2) if more else ""
+    found |= {name: field.write(_at(dump, name)) for name, field in SETTINGS.items()}
+    variables = _at(dump, VARIABLES)
+    found[VARIABLES] = json.dumps(variables, indent=2) if variables else ""
     return found
 
 
@@ -113,86 +116,58 @@ def filled(settings: Mapping[str, Any]) -> dict[str, str]:
     return {**values_of(made), "client_id": "", "name": str(settings.get("name", ""))}
 
 
-def more_of(settings: OAuthClientSettings) -> dict[str, Any]:
-    """The part of `advanced` that differs from the standard and has no field of its own."""
-    found = _differences(settings.advanced.model_dump(mode="json", by_alias=True), _STANDARD)
-    for name in _SHOWN:
-        _drop(found, name.split(".")[1:])
+def common() -> list[SettingField]:
+    """The settings that are asked for most."""
+    return [SETTINGS[name] for name in _COMMON]
+
+
+def sections() -> dict[str, list[SettingField]]:
+    """The other settings by the title of their section."""
+    found: dict[str, list[SettingField]] = {}
+    for field in SETTINGS.values():
+        if field.name not in {*_COMMON, DEVICE_URL}:
+            info = Advanced.model_fields.get(field.group.rpartition(".")[2])
+            found.setdefault((info and info.title) or "Tokens", []).append(field)
     return found
 
 
-def _differences(value: dict[str, Any], standard: dict[str, Any]) -> dict[str, Any]:
+def usual_names(form: Form) -> list[str]:
+    """The settings of a form that stand as the standard says."""
+    return [name for name, usual in _USUAL.items() if str(form.value(name, usual)).strip() in {usual.strip(), ""}]
+
+
+def _advanced(sent: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name, item in value.items():
-        usual = standard.get(name)
-        if isinstance(item, dict) and isinstance(usual, dict) and usual:
-            if inner := _differences(item, usual):
-                found[name] = inner
-        elif item != usual:
-            found[name] = item
+    for name, field in SETTINGS.items():
+        if name in sent and field.part is None:
+            found[name] = field.read(sent[name])
+        elif name in sent and field.part is not None:
+            part = found.setdefault(field.part, {})
+            part[name.rpartition(".")[2]] = field.read(sent[name])
+    for part in {field.part for field in SETTINGS.values() if field.part is not None} & found.keys():
+        # Without any of its values it is not there at all.
+        if all(value in (None, []) for value in found[part].values()):
+            found[part] = None
+    if VARIABLES in sent:
+        found[VARIABLES] = _parsed(sent[VARIABLES])
     return found
-
-
-def _drop(target: dict[str, Any], path: list[str]) -> None:
-    inner = target.get(path[0])
-    if len(path) > 1 and isinstance(inner, dict):
-        _drop(inner, path[1:])
-        if not inner:
-            del target[path[0]]
-    elif len(path) == 1:
-        target.pop(path[0], None)
 
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text) if text.strip() else {}
     except ValueError as error:
-        raise Invalid(f"This is not JSON: {error}.", at=MORE) from None
+        raise Invalid(f"This is not JSON: {error}.", at=VARIABLES) from None
     if not isinstance(found, dict):
-        raise Invalid('Write an object, for example {"token": {"body": "json"}}.', at=MORE)
+        raise Invalid('Write an object, for example {"subdomain": {"label": "Your subdomain"}}.', at=VARIABLES)
     return found
-
-
-def _merged(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
-    return one | {
-        name: _merged(one[name], item) if isinstance(item, dict) and isinstance(one.get(name), dict) else item
-        for name, item in two.items()
-    }
-
-
-def _put_more(found: dict[str, Any], new: dict[str, Any], old: dict[str, Any]) -> None:
-    """As a merge patch: what stood there before and does not now goes back to the standard."""
-    advanced = found.setdefault("advanced", {})
-    found["advanced"] = _merged(_patched(new, old), advanced)
-
-
-def _patched(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    found = dict.fromkeys(set(old) - set(new))
-    for name, item in new.items():
-        before = old.get(name)
-        found[name] = _patched(item, before) if isinstance(item, dict) and isinstance(before, dict) else item
-    return found
-
-
-def _advanced(sent: Mapping[str, str]) -> dict[str, Any]:
-    found: dict[str, Any] = {name: sent[name] for name in CHOICES if name in sent}
-    found |= {name: sent[name].strip() or None for name in OPTIONAL if name in sent}
-    found |= {name: pairs(sent[name], at=name) for name in PAIRS if name in sent}
-    if HOSTS in sent:
-        found[HOSTS] = sent[HOSTS].split()
-    if sent.get(STATUSES, "").strip():
-        parts = sent[STATUSES].replace(",", " ").split()
-        if not all(part.isdecimal() for part in parts):
-            raise Invalid("List one or more HTTP statuses, for example 401.", at=STATUSES)
-        found[STATUSES] = [int(part) for part in parts]
-    return found
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value or "")
 
 
 def _at(target: Any, dotted: str) -> Any:
+    """What stands there; None within a part that is absent."""
     for name in dotted.split("."):
-        target = target[name]
+        target = None if target is None else target[name]
     return target
+
+
+_USUAL = values_of(None)

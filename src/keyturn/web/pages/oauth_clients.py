@@ -351,9 +351,16 @@ def _drawn(form: forms.Form) -> Mapping[str, Any]:
     """What the form's template needs."""
     return {
         "form": form,
-        "labels": {**forms.labels(OAuthClientSettings), **forms.labels(NewOAuthClient)},
+        "labels": {
+            **forms.labels(OAuthClientSettings),
+            **forms.labels(NewOAuthClient),
+            **{name: field.label for name, field in client_form.SETTINGS.items()},
+        },
         "types": AUTHENTICATION_TYPES,
-        "choices": client_form.CHOICES,
+        "settings": client_form.SETTINGS,
+        "common": client_form.common(),
+        "sections": client_form.sections(),
+        "usual_names": client_form.usual_names,
         "access_echo": lifetime_echo(str(form.value("access_token_expires_in")), refresh=False),
         "refresh_echo": lifetime_echo(str(form.value("refresh_token_expires_in")), refresh=True),
         "style_in_words": client_checks.style_in_words,
