@@ -82,6 +82,8 @@ def test_p3_rotation_under_load_with_three_replicas_one_of_them_killed(world, st
     servers = [world.serve(database_url=postgres_url, data="one", **shared)]
     public = servers[0].url
     servers += [world.serve(database_url=postgres_url, data=name, public=public, **shared) for name in ("two", "three")]
+    # One is killed in the middle of a refresh, which no server without a grace forgives.
+    world.end_system.demo.faults.grace_seconds = 120.0
     client = steps.register(world, servers[0])
     connections = [steps.connect(world, servers[0], client, name=f"acme{n}") for n in range(4)]
     database = Database(postgres_url)

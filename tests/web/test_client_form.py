@@ -57,7 +57,7 @@ def test_every_field_is_drawn_once():
         "Token response",
         "Callback",
         "API",
-        "Tokens",
+        "Other",
     ]
 
 

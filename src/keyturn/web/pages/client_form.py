@@ -127,7 +127,7 @@ def sections() -> dict[str, list[SettingField]]:
     for field in SETTINGS.values():
         if field.name not in {*_COMMON, DEVICE_URL}:
             info = Advanced.model_fields.get(field.group.rpartition(".")[2])
-            found.setdefault((info and info.title) or "Tokens", []).append(field)
+            found.setdefault((info and info.title) or "Other", []).append(field)
     return found
 
 
