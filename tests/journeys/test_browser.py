@@ -214,6 +214,19 @@ def test_l7_a_known_end_system_fills_the_form(world, look):
     page = look.page
     page.goto(server.url + "/admin/oauth-clients/new")
     look.at("40-register")
+    entra = "https://login.microsoftonline.com/common/oauth2/v2.0/authorize"
+    page.get_by_label("Authorization URL", exact=True).fill(entra)
+    page.get_by_text("gives a refresh token only with the scope offline_access").wait_for()
+    look.at("40-no-refresh-token")
+    page.get_by_role("button", name="Add it").click()
+    page.get_by_role("button", name="Remove offline_access").wait_for()
+    page.get_by_text("gives a refresh token only with").wait_for(state="hidden")
+    page.get_by_label("Scopes", exact=True).fill("User.Read,Mail.Read")
+    page.get_by_label("Token URL").click()
+    page.get_by_text("These look comma-separated").wait_for()
+    page.get_by_role("button", name="Use spaces").click()
+    for scope in ("offline_access", "User.Read", "Mail.Read"):
+        page.get_by_role("button", name=f"Remove {scope}", exact=True).wait_for()
     page.get_by_label("Token URL").fill("https://slack.com/api/oauth.v2.access")
     page.get_by_label("Authorization URL", exact=True).fill("https://github.com/login/oauth/authorize")
     page.get_by_text("This is GitHub. We know its settings.").wait_for()

@@ -77,3 +77,44 @@ def test_a_known_host_is_recognised_and_a_shared_one_is_not_guessed():
 def test_an_unknown_preset_is_not_found():
     with pytest.raises(NotFound):
         presets.preset("nothing")
+
+
+ENTRA = "https://login.microsoftonline.com/common/oauth2/v2.0/authorize"
+GOOGLE = "https://accounts.google.com/o/oauth2/v2/auth"
+
+
+@pytest.mark.parametrize(
+    ("url", "scopes", "params", "at", "add"),
+    [
+        (ENTRA, "User.Read", {}, "scopes", "offline_access"),
+        (GOOGLE, "openid", {}, "advanced.authorize.params", "access_type=offline"),
+        (GOOGLE, "openid", {"access_type": "online"}, "advanced.authorize.params", "access_type=offline"),
+        ("https://acme.auth0.com/authorize", "openid", {}, "scopes", "offline_access"),
+        ("https://x.com/i/oauth2/authorize", "tweet.read", {}, "scopes", "offline.access"),
+    ],
+)
+def test_what_is_missing_for_a_refresh_token_is_said_before_anybody_signs_in(url, scopes, params, at, add):
+    hint = presets.refresh_hint(url, scopes, params)
+    assert (hint.at, hint.add) == (at, add)
+    assert f"only with {'the scope ' if at == 'scopes' else ''}{add}" in hint.sentence
+
+
+@pytest.mark.parametrize(
+    ("url", "scopes", "params"),
+    [
+        (ENTRA, "User.Read offline_access", {}),
+        (GOOGLE, "openid", {"access_type": "offline"}),
+        ("https://acme.example/authorize", "read", {}),
+        ("https://[", "read", {}),
+        ("", "", {}),
+    ],
+)
+def test_nothing_is_said_where_it_is_there_or_nobody_knows(url, scopes, params):
+    assert presets.refresh_hint(url, scopes, params) is None
+
+
+def test_what_every_preset_fills_in_lacks_nothing():
+    for item in ALL:
+        made = item.settings(values_of(item))
+        params = made["advanced"].get("authorize", {}).get("params", {})
+        assert presets.refresh_hint(made["authorization_url"], made["scopes"], params) is None, item.id

@@ -328,7 +328,7 @@ class OAuthClient:
 
 
 def warnings_of(settings: OAuthClientSettings, client_secret: str | None = None) -> dict[str, str]:
-    """What looks wrong but is allowed, by field: units, commas in scopes, swapped URLs, the secret's id."""
+    """What looks wrong but is allowed, by field: units, no refresh token, commas, swapped URLs, the secret's id."""
     import re
 
     from keyturn.model.lifetimes import units_warning
@@ -337,6 +337,12 @@ def warnings_of(settings: OAuthClientSettings, client_secret: str | None = None)
     for field in ("access_token_expires_in", "refresh_token_expires_in"):
         if warning := units_warning(getattr(settings, field)):
             found[field] = warning
+    if settings.grant_type == "authorization_code":
+        from keyturn.model.presets import refresh_hint
+
+        hint = refresh_hint(settings.authorization_url or "", settings.scopes, settings.advanced.authorize.params)
+        if hint is not None:
+            found[hint.at] = hint.sentence
     if "," in settings.scopes and settings.advanced.authorize.scope_separator == " ":
         found["scopes"] = "These look comma-separated. OAuth 2.0 uses spaces."
     if settings.authorization_url and re.search(r"/token/?$", settings.authorization_url):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,6 +17,12 @@ from keyturn.oauth.urls import UrlProblem
 from keyturn.oauth.variables import fill, names_in
 
 _FILE = Path(__file__).with_name("presets.yaml")
+# How end systems call the permission to go on without the person, as a scope and as a parameter.
+_OFFLINE_SCOPES = frozenset({"offline", "offline.access", "offline_access", "refresh_token"})
+_OFFLINE_PARAMS = frozenset({"access_type", "token_access_type"})
+_ONLY_WITH = (
+    "{system} gives a refresh token only with {what}. Without it each sign-in stops when its access token ends."
+)
 _TEMPLATES = ("authorization_url", "token_url", "api")
 _DEFAULT_ACCESS_MS = 3_600_000
 
@@ -79,6 +86,11 @@ class Preset(BaseModel):
         found = (urlsplit(self._starred(getattr(self, name))).hostname or "" for name in _TEMPLATES)
         return tuple(dict.fromkeys(found))
 
+    @property
+    def starred_sign_in(self) -> str:
+        """Where people sign in; a variable stands as `*`."""
+        return self._starred(self.authorization_url)
+
     def _starred(self, template: str) -> str:
         for name in self.variables:
             template = template.replace(f"{{{name}}}", "*")
@@ -114,16 +126,56 @@ def preset(preset_id: str) -> Preset:
 
 def recognised(url: str) -> Preset | None:
     """The preset whose hosts a URL belongs to, if just one does; several APIs may share a sign-in host."""
-    host = (urlsplit(url).hostname or "").lower()
+    host = (_split(url).hostname or "").lower()
     if not host:
         return None
     found = [item for item in presets().values() if any(_matches(host, pattern) for pattern in item.hosts())]
     return found[0] if len(found) == 1 else None
 
 
+@dataclass(frozen=True, slots=True)
+class RefreshHint:
+    """What settings lack to be given a refresh token: a scope, or an authorization parameter as `name=value`."""
+
+    sentence: str
+    at: Literal["scopes", "advanced.authorize.params"]
+    add: str
+
+
+def refresh_hint(authorization_url: str, scopes: str, params: Mapping[str, str]) -> RefreshHint | None:
+    """What is missing for a refresh token (E-NOREFRESH) at an end system we know, or None.
+
+    Several systems may sign in at one host; only what all of them need is told.
+    """
+    host = (_split(authorization_url).hostname or "").lower()
+    if not host:
+        return None
+    known = [item for item in presets().values() if _matches(host, _split(item.starred_sign_in).hostname or "")]
+    if not known:
+        return None
+    system = known[0].name if len(known) == 1 else host
+    needed = set.intersection(*({*item.scopes.split()} for item in known)) & _OFFLINE_SCOPES
+    for scope in sorted(needed - {*scopes.split()}):
+        return RefreshHint(_ONLY_WITH.format(system=system, what=f"the scope {scope}"), "scopes", scope)
+    wanted = set.intersection(*({*check(item).authorize.params.items()} for item in known))
+    for name, value in sorted(wanted - {*params.items()}):
+        if name in _OFFLINE_PARAMS:
+            pair = f"{name}={value}"
+            return RefreshHint(_ONLY_WITH.format(system=system, what=pair), "advanced.authorize.params", pair)
+    return None
+
+
 def check(item: Preset) -> Advanced:
     """The `advanced` object as the client's schema reads it. Raises pydantic's `ValidationError`."""
     return Advanced.model_validate(_deep(item.advanced, dict.fromkeys(item.variables, "x")))
+
+
+def _split(url: str) -> SplitResult:
+    """A URL's parts; none of what is no URL, as while one types."""
+    try:
+        return urlsplit(url.strip())
+    except ValueError:
+        return urlsplit("")
 
 
 def _matches(host: str, pattern: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from keyturn.model.client_secrets import in_words as day_in_words
 from keyturn.model.client_secrets import reminder
 from keyturn.model.lifetimes import in_words, parse_ms, units_warning
 from keyturn.model.oauth_clients import AUTHENTICATION_TYPES, NewOAuthClient, OAuthClient, OAuthClientSettings
-from keyturn.model.presets import presets, recognised
+from keyturn.model.presets import presets, recognised, refresh_hint
 from keyturn.services import (
     client_checks,
     client_keys,
@@ -113,6 +114,14 @@ async def recognised_(visit: Admin, url: str = "") -> Response:  # noqa: ARG001 
     """The preset that a URL belongs to, offered while one types with what to know of it (E-NOREFRESH first of all)."""
     found = recognised(url)
     return JSONResponse({"id": found.id, "name": found.name, "notes": found.notes} if found else {})
+
+
+@router.get("/refresh-hint")
+async def refresh_hint_(visit: Admin, authorization_url: str = "", scopes: str = "", params: str = "") -> Response:  # noqa: ARG001
+    """What is missing for a refresh token, said while one types instead of after the first sign-in (E-NOREFRESH)."""
+    lines = (line.partition("=") for line in params.splitlines())
+    found = refresh_hint(authorization_url, scopes, {name.strip(): value.strip() for name, _, value in lines})
+    return JSONResponse(asdict(found) if found else {})
 
 
 @router.post("/check")

@@ -4,6 +4,11 @@ function later(call, milliseconds = 200) {
   return () => { clearTimeout(timer); timer = setTimeout(call, milliseconds); };
 }
 
+// By its name alone: what is typed into chips has the id, and what is sent has the name.
+function named(form, name) {
+  return form.querySelector(`[name="${CSS.escape(name)}"]`);
+}
+
 async function ask(path, values) {
   const response = await fetch(`${path}?${new URLSearchParams(values)}`, { credentials: "same-origin" });
   return response.ok && !response.redirected ? response.json() : null;
@@ -11,7 +16,7 @@ async function ask(path, values) {
 
 function redirectUri(form) {
   const field = form.querySelector("[data-redirect-uri]");
-  const name = form.elements.namedItem("name");
+  const name = named(form, "name");
   const place = document.getElementById("redirect_uri");
   if (!field || !place) return;
   const show = async () => {
@@ -109,7 +114,7 @@ function chips(input) {
 
 // What the chosen Authentication Type does not need is not shown: nobody signs in where the client acts for itself.
 function types(form) {
-  const type = form.elements.namedItem("authentication_type");
+  const type = named(form, "authentication_type");
   const look = () => {
     for (const part of document.querySelectorAll("[data-for-type]")) {
       part.hidden = !part.dataset.forType.split(" ").includes(type.value);
@@ -119,7 +124,7 @@ function types(form) {
 }
 
 function hints(form) {
-  const value = (name) => form.elements.namedItem(name)?.value ?? "";
+  const value = (name) => named(form, name)?.value ?? "";
   const hint = (name) => form.querySelector(`[data-hint=${name}]`);
   const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
   let commas = false;
@@ -130,18 +135,42 @@ function hints(form) {
   };
   form.addEventListener("change", look);
   form.querySelector("[data-swap-urls]").addEventListener("click", () => {
-    const one = form.elements.namedItem("authorization_url");
-    const two = form.elements.namedItem("token_url");
+    const one = named(form, "authorization_url");
+    const two = named(form, "token_url");
     [one.value, two.value] = [two.value, one.value];
     look();
   });
   form.querySelector("[data-use-spaces]").addEventListener("click", () => {
-    const scopes = form.elements.namedItem("scopes");
+    const scopes = named(form, "scopes");
     scopes.value = scopes.value.split(/[\s,]+/).filter(Boolean).join(" ");
     scopes.redraw?.();
     look();
   });
   form.querySelector("[data-keep-commas]").addEventListener("click", () => { commas = true; look(); });
+  look();
+}
+
+// Said before anybody signs in, not when the first access token has ended.
+function refreshHint(form) {
+  const hint = form.querySelector("[data-hint=norefresh]");
+  const value = (name) => named(form, name)?.value ?? "";
+  const look = async () => {
+    const asked = { authorization_url: value("authorization_url"), scopes: value("scopes"), params: value("advanced.authorize.params") };
+    const alone = value("authentication_type") !== "rest_api_oauth2_auth_code";
+    const found = alone || !asked.authorization_url ? null : await ask("/admin/oauth-clients/refresh-hint", asked);
+    hint.hidden = !found?.sentence;
+    if (hint.hidden) return;
+    hint.querySelector("span").textContent = found.sentence;
+    hint.querySelector("button").onclick = () => {
+      const input = named(form, found.at);
+      input.value = [input.value.trim(), found.add].filter(Boolean).join(found.at === "scopes" ? " " : "\n");
+      input.redraw?.();
+      look();
+    };
+  };
+  const soon = later(look);
+  form.addEventListener("input", soon);
+  form.addEventListener("change", soon);
   look();
 }
 
@@ -164,7 +193,7 @@ function fixes(form) {
 function hosts(form) {
   const place = form.querySelector("[data-hosts]");
   const host = (name) => {
-    const input = form.elements.namedItem(name);
+    const input = named(form, name);
     if (!input || input.closest("[hidden]")) return "";
     try { return new URL(input.value.trim()).host; } catch { return ""; }
   };
@@ -192,7 +221,7 @@ function recognise(form) {
     hint.querySelector("button").onclick = () => { picker.elements.preset.value = found.id; picker.requestSubmit(); };
   };
   for (const name of ["authorization_url", "token_url"]) {
-    const input = form.elements.namedItem(name);
+    const input = named(form, name);
     input.addEventListener("input", later(() => look(input)));
   }
 }
@@ -205,6 +234,7 @@ export function start(root) {
     types(form);
     hosts(form);
     hints(form);
+    refreshHint(form);
     recognise(form);
     fixes(form);
   }
