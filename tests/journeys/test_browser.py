@@ -208,12 +208,10 @@ def test_what_goes_wrong_is_said_where_it_is_looked_for(world, steps, look):
     look.at("37-delete-client-in-use")
 
 
-def test_l7_a_known_end_system_fills_the_form(world, look):
-    server = world.serve()
-    sign_in(look, server)
+def test_what_would_bring_no_refresh_token_and_commas_in_scopes_are_mended_with_a_click(world, look):
+    sign_in(look, world.serve())
     page = look.page
-    page.goto(server.url + "/admin/oauth-clients/new")
-    look.at("40-register")
+    page.goto(world.servers[0].url + "/admin/oauth-clients/new")
     entra = "https://login.microsoftonline.com/common/oauth2/v2.0/authorize"
     page.get_by_label("Authorization URL", exact=True).fill(entra)
     page.get_by_text("gives a refresh token only with the scope offline_access").wait_for()
@@ -227,6 +225,14 @@ def test_l7_a_known_end_system_fills_the_form(world, look):
     page.get_by_role("button", name="Use spaces").click()
     for scope in ("offline_access", "User.Read", "Mail.Read"):
         page.get_by_role("button", name=f"Remove {scope}", exact=True).wait_for()
+
+
+def test_l7_a_known_end_system_fills_the_form(world, look):
+    server = world.serve()
+    sign_in(look, server)
+    page = look.page
+    page.goto(server.url + "/admin/oauth-clients/new")
+    look.at("40-register")
     page.get_by_label("Token URL").fill("https://slack.com/api/oauth.v2.access")
     page.get_by_label("Authorization URL", exact=True).fill("https://github.com/login/oauth/authorize")
     page.get_by_text("This is GitHub. We know its settings.").wait_for()

@@ -82,10 +82,7 @@ def test_p3_rotation_under_load_with_three_replicas_one_of_them_killed(world, st
     servers = [world.serve(database_url=postgres_url, data="one", **shared)]
     public = servers[0].url
     servers += [world.serve(database_url=postgres_url, data=name, public=public, **shared) for name in ("two", "three")]
-    # One is killed in the middle of a refresh, which no server without a grace forgives.
-    world.end_system.demo.faults.grace_seconds = 120.0
-    client = steps.register(world, servers[0])
-    connections = [steps.connect(world, servers[0], client, name=f"acme{n}") for n in range(4)]
+    client, connections = signed_in(world, steps, servers[0])
     database = Database(postgres_url)
     settings = {"KEYTURN_DATABASE_URL": postgres_url, "KEYTURN_DATA_DIR": str(tmp_path / "op"), **shared}
     many_secrets(database, steps, servers[0], Keyring.of(FileKeys(file)), 4000)
@@ -116,6 +113,13 @@ def test_p3_rotation_under_load_with_three_replicas_one_of_them_killed(world, st
     for connection in connections:
         steps.ok(fresh.api.post(f"/connections/{connection['id']}/refresh"))
         steps.ok(fresh.api.get(f"/connections/{connection['id']}/proxy/orders"))
+
+
+def signed_in(world, steps, server) -> tuple[dict, list[dict]]:
+    # One is killed in the middle of a refresh, which no server without a grace forgives.
+    world.end_system.demo.faults.grace_seconds = 120.0
+    client = steps.register(world, server)
+    return client, [steps.connect(world, server, client, name=f"acme{n}") for n in range(4)]
 
 
 def old_key_goes(old: str, settings: dict[str, str]) -> None:
