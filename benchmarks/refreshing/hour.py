@@ -9,9 +9,10 @@ from __future__ import annotations
 import heapq
 import random
 from collections import Counter
+from dataclasses import fields, replace
 
 from keyturn.jobs.refreshes import AT_ONCE
-from keyturn.model.grants import margins
+from keyturn.model.grants import Grant, margins
 
 LIFE_SECONDS = 3600.0
 # A fifth of a life before its end, and half of the jitter before that.
@@ -21,6 +22,8 @@ ANSWER_SECONDS = 0.2
 HOURS = 8
 OUTAGE = (3 * 3600.0, 4 * 3600.0)
 SLOT_SECONDS = 300
+_NOTHING = dict.fromkeys(field.name for field in fields(Grant))
+_GRANT = Grant(**{**_NOTHING, "generation": 0, "attempts": 0})
 
 
 def measure(grants: int) -> list[str]:
@@ -36,37 +39,39 @@ def measure(grants: int) -> list[str]:
     return lines
 
 
-def _due(grants: int, *, spread_seconds: float) -> list[tuple[float, int, int]]:
+def _due(grants: int, *, spread_seconds: float) -> list[tuple[float, int, Grant]]:
     """When each grant is due for the first time: signed in evenly over `spread_seconds`."""
     chance = random.Random(1)
-    found = []
-    for number in range(grants):
-        found.append((_next(number, 1, chance.uniform(0, spread_seconds)), number, 1))
+    found = [_renewed(_GRANT, number, chance.uniform(0, spread_seconds)) for number in range(grants)]
     heapq.heapify(found)
     return found
 
 
-def _next(number: int, generation: int, requested_at: float) -> float:
-    windows = margins(
-        grant_id=f"gr_{number}", generation=generation, requested_at=requested_at, life_seconds=LIFE_SECONDS
-    )
-    return windows.refresh_after or 0.0
+def _renewed(grant: Grant, number: int, at: float) -> tuple[float, int, Grant]:
+    generation = grant.generation + 1
+    windows = margins(grant_id=f"gr_{number}", generation=generation, requested_at=at, life_seconds=LIFE_SECONDS)
+    due_at = windows.refresh_after or 0.0
+    new = replace(grant, generation=generation, refresh_after=due_at, hard_at=windows.hard_at, last_ok_at=at)
+    return due_at, number, new
 
 
 def _load(
-    due: list[tuple[float, int, int]], until: float, *, outage: tuple[float, float] | None
+    due: list[tuple[float, int, Grant]], until: float, *, outage: tuple[float, float] | None
 ) -> tuple[Counter, Counter]:
     """Requests by slot, and the most at once by slot: replicas take what is due, a bounded number each at a time."""
-    waiting = list(due)
+    waiting, chance = list(due), random.Random(2)
     busy: list[float] = []
     sent: Counter[int] = Counter()
     at_once: Counter[int] = Counter()
     while waiting and waiting[0][0] < until:
-        due_at, number, generation = heapq.heappop(waiting)
-        at = due_at
+        at, number, grant = heapq.heappop(waiting)
         if outage is not None and outage[0] <= at < outage[1]:
-            # The breaker of the token host is open: nobody asks until it answers again.
+            # The breaker of the token host is open: nobody asks until it answers again, and then there are very many.
             at = outage[1]
+            turn_at = grant.turn_at(at, chance.random())
+            if turn_at is not None:
+                heapq.heappush(waiting, (turn_at, number, replace(grant, refresh_after=turn_at)))
+                continue
         while busy and busy[0] <= at:
             heapq.heappop(busy)
         if len(busy) >= REPLICAS * AT_ONCE:
@@ -75,7 +80,7 @@ def _load(
         slot = int(at // SLOT_SECONDS)
         sent[slot] += 1
         at_once[slot] = max(at_once[slot], len(busy))
-        heapq.heappush(waiting, (_next(number, generation + 1, at), number, generation + 1))
+        heapq.heappush(waiting, _renewed(grant, number, at))
     return sent, at_once
 
 

@@ -53,9 +53,9 @@ class GrantKeeper:
         self._keep(await upkeep.probe(self._scene))
         room = AT_ONCE - len(self._running)
         if room > 0:
-            taken = await upkeep.renew_ahead(self._scene, min(room, upkeep.BATCH))
+            taken, more = await upkeep.renew_ahead(self._scene, min(room, upkeep.BATCH))
             self._keep(taken)
-            return len(taken) == min(room, upkeep.BATCH)
+            return more
         return True
 
     async def stop(self) -> None:
@@ -69,6 +69,8 @@ class GrantKeeper:
 
     async def _pause(self, *, full: bool) -> None:
         """Until it is time to look again: at once when a place is free and more is waiting."""
+        if full and len(self._running) < AT_ONCE:
+            return
         stopping = asyncio.create_task(self._stopping.wait())
         waiting = {stopping, *(self._running if full else ())}
         try:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 # So long before a sign-in ends for good, it is spoken of.
 SOON_SECONDS = 7 * 86400.0
+# So long after its time, something has held up more than this one. Its turn comes within an hour at most.
+_OVERDUE_SECONDS = 60.0
+_TURN_MOST_SECONDS = 3600.0
 # free: hand out. ahead: hand out and renew in the background. over: renew first.
 Window = Literal["free", "ahead", "over"]
 GrantState = Literal["active", "reconnect_needed", "suspended", "revoked"]
@@ -127,6 +130,22 @@ class Grant:
     def is_good(self, now: float) -> bool:
         """Whether the access token may still be used; one whose end nobody knows may."""
         return self.access_expires_at is None or now < self.access_expires_at
+
+    def turn_at(self, now: float, chance: float) -> float | None:
+        """When to renew a grant that is overdue with very many others; None: now.
+
+        At `chance` (0 to 1) of the time between its renewals: what an outage, theirs or ours, has piled up then lies
+        as evenly as before. Not where its turn has come, a failure of its own is open, or its sign-in would end.
+        """
+        due_at, over_at, last = self.refresh_after, self.hard_at, self.last_ok_at
+        if due_at is None or over_at is None or last is None or self.attempts > 0:
+            return None
+        if now - due_at < _OVERDUE_SECONDS or due_at > over_at:
+            return None
+        seconds = min(due_at - last, _TURN_MOST_SECONDS)
+        if self.refresh_expires_at is not None and self.refresh_expires_at - now < 2 * seconds:
+            return None
+        return now + chance * seconds
 
     def window(self, now: float) -> Window:
         """How its token may be handed out at that time."""

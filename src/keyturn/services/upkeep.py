@@ -6,6 +6,7 @@ whose time has come. All replicas do it; row locks and leases divide the work.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -61,13 +62,39 @@ async def recover(scene: Context, most: int = BATCH) -> list[asyncio.Task[None]]
     return _started(await scene.database.run(claim))
 
 
-async def renew_ahead(scene: Context, most: int = BATCH) -> list[asyncio.Task[None]]:
-    """Grants whose time has come, whether somebody reads through them or not."""
+async def renew_ahead(scene: Context, most: int = BATCH) -> tuple[list[asyncio.Task[None]], bool]:
+    """Grants whose time has come, whether somebody reads through them or not; and whether more may be due.
 
-    def claim(tx: Tx) -> list[Claim]:
-        return _claimed(tx, scene, leases.due_anywhere(tx, most), "due")
+    Where very many are due, those that are overdue take turns: whoever reads through one meanwhile renews it at once.
+    """
 
-    return _started(await scene.database.run(claim))
+    def claim(tx: Tx) -> tuple[list[Claim], bool]:
+        found = leases.due_anywhere(tx, most)
+        many = len(found) == most
+        return _claimed(tx, scene, _in_turn(tx, scene, found) if many else found, "due"), many
+
+    claims, many = await scene.database.run(claim)
+    return _started(claims), many
+
+
+def _in_turn(tx: Tx, scene: Context, found: list[Grant]) -> list[Grant]:
+    left = []
+    for grant in found:
+        turn_at = grant.turn_at(scene.clock(), random.random())  # noqa: S311 - a turn is drawn, not a secret
+        if turn_at is None:
+            left.append(grant)
+        else:
+            # The trouble was the host's and is over.
+            values = {
+                "refresh_after": turn_at,
+                "next_attempt_at": None,
+                "last_error_class": None,
+                "last_error_code": None,
+            }
+            grant_rows.update(tx, grant.workspace_id, grant.id, grant.generation, values)
+    if len(left) < len(found):
+        log.info("overdue_grants_take_turns", grants=len(found) - len(left))
+    return left
 
 
 async def probe(scene: Context) -> list[asyncio.Task[None]]:
