@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,11 @@ import sqlalchemy as sa
 from keyturn.errors import Conflict, Unavailable
 from keyturn.storage import accounts
 from keyturn.storage.database import Database, db_now
+
+
+def lock(tx) -> str:
+    tx.execute(sa.text("lock table workspaces in exclusive mode"))
+    return "locked"
 
 
 def put(tx, name: str, value: object) -> None:
@@ -43,6 +49,32 @@ async def test_many_writers_lose_no_write(database):
 
     await asyncio.gather(*(database.run(add) for _ in range(200)))
     assert await database.read(accounts.deployment_value, "count") == 200
+
+
+@pytest.mark.postgres
+async def test_who_stands_still_in_a_transaction_holds_no_row_for_ever(postgres_url, monkeypatch):
+    monkeypatch.setattr("keyturn.storage.database._IDLE_MS", 300)
+    stopped, other = Database(postgres_url), Database(postgres_url)
+    standing = threading.Event()
+
+    def stand(tx) -> None:
+        lock(tx)
+        standing.set()
+        # As a process that was sent SIGSTOP does.
+        time.sleep(2)
+        tx.execute(sa.text("select 1"))
+
+    try:
+        held = asyncio.create_task(stopped.run(stand))
+        await asyncio.to_thread(standing.wait, 10)
+        assert await other.run(lock) == "locked"
+        assert not held.done()
+        with pytest.raises(Unavailable):
+            await held
+        assert await stopped.read(lambda tx: tx.execute(sa.text("select 1")).scalar_one()) == 1
+    finally:
+        stopped.close()
+        other.close()
 
 
 async def test_threads_are_bounded(database):

@@ -45,6 +45,8 @@ THREADS = 8
 _AT_END = "keyturn_at_end"
 _CHECKPOINT_EVERY = 500
 _BUSY_TIMEOUT_MS = 15_000
+# A process that stands still in the middle of a transaction holds no row for longer: the session is ended.
+_IDLE_MS = 15_000
 
 
 class db_now(FunctionElement[float]):  # noqa: N801 - it reads as the SQL function it is
@@ -217,7 +219,7 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
         import psycopg  # noqa: F401 - asked for here so that the sentence below can say what to install
     except ImportError:
         raise Unavailable("PostgreSQL needs the extra: install keyturn[postgres].") from None
-    return sa.create_engine(
+    engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_size=THREADS * 2,
         max_overflow=4,
@@ -225,3 +227,10 @@ def _postgresql_engine(url: sa.URL) -> sa.Engine:
         pool_pre_ping=True,
         connect_args={"connect_timeout": 5, "application_name": "keyturn"},
     )
+
+    @sa.event.listens_for(engine, "connect")
+    def _on_connect(dbapi_connection: object, record: object) -> None:  # noqa: ARG001
+        dbapi_connection.execute(f"set idle_in_transaction_session_timeout = {_IDLE_MS}")  # type: ignore[attr-defined]  # pyrefly: ignore
+        dbapi_connection.commit()  # type: ignore[attr-defined]  # pyrefly: ignore
+
+    return engine
