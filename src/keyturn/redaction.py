@@ -29,7 +29,7 @@ _PAIR = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]|\r|\n")
 _MIN_LENGTH = 6
-_MAX_REMEMBERED = 4096
+_MAX_REMEMBERED = 16_384
 
 
 class _Remembered:

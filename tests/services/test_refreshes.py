@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from keyturn.errors import Unavailable
 from keyturn.services import access_tokens, refreshes, upkeep
 
 
@@ -82,3 +85,22 @@ async def test_a_lease_that_is_too_short_for_an_answer_sends_nothing(acme):
     await refreshes.under(acme.ctx, connection, acme.grant(connection), stale)
     assert acme.server.posts == []
     assert acme.rows("refresh_attempts")[0]["outcome"] == "not_sent"
+
+
+async def test_a_refresh_of_which_every_process_dies_is_tried_more_and_more_seldom(acme):
+    connection = await acme.signed_in()
+    acme.server.grace_seconds = 3600.0
+    acme.later(4000)
+    for _ in range(4):
+        await acme.crashed(connection, answered=False)
+        acme.later(60)
+    posts = len(acme.server.posts)
+    await acme.kept()
+    assert len(acme.server.posts) == posts
+    assert acme.grant(connection).next_attempt_at > acme.ctx.clock()
+    with pytest.raises(Unavailable):
+        await access_tokens.fresh(acme.ctx, connection)
+    acme.later(20)
+    await acme.kept()
+    assert len(acme.server.posts) == posts + 1
+    assert await acme.status(connection) == ("healthy", None)

@@ -80,10 +80,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier attempts at the same generation ended in."""
+    """What earlier attempts at the same generation ended in. `crashes`: those whose process gave no word."""
 
     unknown: bool = False
     refused: bool = False
+    crashes: int = 0
 
     @classmethod
     def of(cls, attempts: list[Attempt]) -> Past:
@@ -91,6 +92,7 @@ class Past:
         return cls(
             unknown=any(attempt.stage == "unknown" for attempt in attempts),
             refused=any(attempt.outcome == "grant_dead" for attempt in attempts),
+            crashes=sum(attempt.stage in {"sent", "unknown"} and attempt.code is None for attempt in attempts),
         )
 
 

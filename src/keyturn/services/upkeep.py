@@ -15,7 +15,7 @@ import structlog
 from keyturn.encryption import CannotOpen
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
-from keyturn.model.refreshes import Lease, Purpose
+from keyturn.model.refreshes import Lease, Past, Purpose, pause_seconds
 from keyturn.services import answers, incidents, orphans, refreshes
 from keyturn.services.context import Context
 from keyturn.storage import connections as connection_rows
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 BATCH = 50
+# So many processes may die of one refresh before it is not the processes'.
+_CRASHES = 4
 # A grant that cannot even be opened is looked at again after that long.
 _UNOPENED_SECONDS = 60.0
 
@@ -54,10 +56,14 @@ async def come_back(scene: Context) -> None:
 
 
 async def recover(scene: Context, most: int = BATCH) -> list[asyncio.Task[None]]:
-    """Attempts past their lease without an answer: the same refresh token is sent once more at once."""
+    """Attempts past their lease without an answer: the same refresh token is sent once more at once.
+
+    Not where every process dies of it: then its next attempt waits, longer each time.
+    """
 
     def claim(tx: Tx) -> list[Claim]:
-        return _claimed(tx, scene, leases.past_anywhere(tx, most), "recovery")
+        found = [grant for grant in leases.past_anywhere(tx, most) if not _put_off(tx, scene, grant)]
+        return _claimed(tx, scene, found, "recovery")
 
     return _started(await scene.database.run(claim))
 
@@ -120,6 +126,16 @@ async def prune(scene: Context) -> None:
     before = scene.clock() - orphans.KEPT_SECONDS
     await scene.database.run(refresh_attempts.prune_anywhere, before)
     await scene.database.run(token_generations.prune_anywhere, before)
+
+
+def _put_off(tx: Tx, scene: Context, grant: Grant) -> bool:
+    crashes = Past.of(refresh_attempts.of_generation(tx, grant.workspace_id, grant.id, grant.generation)).crashes
+    if crashes < _CRASHES:
+        return False
+    pause = pause_seconds(crashes, still_good=False)
+    log.warning("grant_waits_after_crashes", grant=grant.id, crashes=crashes, seconds=pause)
+    values = {"lease_owner": None, "lease_until": None, "next_attempt_at": scene.clock() + pause}
+    return grant_rows.update(tx, grant.workspace_id, grant.id, grant.generation, values)
 
 
 def _claimed(tx: Tx, scene: Context, found: list[Grant], purpose: Purpose) -> list[Claim]:
