@@ -18,7 +18,7 @@ import structlog
 from keyturn.encryption import CannotOpen, Keyring, KeySource, fingerprint_of, key_mismatch, new_key
 from keyturn.errors import Conflict, NotFound
 from keyturn.model.audit import Who
-from keyturn.services import audit, recovery
+from keyturn.services import audit, recovery, spills
 from keyturn.services.context import Context
 from keyturn.storage import accounts as deployment_rows
 from keyturn.storage import replicas as replica_rows
@@ -150,6 +150,12 @@ async def remove(scene: Context, source: KeySource, fingerprint: str) -> None:
     counts = await scene.database.read(sealed.usage_anywhere)
     if counts.get(fingerprint):
         raise Conflict(f"Key {fingerprint} still opens {counts[fingerprint]} values. First run: keyturn keys rotate")
+    spilled = spills.sealed_by(scene.deployment.data_dir, fingerprint)
+    if spilled:
+        raise Conflict(
+            f"Key {fingerprint} still opens {spilled} answers that wait for the database in "
+            f"{spills.folder_of(scene.deployment.data_dir)}. Start Keyturn there once: then they are stored."
+        )
     behind = [r.owner for r in await replicas(scene.database) if r.fingerprints[:1] == (fingerprint,)]
     if behind:
         raise Conflict(f"{behind[0]} still seals with key {fingerprint}. Give it the new key, then remove the old one.")

@@ -11,6 +11,8 @@ from typing import Any
 import orjson
 import structlog
 
+from keyturn.encryption import key_id_of
+
 log = structlog.get_logger(__name__)
 
 _FOLDER = "answers"
@@ -20,7 +22,7 @@ _SEALED = "_sealed"
 
 def put(data_dir: Path, attempt_id: str, fields: Mapping[str, Any]) -> bool:
     """Write an answer's fields to a file of its own; False if the disk does not take it."""
-    folder = data_dir / _FOLDER
+    folder = folder_of(data_dir)
     path = folder / f"{attempt_id}.json"
     part = path.with_suffix(".part")
     try:
@@ -41,18 +43,31 @@ def put(data_dir: Path, attempt_id: str, fields: Mapping[str, Any]) -> bool:
 
 def remove(data_dir: Path, attempt_id: str) -> None:
     """The answer is in the database: its file goes."""
-    (data_dir / _FOLDER / f"{attempt_id}.json").unlink(missing_ok=True)
+    (folder_of(data_dir) / f"{attempt_id}.json").unlink(missing_ok=True)
 
 
 def read_all(data_dir: Path) -> list[dict[str, Any]]:
     """The fields of every answer in a file; what cannot be read is told and left where it is."""
     found = []
-    for path in sorted((data_dir / _FOLDER).glob("*.json")):
+    for path in sorted(folder_of(data_dir).glob("*.json")):
         try:
             found.append(_decoded(orjson.loads(path.read_bytes())))
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("answer_unreadable", file=path.name, error=type(error).__name__)
     return found
+
+
+def sealed_by(data_dir: Path, fingerprint: str) -> int:
+    """How many answers in files a key still has to open."""
+    return sum(
+        any(key_id_of(found["values"][name]) == fingerprint for name in _sealed_names(found["values"]))
+        for found in read_all(data_dir)
+    )
+
+
+def folder_of(data_dir: Path) -> Path:
+    """Where the files are."""
+    return data_dir / _FOLDER
 
 
 def _encoded(fields: Mapping[str, Any]) -> dict[str, Any]:
