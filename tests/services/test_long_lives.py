@@ -124,6 +124,18 @@ async def test_a_provider_that_gives_no_new_refresh_token_works_for_years(acme):
     assert len(set(acme.server.posts)) == 1
 
 
+async def test_f11_a_refresh_token_that_ends_unless_it_is_used_is_used_in_time_though_nobody_reads(acme):
+    day = 86400.0
+    connection = await acme.signed_in(life=90 * day, refresh_token_expires_in_seconds=10 * day)
+    acme.later(6.9 * day)
+    await acme.kept()
+    assert acme.grant(connection).generation == 1
+    acme.later(1.2 * day)
+    await acme.kept()
+    assert acme.grant(connection).generation == 2
+    assert await acme.status(connection) == ("healthy", None)
+
+
 async def test_a_replica_whose_own_clock_is_two_hours_off_agrees_with_the_other(acme):
     wrong = acme.replica("wrong")
     made = await acme.signed_in()
