@@ -91,7 +91,7 @@ async def test_a_refresh_of_which_every_process_dies_is_tried_more_and_more_seld
     connection = await acme.signed_in()
     acme.server.grace_seconds = 3600.0
     acme.later(4000)
-    for _ in range(4):
+    for _ in range(8):
         await acme.crashed(connection, answered=False)
         acme.later(60)
     posts = len(acme.server.posts)
@@ -100,7 +100,58 @@ async def test_a_refresh_of_which_every_process_dies_is_tried_more_and_more_seld
     assert acme.grant(connection).next_attempt_at > acme.ctx.clock()
     with pytest.raises(Unavailable):
         await access_tokens.fresh(acme.ctx, connection)
-    acme.later(20)
+    acme.later(300)
     await acme.kept()
     assert len(acme.server.posts) == posts + 1
+    assert await acme.status(connection) == ("healthy", None)
+
+
+async def test_a_grant_whose_token_may_be_spent_does_not_wait_for_its_host_while_the_grace_runs(acme):
+    acme.server.grace_seconds = 30
+    spent, others = await acme.signed_in("spent"), [await acme.signed_in(f"c{n}") for n in range(6)]
+    acme.later(4000)
+    # Twice lost: the server has spent the token and nobody knows its successor.
+    acme.server.faults = ["lost", "lost"]
+    with pytest.raises(Unavailable):
+        await access_tokens.fresh(acme.ctx, spent)
+    acme.server.faults = [(503, {}, {"error": "temporarily_unavailable"})] * 5
+    for connection in others[:5]:
+        with pytest.raises(Unavailable):
+            await access_tokens.fresh(acme.ctx, connection)
+    assert acme.rows("token_hosts")[0]["open_until"] is not None
+    acme.server.faults = []
+    acme.later(4)
+    await acme.kept()
+    assert acme.grant(spent).generation == 2
+
+
+async def test_a_lost_answer_then_a_busy_host_is_still_asked_for_within_the_grace(acme):
+    acme.server.grace_seconds = 30
+    connection = await acme.signed_in()
+    acme.later(4000)
+    busy = (503, {}, {"error": "temporarily_unavailable"})
+    acme.server.faults = ["lost", busy, busy, busy]
+    with pytest.raises(Unavailable):
+        await access_tokens.fresh(acme.ctx, connection)
+    for _ in range(3):
+        acme.later(4)
+        await acme.kept()
+    assert acme.grant(connection).generation == 2
+
+
+async def test_after_some_tries_a_lost_answer_waits_as_everything_else_does(acme):
+    connection = await acme.signed_in()
+    acme.later(4000)
+    acme.server.faults = ["reset"] * 100
+    with pytest.raises(Unavailable):
+        await access_tokens.fresh(acme.ctx, connection)
+    for _ in range(60):
+        acme.later(4)
+        await acme.kept()
+    # Each few seconds for a minute, and then as everything else.
+    assert len(acme.server.posts) < 50
+    assert acme.grant(connection).attempts > 5
+    acme.server.faults = []
+    acme.later(1300)
+    await acme.kept()
     assert await acme.status(connection) == ("healthy", None)

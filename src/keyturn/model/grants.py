@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from keyturn.model.refreshes import GRACE_ATTEMPTS
+
 # So long before a sign-in ends for good, it is spoken of.
 SOON_SECONDS = 7 * 86400.0
 # So long after its time, something has held up more than this one. Its turn comes within an hour at most.
@@ -113,6 +115,11 @@ class Grant:
     def has_refresh_token(self) -> bool | None:
         """Whether the server gave one; None where none is needed (RFC 6749 §4.4.3)."""
         return None if self.grant_type == "client_credentials" else self.refresh_sealed is not None
+
+    @property
+    def grace_may_run(self) -> bool:
+        """Whether its last answer was lost a few attempts ago at most: the token may be spent, and waiting loses it."""
+        return self.last_error_class == "unknown_outcome" and self.attempts < GRACE_ATTEMPTS
 
     def sign_in_ends_at(self, now: float) -> float | None:
         """When a person has to sign in again whatever we do, if that is within a week; else None.

@@ -18,6 +18,11 @@ _LEAST_SECONDS = 1.0
 _MOST_SECONDS = 600.0
 _MOST_WHILE_GOOD_SECONDS = 30.0
 _RETRY_AFTER_MOST_SECONDS = 86_400.0
+# After a lost answer the token may be spent and the server's grace is running: for so long we ask again without delay,
+# and so often at most without regard to the host's breaker.
+_GRACE_SECONDS = 60.0
+GRACE_ATTEMPTS = 20
+_MOST_IN_GRACE_SECONDS = 3.0
 # A host is given up for a while after so many failures in a row, at first for this long.
 HOST_FAILURES = 5
 _HOST_LEAST_SECONDS = 10.0
@@ -80,17 +85,27 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier attempts at the same generation ended in. `crashes`: those whose process gave no word."""
+    """What earlier attempts at the same generation ended in. `crashes`: those whose process gave no word.
+
+    `unknown_since` is by when the first answer that was lost should have come, in epoch seconds.
+    """
 
     unknown: bool = False
     refused: bool = False
     crashes: int = 0
+    unknown_since: float | None = None
+
+    def in_grace(self, now: float) -> bool:
+        """Whether the token may be spent since a moment ago: who waits longer than the server's grace has lost it."""
+        return self.unknown_since is not None and now < self.unknown_since + _GRACE_SECONDS
 
     @classmethod
     def of(cls, attempts: list[Attempt]) -> Past:
         """From the attempts at one generation."""
+        lost = [attempt.deadline for attempt in attempts if attempt.stage == "unknown"]
         return cls(
-            unknown=any(attempt.stage == "unknown" for attempt in attempts),
+            unknown_since=min(lost, default=None),
+            unknown=bool(lost),
             refused=any(attempt.outcome == "grant_dead" for attempt in attempts),
             crashes=sum(attempt.stage in {"sent", "unknown"} and attempt.code is None for attempt in attempts),
         )
@@ -105,6 +120,11 @@ def pause_seconds(attempts: int, *, still_good: bool, retry_after_seconds: float
         return min(max(retry_after_seconds, _LEAST_SECONDS), _RETRY_AFTER_MOST_SECONDS)
     most = _MOST_WHILE_GOOD_SECONDS if still_good else _MOST_SECONDS
     return _LEAST_SECONDS + random.uniform(0, min(most, 2.0 ** min(attempts, 10)) - _LEAST_SECONDS)  # noqa: S311
+
+
+def pause_in_grace_seconds() -> float:
+    """How long to wait after an answer that was lost, or after whatever came instead of the next one."""
+    return random.uniform(_LEAST_SECONDS, _MOST_IN_GRACE_SECONDS)  # noqa: S311 - jitter
 
 
 def confirm_seconds() -> float:

@@ -17,7 +17,14 @@ from keyturn.errors import Unavailable
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.model.oauth_clients import OAuthClient
-from keyturn.model.refreshes import Lease, Past, confirm_seconds, pause_seconds
+from keyturn.model.refreshes import (
+    GRACE_ATTEMPTS,
+    Lease,
+    Past,
+    confirm_seconds,
+    pause_in_grace_seconds,
+    pause_seconds,
+)
 from keyturn.oauth.errors import Verdict
 from keyturn.services import answers, events, grants, incidents, orphans, refresh_metrics
 from keyturn.services.context import Context
@@ -35,6 +42,7 @@ _BUSY_CODES = frozenset({"slow_down", "http_429"})
 # Our own code: the Token URL moved, so nothing was asked, and nothing will be.
 CLIENT_CHANGED = "client_changed"
 _PERSIST_SECONDS = (0.05, 1.0)
+_RETRY_AFTER_IN_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ def write(tx: Tx, ctx: Context, refused: Refused) -> None:
     values = _ACTIONS[verdict.outcome](tx, ctx, refused, grant, past)
     if values is None:
         return
-    if host_is_away:
+    if host_is_away and "unknown_outcome" not in {verdict.outcome, values.get("last_error_class")}:
         # The outage is the host's: it is not counted against the grant.
         values["attempts"] = refused.grant.attempts
     values = {"last_error_class": verdict.outcome, "last_error_code": verdict.code, "changed_at": ctx.clock(), **values}
@@ -114,17 +122,21 @@ def _host(tx: Tx, ctx: Context, grant: Grant, verdict: Verdict) -> bool:
     return host.is_open
 
 
-def _later(tx: Tx, ctx: Context, refused: Refused, grant: Grant, past: Past) -> dict[str, Any]:  # noqa: ARG001
+def _later(tx: Tx, ctx: Context, refused: Refused, grant: Grant, past: Past) -> dict[str, Any]:
     """Time repairs it."""
     now, verdict = ctx.clock(), refused.verdict
     good = grant.access_expires_at is not None and grant.access_expires_at > now
     pause = pause_seconds(grant.attempts, still_good=good, retry_after_seconds=verdict.retry_after_seconds)
+    first_loss = verdict.outcome == "unknown_outcome" and not past.unknown
+    in_grace = (first_loss or past.in_grace(now)) and grant.attempts < GRACE_ATTEMPTS
+    if in_grace:
+        pause = min(verdict.retry_after_seconds or pause_in_grace_seconds(), _RETRY_AFTER_IN_GRACE_SECONDS)
     if grant.last_error_class != verdict.outcome:
         when = f"{datetime.fromtimestamp(now + pause, UTC):%H:%M:%S} UTC"
         sentence = _words(refused.connection, verdict)
         events.record(tx, ctx, grant.connection_id, "refresh_failed", sentence=sentence, again=when,
                       outcome=verdict.outcome, attempt=refused.lease.attempt_id)  # fmt: skip
-    return {"next_attempt_at": now + pause}
+    return {"next_attempt_at": now + pause, **({"last_error_class": "unknown_outcome"} if in_grace else {})}
 
 
 def _grant_dead(tx: Tx, ctx: Context, refused: Refused, grant: Grant, past: Past) -> dict[str, Any] | None:

@@ -90,7 +90,9 @@ def take(
     if client is None:
         return None
     host = token_hosts.get(tx, ctx.workspace_id, grant.token_origin)
-    away = host is not None and host.is_open and purpose in {"due", "rejected"} and after is None
+    # Of a grant whose token may be spent the grace is running: it cannot wait for the host's sake.
+    waits = purpose in {"due", "rejected"} and after is None and not grant.grace_may_run
+    away = host is not None and host.is_open and waits
     if host is not None and away and host.closed_for_seconds > 0:
         return None
     deadlines = deadlines_of(ctx, client)

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 BATCH = 50
 # So many processes may die of one refresh before it is not the processes'.
-_CRASHES = 4
+_CRASHES = 8
 # A grant that cannot even be opened is looked at again after that long.
 _UNOPENED_SECONDS = 60.0
 
@@ -129,11 +129,11 @@ async def prune(scene: Context) -> None:
 
 
 def _put_off(tx: Tx, scene: Context, grant: Grant) -> bool:
-    crashes = Past.of(refresh_attempts.of_generation(tx, grant.workspace_id, grant.id, grant.generation)).crashes
-    if crashes < _CRASHES:
+    past = Past.of(refresh_attempts.of_generation(tx, grant.workspace_id, grant.id, grant.generation))
+    if past.crashes < _CRASHES or past.in_grace(scene.clock()):
         return False
-    pause = pause_seconds(crashes, still_good=False)
-    log.warning("grant_waits_after_crashes", grant=grant.id, crashes=crashes, seconds=pause)
+    pause = pause_seconds(past.crashes, still_good=False)
+    log.warning("grant_waits_after_crashes", grant=grant.id, crashes=past.crashes, seconds=pause)
     values = {"lease_owner": None, "lease_until": None, "next_attempt_at": scene.clock() + pause}
     return grant_rows.update(tx, grant.workspace_id, grant.id, grant.generation, values)
 

@@ -15,6 +15,7 @@ from keyturn.simulation.plan import Plan
 _TOLERANCE_SECONDS = 0.1
 # Within this time a process that goes on after a stop has sent what it was about to send.
 _AWAKE_SECONDS = 2.0
+_STORY_POSTS = 12
 INVARIANTS = {
     "I1": "at most one request per refresh token, unless what became of the earlier one is unknown or it spent nothing",
     "I2": "with a grace of 30 s or more no grant is lost; with less, each loss is an answer nobody stored",
@@ -96,13 +97,21 @@ def unstored(seen: Evidence) -> dict[int, list[Post]]:
 
 
 def story(seen: Evidence, number: int) -> list[str]:
-    """Every request of a family, for whoever looks into a loss."""
-    first = seen.calm_until
-    return [
-        f"{post.at - first:+.2f} s: token {post.token} {post.did} for {post.by}, issued {post.issued} ({post.answer})"
-        for post in seen.ledger.posts
-        if post.family == number
+    """The last requests of a family and what was done to their senders, for whoever looks into a loss."""
+    posts = [post for post in seen.ledger.posts if post.family == number][-_STORY_POSTS:]
+    if not posts:
+        return []
+    told = [
+        (post.at, f"token {post.token} {post.did} for {post.by}, issued {post.issued} ({post.answer})")
+        for post in posts
     ]
+    senders, since = {post.by for post in posts}, posts[0].at
+    told += [
+        (harm.at, f"{harm.by}: {harm.what} {harm.point}".rstrip())
+        for harm in seen.harms
+        if harm.by in senders and since - 1 <= harm.at <= posts[-1].at
+    ]
+    return [f"{at - seen.calm_until:+.2f} s: {words}" for at, words in sorted(told)]
 
 
 def counts(seen: Evidence) -> Counter[str]:

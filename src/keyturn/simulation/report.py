@@ -14,6 +14,8 @@ HEADINGS = (
     "database", "processes", "grace", "refreshes", "kills", "stopped", "database away", "unknown outcomes",
     "sent again in grace", "replays", "lost", "cut off", "waiters p50 / p95 / p99",
 )  # fmt: skip
+# Of so many lost grants it is told what befell them.
+_STORIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Report:
     waits_seconds: dict[str, float]
     seconds: float
     broken: dict[str, list[str]]
+    stories: dict[int, list[str]]
 
     @classmethod
     def of(cls, plan: Plan, seen: Evidence, told: Told, done: dict[str, int], seconds: float) -> Report:
@@ -71,6 +74,7 @@ class Report:
             waiters=len(told.waits),
             waits_seconds={f"p{share}": percentile(told.waits, share) for share in (50, 95, 99)},
             seconds=round(seconds, 1),
+            stories={grant.number: judge.story(seen, grant.number) for grant in lost[:_STORIES]},
             broken={name: found for name, found in judge.judge(plan, seen).items() if found},
         )
 

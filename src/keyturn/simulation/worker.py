@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from keyturn.errors import ReconnectNeeded, Unavailable
 from keyturn.jobs.refreshes import GrantKeeper
 from keyturn.model.connections import Connection
@@ -24,7 +26,9 @@ from keyturn.simulation import ground
 from keyturn.simulation.authorization_server import CALL_PATH, TOKEN_PATH
 from keyturn.simulation.perils import PerilousDatabase, PerilousEgress, Perils, transactions
 from keyturn.simulation.plan import Plan
-from keyturn.storage import leases
+from keyturn.storage import grants as grant_rows
+from keyturn.storage import refresh_attempts as attempt_rows
+from keyturn.storage.database import Tx, db_now
 from keyturn.wire import Headers, Request
 
 _TELL_SECONDS = 0.25
@@ -168,7 +172,7 @@ class Worker:
         while True:
             await asyncio.sleep(_TELL_SECONDS)
             with suppress(Unavailable):
-                self.told.well = not await ctx.database.run(leases.past_anywhere, 1)
+                self.told.well = not await ctx.database.read(_in_doubt)
             self._flush()
 
     async def _look_at_loop(self) -> None:
@@ -194,6 +198,15 @@ class Worker:
             self.perils.arm(*values)
         elif order == "end":
             self.ending.set()
+
+
+def _in_doubt(tx: Tx) -> bool:
+    """Whether a crash or a lost answer is not mended yet: an attempt without an answer, and no newer generation."""
+    known, tried = grant_rows.grants.c, attempt_rows.refresh_attempts.c
+    past = sa.and_(tried.stage == "sent", tried.deadline < db_now())
+    found = sa.select(tried.id).join(grant_rows.grants, known.id == tried.grant_id)
+    found = found.where(known.generation == tried.from_generation, known.state == "active")
+    return tx.execute(found.where(sa.or_(tried.stage == "unknown", past)).limit(1)).first() is not None
 
 
 def _scene(ctx: Context) -> Context:

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.grants import Grant
+from keyturn.model.refreshes import GRACE_ATTEMPTS
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, db_now, metadata
 from keyturn.storage.incidents import incidents
@@ -200,6 +201,12 @@ def unbind_of_client(tx: Tx, workspace_id: str, connection_ids: list[str], reaso
     return _told(tx, found.values(state="active", reason=None))
 
 
+def grace_may_run() -> sa.ColumnElement[bool]:
+    """`Grant.grace_may_run` of a row."""
+    lost = sa.func.coalesce(grants.c.last_error_class, "") == "unknown_outcome"
+    return sa.and_(lost, grants.c.attempts < GRACE_ATTEMPTS)
+
+
 def _told(tx: Tx, found: sa.Update) -> list[Grant]:
     """The grants that `found` changes; who keeps them in mind hears of it."""
     changed = [noun(row) for row in tx.execute(found.returning(grants))]
@@ -215,6 +222,7 @@ def hold_of_host(tx: Tx, workspace_id: str, origin: str, code: str | None, until
         sa.or_(grants.c.next_attempt_at.is_(None), grants.c.next_attempt_at < until),
         # What is waited for before a grant is given up is not forgotten over an outage.
         sa.func.coalesce(grants.c.last_error_class, "").not_in(("grant_dead", "config")),
+        ~grace_may_run(),
     )  # fmt: skip
     values = {"last_error_class": "transient", "last_error_code": code, "next_attempt_at": until, "changed_at": at}
     return tx.execute(found.values(**values)).rowcount
@@ -225,7 +233,7 @@ def release_of_host(tx: Tx, workspace_id: str, origin: str) -> int:
     found = _free(
         *_of_host(workspace_id, origin),
         grants.c.next_attempt_at > db_now(),
-        grants.c.last_error_class.in_(("transient", "not_sent")),
+        grants.c.last_error_class.in_(("transient", "not_sent", "unknown_outcome")),
     )
     return tx.execute(found.values(next_attempt_at=None, attempts=0)).rowcount
 

@@ -113,14 +113,17 @@ def past_anywhere(tx: Tx, limit: int) -> list[Grant]:
 
 
 def due_anywhere(tx: Tx, limit: int) -> list[Grant]:
-    """Grants to renew ahead, the longest due first; not those whose token host is away. Nobody else gets them now."""
+    """Grants to renew ahead, the longest due first; of a token host that is away only those whose grace may run.
+
+    Nobody else gets them now.
+    """
     now = db_now()
     away = sa.exists().where(
         token_hosts.c.workspace_id == grants.c.workspace_id,
         token_hosts.c.origin == grants.c.token_origin,
         token_hosts.c.open_until.is_not(None),
     )
-    found = _due(now).where(~away)
+    found = _due(now).where(sa.or_(~away, grant_rows.grace_may_run()))
     return _claimed(tx, found.order_by(grants.c.refresh_after), limit)
 
 
