@@ -205,7 +205,9 @@ def _in_doubt(tx: Tx) -> bool:
     known, tried = grant_rows.grants.c, attempt_rows.refresh_attempts.c
     past = sa.and_(tried.stage == "sent", tried.deadline < db_now())
     found = sa.select(tried.id).join(grant_rows.grants, known.id == tried.grant_id)
-    found = found.where(known.generation == tried.from_generation, known.state == "active")
+    # One that is refused already only waits to be confirmed: nothing mends it.
+    refused = sa.func.coalesce(known.last_error_class, "") == "grant_dead"
+    found = found.where(known.generation == tried.from_generation, known.state == "active", ~refused)
     return tx.execute(found.where(sa.or_(tried.stage == "unknown", past)).limit(1)).first() is not None
 
 
