@@ -50,7 +50,7 @@ async def test_killed_on_sqlite_no_grant_is_lost(tmp_path):
 
 @pytest.mark.timeout(3500)
 async def test_killed_on_postgresql_no_grant_is_lost(tmp_path, postgres_url):
-    long = {"kills": 1000, "refreshes": 100_000, "grants": 200, "workers": 4, "seconds": 3000.0}
+    long = {"kills": 1000, "refreshes": 100_000, "grants": 140, "workers": 4, "seconds": 3300.0}
     kills = 1000 if SOAK else SMALL["kills"]
     whole(await run(tmp_path, database_url=postgres_url, **(long if SOAK else {"workers": 2})), kills=kills)
 
