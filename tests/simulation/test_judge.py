@@ -97,6 +97,15 @@ def test_without_grace_a_loss_is_an_answer_nobody_stored():
     assert broken(evidence(grants=[lost]), plan) == {"I2"}
 
 
+def test_without_grace_an_answer_in_a_process_that_stood_still_explains_a_loss_too():
+    plan = Plan(grace_seconds=0.0, deadline_seconds=2.0, lease_seconds=3.0)
+    lost = GrantSeen(0, "reconnect_needed", "rotation_lost", 2, 2)
+    posts = (post(1, 10.0, issued=2), post(1, 13.5, "replayed", by="w1.1"), post(2, 14.5, "revoked"))
+    stop = Harm("w0.1", "stopping", "after answer", 10.1)
+    assert broken(evidence(*posts, grants=[lost], harms=[stop]), plan) == set()
+    assert broken(evidence(*posts, grants=[lost]), plan) >= {"I2"}
+
+
 def test_without_grace_a_loss_must_say_that_it_is_ours():
     lost = GrantSeen(0, "reconnect_needed", "revoked", 1, 1)
     assert broken(evidence(post(1, 10.0, issued=2), grants=[lost]), Plan(grace_seconds=0.0)) == {"I2"}

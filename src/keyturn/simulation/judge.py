@@ -174,7 +174,8 @@ def _losses(plan: Plan, seen: Evidence, lost: list[GrantSeen]) -> list[str]:
     if plan.grace_seconds >= 30 or not plan.rotates:
         return [f"grant {grant.number} is lost ({grant.state}, {grant.reason})" for grant in lost]
     cut_off = unstored(seen)
-    found = [f"grant {grant.number} is lost and nothing was cut off" for grant in lost if grant.number not in cut_off]
+    known = cut_off.keys() | _stored_late(seen)
+    found = [f"grant {grant.number} is lost and nothing was cut off" for grant in lost if grant.number not in known]
     found += [
         f"grant {grant.number} is lost, and its reason is {grant.reason}"
         for grant in lost
@@ -184,6 +185,20 @@ def _losses(plan: Plan, seen: Evidence, lost: list[GrantSeen]) -> list[str]:
         gone = {grant.number for grant in lost}
         found += [f"grant {number} was cut off and is not lost" for number in cut_off if number not in gone]
     return found
+
+
+def _stored_late(seen: Evidence) -> set[int]:
+    """Families of which an answer lay in a process that stood still: its lease passed on, and the spent token was sent."""
+    stops: dict[str, list[float]] = defaultdict(list)
+    for harm in seen.harms:
+        if harm.what == "stopping":
+            stops[harm.by].append(harm.at)
+    return {
+        post.family
+        for post in seen.ledger.posts
+        if post.issued is not None
+        and any(-_TOLERANCE_SECONDS <= at - post.at <= _AWAKE_SECONDS for at in stops[post.by])
+    }
 
 
 def _held(plan: Plan, seen: Evidence) -> list[str]:
