@@ -188,7 +188,7 @@ def _losses(plan: Plan, seen: Evidence, lost: list[GrantSeen]) -> list[str]:
 
 
 def _stored_late(seen: Evidence) -> set[int]:
-    """Families of which an answer lay in a process that stood still: its lease passed on, and the spent token was sent."""
+    """Families of which an answer lay in a process that stood still, so that the spent token was sent once more."""
     stops: dict[str, list[float]] = defaultdict(list)
     for harm in seen.harms:
         if harm.what == "stopping":
