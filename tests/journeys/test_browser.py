@@ -42,7 +42,7 @@ def create_app(look: Look, world, redirect_uri: str) -> dict[str, str]:
     """In the end system's developer console, on its own origin."""
     page = look.context.new_page()
     page.goto(world.end_system.url + "/console")
-    page.get_by_label("Name").fill("Keyturn")
+    page.get_by_label("Name", exact=True).fill("Keyturn")
     page.get_by_label("Redirect URI").fill(redirect_uri)
     for box in page.locator("input[name=scopes]").all():
         box.set_checked(box.get_attribute("value") in {"read:orders", "read:customers", "offline_access"})
@@ -70,7 +70,7 @@ def register(look: Look, world) -> dict[str, str]:
     page.get_by_label("Client Secret").fill(values["client_secret"])
     page.get_by_label("Authorization URL", exact=True).fill("http:/127.0.0.1/oauth2/authorize")
     page.get_by_label("Token URL").fill(values["token_url"])
-    page.get_by_label("Scopes").fill(values["scopes"])
+    page.get_by_label("Scopes", exact=True).fill(values["scopes"])
     page.get_by_label("Access Token Expires In").fill("3600")
     page.get_by_text("Did you mean 3600000 ms (1 hour)?").wait_for()
     page.get_by_role("button", name="Create", exact=True).click()
@@ -324,7 +324,7 @@ def test_r7_a_dangerous_change_wants_the_password_again_and_keeps_what_was_typed
         database.execute("update sessions set proved_at = 0")
     page = look.page
     page.goto(f"{server.url}/admin/oauth-clients/{client['id']}")
-    page.get_by_label("Scopes").fill("read:orders ")
+    page.get_by_label("Scopes", exact=True).fill("read:orders ")
     page.get_by_label("Name", exact=True).fill("Renamed")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_text("Type your password again to go on").wait_for()
