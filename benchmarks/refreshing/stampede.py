@@ -87,7 +87,8 @@ async def ours(url: str, server: AuthorizationServer, server_url: str) -> tuple[
     replicas = [replica(OURS, database, egress, f"r{number}") for number, database in enumerate(databases)]
     connection = await one_grant(OURS, replicas[0], server, server_url)
     for database in databases:
-        await database.read(_nothing)
+        # A replica that has served anybody has its sessions open.
+        await asyncio.gather(*(database.read(_slow) for _ in range(CALLERS + 1)))
     await asyncio.sleep(LIFE_SECONDS)
     server.weather = "calm"
     watching = asyncio.create_task(_held(url))
@@ -98,8 +99,9 @@ async def ours(url: str, server: AuthorizationServer, server_url: str) -> tuple[
     return waits, held
 
 
-def _nothing(tx: Tx) -> None:
-    """Opens a session."""
+def _slow(tx: Tx) -> None:
+    """Opens a session, and holds it until the others are open too."""
+    tx.exec_driver_sql("select pg_sleep(0.05)")
 
 
 async def short_lock(url: str, server: AuthorizationServer, server_url: str) -> tuple[list[float], int]:

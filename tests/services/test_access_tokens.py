@@ -41,8 +41,9 @@ async def test_disconnecting_drops_the_cached_grant_and_destroys_every_generatio
     assert acme.rows("token_generations") == acme.rows("refresh_attempts") == []
 
 
-async def test_a_fresh_token_costs_one_read_and_then_none_for_a_while(acme, monkeypatch):
-    connection = await acme.signed_in()
+@pytest.fixture
+def reads(acme, monkeypatch) -> list:
+    """What the database is asked for."""
     seen = []
 
     async def counted(fn, *arguments, **named):
@@ -51,6 +52,32 @@ async def test_a_fresh_token_costs_one_read_and_then_none_for_a_while(acme, monk
 
     whole = acme.ctx.database.read
     monkeypatch.setattr(acme.ctx.database, "read", counted)
+    return seen
+
+
+async def test_a_fresh_token_costs_one_read_and_then_none_for_a_while(acme, reads):
+    connection = await acme.signed_in()
+    reads.clear()
     for _ in range(5):
         await access_tokens.fresh(acme.ctx, connection)
-    assert seen == [grant_rows.of_connection]
+    assert reads == [grant_rows.of_connection]
+
+
+async def test_callers_that_come_at_the_same_moment_share_one_look_and_take_it_from_nobody_when_they_go(acme, reads):
+    connection = await acme.signed_in()
+    reads.clear()
+    callers = [asyncio.create_task(access_tokens.fresh(acme.ctx, connection)) for _ in range(20)]
+    await asyncio.sleep(0)
+    callers.pop(0).cancel()
+    assert {token.generation for token in await asyncio.gather(*callers)} == {1}
+    assert reads == [grant_rows.of_connection]
+
+
+async def test_nobody_joins_a_look_that_began_before_a_change(acme, reads):
+    connection = await acme.signed_in()
+    reads.clear()
+    before = asyncio.create_task(access_tokens.fresh(acme.ctx, connection))
+    await asyncio.sleep(0)
+    acme.ctx.database.wakeups.wake(connection.id)
+    await asyncio.gather(before, access_tokens.fresh(acme.ctx, connection))
+    assert reads == [grant_rows.of_connection] * 2

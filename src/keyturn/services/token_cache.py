@@ -1,10 +1,12 @@
 """Grants as they were read a moment ago, still sealed, so that a fresh token costs no look at the database.
 
 An entry lives five seconds at most and goes when its grant changes, here or (where replicas hear each other) there.
+Callers that miss it at the same moment share one look.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from weakref import WeakKeyDictionary
 
@@ -23,14 +25,12 @@ class _Cache:
     def __init__(self, database: Database) -> None:
         self._entries: dict[tuple[str, str | None], tuple[float, Grant]] = {}
         self._holders: dict[str, set[str | None]] = {}
+        # Changes seen so far: what was read before one must not be put in after it.
         self._drops = 0
+        # By workspace, connection, holder, and the changes seen when it began: nobody joins a look that is too old.
+        self._looks: dict[tuple[str, str, str | None, int], asyncio.Task[Grant | None]] = {}
         database.wakeups.on_wake(self.drop)
         database.wakeups.listen()
-
-    @property
-    def drops(self) -> int:
-        """Changes seen so far: what was read before one must not be put in after it."""
-        return self._drops
 
     def get(self, connection_id: str, holder: str | None) -> Grant | None:
         """What was read of it lately."""
@@ -45,6 +45,23 @@ class _Cache:
             self._entries.clear()
         self._entries[connection_id, holder] = (time.monotonic() + _SECONDS, grant)
         self._holders.setdefault(connection_id, set()).add(holder)
+
+    async def look(self, ctx: Context, connection_id: str, holder: str | None) -> Grant | None:
+        """One indexed read, for everybody who wants it now."""
+        key = (ctx.workspace_id, connection_id, holder, self._drops)
+        task = self._looks.get(key)
+        if task is None:
+            read = ctx.database.read(rows.of_connection, ctx.workspace_id, connection_id, holder)
+            task = self._looks[key] = asyncio.create_task(read)
+            task.add_done_callback(lambda done: self._seen(key, done))
+        # A caller who goes away takes it from nobody.
+        return await asyncio.shield(task)
+
+    def _seen(self, key: tuple[str, str, str | None, int], task: asyncio.Task[Grant | None]) -> None:
+        del self._looks[key]
+        _, connection_id, holder, drops = key
+        if not task.cancelled() and task.exception() is None and (grant := task.result()) is not None:
+            self.put(connection_id, holder, grant, drops)
 
     def drop(self, connection_id: str) -> None:
         """It changed."""
@@ -64,8 +81,4 @@ async def grant_of(ctx: Context, connection_id: str, holder: str | None) -> Gran
     found = cache.get(connection_id, holder)
     if found is not None and found.workspace_id == ctx.workspace_id:
         return found
-    drops = cache.drops
-    grant = await ctx.database.read(rows.of_connection, ctx.workspace_id, connection_id, holder)
-    if grant is not None:
-        cache.put(connection_id, holder, grant, drops)
-    return grant
+    return await cache.look(ctx, connection_id, holder)
