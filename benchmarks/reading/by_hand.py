@@ -53,10 +53,11 @@ def pages(url: str, style: str, in_flight: int) -> Iterator[bytes]:
         steps = range(1, -(-total // 1000))
         targets = iter(f"{url}&page={n + 1}" if style == "page" else f"{url}&offset={n * 1000}" for n in steps)
         yield first
-        waiting: list[Future[bytes]] = [pool.submit(get, t) for t, _ in zip(targets, range(in_flight), strict=False)]
+        # The count comes first: `zip` takes a target before it sees that it needs none.
+        waiting: list[Future[bytes]] = [pool.submit(get, t) for _, t in zip(range(in_flight), targets, strict=False)]
         while waiting:
             page = waiting.pop(0).result()
-            waiting += [pool.submit(get, target) for target, _ in zip(targets, range(1), strict=False)]
+            waiting += [pool.submit(get, target) for _, target in zip(range(1), targets, strict=False)]
             yield page
 
 
