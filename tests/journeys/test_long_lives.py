@@ -35,9 +35,11 @@ def wait_until(what, seconds: float = 30) -> None:
 def test_a_refresh_in_flight_at_a_stop_is_stored_before_the_process_ends(world, steps, connected):
     server, _, connection = connected
     world.end_system.demo.faults.token_delay_seconds = 2.0
+    requests = world.end_system.demo.token_requests
+    before = len(requests)
     asked = threading.Thread(target=refresh, args=(server, connection))
     asked.start()
-    time.sleep(1.0)
+    wait_until(lambda: len(requests) > before)
     # uvicorn ends by the signal it was sent, once everything is done.
     assert server.stop() == -signal.SIGTERM
     asked.join(30)
