@@ -60,8 +60,12 @@ async def test_an_hour_without_the_authorization_server_is_one_trouble_and_every
     assert told.value.message_code == "E-UPSTREAM"
     acme.server.faults = []
     acme.later(700)
-    for _ in range(2 + MANY // 50):
+    for _ in range(20 + MANY // 50):
         await acme.kept()
+        if await statuses(acme) == {("healthy", None)}:
+            break
+        # A machine that is busy may send one too late, which is then tried again.
+        acme.later(5)
     assert await statuses(acme) == {("healthy", None)}
     # Whoever reads has a token at once; the others take turns, so that the server that is back is not run over.
     assert (await access_tokens.fresh(acme.ctx, await connections.get_by_name(acme.ctx, "c0"))).generation == 2
