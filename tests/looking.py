@@ -74,7 +74,8 @@ def browser() -> Iterator[object]:
 
 
 def _looks(browser) -> Iterator[Look]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    # Without motion: axe, which looks at once after a change of colours, would else see a colour that is on its way.
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     context.set_default_timeout(15_000)
     yield Look(context)
