@@ -6,21 +6,27 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import psycopg
-from ground import one_grant, replica, served
+from ground import replica, served
+from replicas import CALLERS, Ask, Order, Pipe, Shape, asked, started
 
 from keyturn.egress import Egress
+from keyturn.model.connections import Connection
 from keyturn.services import access_tokens
 from keyturn.simulation import ground
 from keyturn.simulation.authorization_server import AuthorizationServer
 from keyturn.simulation.plan import Plan
 from keyturn.storage.database import Database, Tx
-from keyturn.wire import Headers, Request, Response
+from keyturn.wire import Headers, Request
 
-REPLICAS, CALLERS = 25, 2
+REPLICAS = 25
+# The number of the grant that everybody wants, at the server and among the connections.
+WANTED = 0
 LIFE_SECONDS = 1.0
 OURS = Plan(life_seconds=LIFE_SECONDS, deadline_seconds=15.0, lease_seconds=25.0, wait_seconds=30.0, grace_seconds=0.0)
 # A calm server answers after 0.4 to 0.7 of this.
@@ -38,27 +44,18 @@ class Round:
     added: float
 
 
-class Timed(Egress):
-    """The door out with a watch on token requests."""
-
-    longest = 0.0
-
-    async def send(self, request: Request, **limits: object) -> Response:
-        began_at = time.monotonic()
-        response = await super().send(request, **limits)
-        Timed.longest = max(Timed.longest, time.monotonic() - began_at)
-        return response
-
-
 async def measure(fresh_database: Callable[[], str], rounds: int) -> list[str]:
-    shapes = {
+    shapes: dict[str, Shape] = {
         "Keyturn": ours,
         "a lock shorter than the answer": short_lock,
         "SELECT … FOR UPDATE over HTTP": for_update,
     }
-    found: dict[str, list[Round]] = {}
-    for name, shape in shapes.items():
-        found[name] = [await _round(shape, fresh_database()) for _ in range(rounds)]
+    found: dict[str, list[Round]] = {name: [] for name in shapes}
+    with started(REPLICAS) as pipes:
+        for _ in range(rounds):
+            # In turn, so that a busy moment of the machine is everybody's.
+            for name, shape in shapes.items():
+                found[name].append(await _round(pipes, shape, fresh_database()))
     best = statistics.median(one.added for one in found["Keyturn"])
     lines = []
     for name, each in found.items():
@@ -69,34 +66,40 @@ async def measure(fresh_database: Callable[[], str], rounds: int) -> list[str]:
     return lines
 
 
-Shape = Callable[[str, AuthorizationServer, str], Awaitable[tuple[list[float], int]]]
-
-
-async def _round(shape: Shape, url: str) -> Round:
+async def _round(pipes: list[Pipe], shape: Shape, url: str) -> Round:
     async with served(SERVER) as (server, server_url):
-        Timed.longest = 0.0
-        waits, held = await shape(url, server, server_url)
-        posts = server.issuer.ledger.posts
+        prepare = _our_grants if shape is ours else _their_row
+        connections = await prepare(url, server, server_url)
+        server.weather = "calm"
+        watching = asyncio.create_task(_held(url))
+        told = await asked(pipes, shape, url, server_url, connections)
+        watching.cancel()
+        held = await watching
+        posts = [post for post in server.issuer.ledger.posts if post.family == WANTED]
         replays = sum(post.did in {"replayed", "revoked"} for post in posts)
-        return Round(len(posts), replays, held, max(waits) - Timed.longest)
+        return Round(len(posts), replays, held, max(told.waits) - told.request_seconds)
 
 
-async def ours(url: str, server: AuthorizationServer, server_url: str) -> tuple[list[float], int]:
-    databases = [Database(url) for _ in range(REPLICAS)]
-    egress = Timed(ground.door("bench"))
-    replicas = [replica(OURS, database, egress, f"r{number}") for number, database in enumerate(databases)]
-    connection = await one_grant(OURS, replicas[0], server, server_url)
-    for database in databases:
-        # A replica that has served anybody has its sessions open.
-        await asyncio.gather(*(database.read(_slow) for _ in range(CALLERS + 1)))
-    await asyncio.sleep(LIFE_SECONDS)
-    server.weather = "calm"
-    watching = asyncio.create_task(_held(url))
-    waits = await asyncio.gather(*(_timed(access_tokens.fresh(ctx, connection)) for ctx in replicas * CALLERS))
-    held = await _stopped(watching)
-    await egress.close()
-    await asyncio.gather(*(asyncio.to_thread(database.close) for database in databases))
-    return waits, held
+async def _our_grants(url: str, server: AuthorizationServer, server_url: str) -> list[Connection]:
+    """The one that all will want, and one for each replica to begin with."""
+    database, egress = Database(url), Egress(ground.door("bench"))
+    signed_in = [server.issuer.sign_in(family, time.time()) for family in range(REPLICAS + 1)]
+    try:
+        return await ground.fill(OURS, replica(OURS, database, egress), server_url, signed_in)
+    finally:
+        await egress.close()
+        await asyncio.to_thread(database.close)
+
+
+@asynccontextmanager
+async def ours(order: Order, egress: Egress) -> AsyncIterator[list[Ask]]:
+    database = Database(order.url)
+    ctx = replica(OURS, database, egress, f"r{order.number}")
+    # A replica that has served anybody has its sessions open and has renewed a grant before.
+    await asyncio.gather(*(database.read(_slow) for _ in range(CALLERS + 1)))
+    await access_tokens.fresh(ctx, order.connections[1 + order.number])
+    yield [partial(access_tokens.fresh, ctx, order.connections[WANTED])] * CALLERS
+    await asyncio.to_thread(database.close)
 
 
 def _slow(tx: Tx) -> None:
@@ -104,59 +107,56 @@ def _slow(tx: Tx) -> None:
     tx.exec_driver_sql("select pg_sleep(0.05)")
 
 
-async def short_lock(url: str, server: AuthorizationServer, server_url: str) -> tuple[list[float], int]:
-    """A lock with a time to live below the request's: whoever finds it over refreshes too."""
-
-    async def one(db: psycopg.AsyncConnection, egress: Egress) -> None:
-        seen = await _row(db)
-        while True:
-            token = await _row(db)
-            if token != seen:
-                return
-            taken = await db.execute(
-                "update peer set locked_until = clock_timestamp() + make_interval(secs => %s) "
-                "where locked_until < clock_timestamp()",
-                (LOCK_SECONDS,),
-            )
-            if taken.rowcount == 1:
-                new = await _redeem(egress, server_url, token)
-                await db.execute("update peer set token = %s, locked_until = '-infinity'", (new or token,))
-                return
-            await asyncio.sleep(0.05)
-
-    return await _peers(url, server, one)
+async def _their_row(url: str, server: AuthorizationServer, server_url: str) -> list[Connection]:
+    _, refresh = server.issuer.sign_in(WANTED, time.time())
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as db:
+        await db.execute("create table peer (token text, locked_until timestamptz default '-infinity')")
+        await db.execute("insert into peer (token) values (%s)", (refresh,))
+    return []
 
 
-async def for_update(url: str, server: AuthorizationServer, server_url: str) -> tuple[list[float], int]:
-    """The row stays locked, and with it a session of the database for everybody who waits."""
-
-    async def one(db: psycopg.AsyncConnection, egress: Egress) -> None:
-        seen = await _row(db)
-        async with db.transaction():
-            found = await (await db.execute("select token from peer for update")).fetchone()
-            if found is not None and found[0] == seen:
-                new = await _redeem(egress, server_url, seen)
-                await db.execute("update peer set token = %s", (new or seen,))
-
-    return await _peers(url, server, one)
+One = Callable[[psycopg.AsyncConnection, Egress, str], Awaitable[None]]
 
 
-async def _peers(
-    url: str, server: AuthorizationServer, one: Callable[[psycopg.AsyncConnection, Egress], Awaitable[None]]
-) -> tuple[list[float], int]:
-    egress = Timed(ground.door("bench"))
-    connections = [await psycopg.AsyncConnection.connect(url, autocommit=True) for _ in range(REPLICAS * CALLERS)]
-    _, refresh = server.issuer.sign_in(0, time.time())
-    await connections[0].execute("create table peer (token text, locked_until timestamptz default '-infinity')")
-    await connections[0].execute("insert into peer (token) values (%s)", (refresh,))
-    server.weather = "calm"
-    watching = asyncio.create_task(_held(url))
-    waits = await asyncio.gather(*(_timed(one(db, egress)) for db in connections))
-    held = await _stopped(watching)
-    await egress.close()
-    for db in connections:
+@asynccontextmanager
+async def _peers(one: One, order: Order, egress: Egress) -> AsyncIterator[list[Ask]]:
+    opened = [await psycopg.AsyncConnection.connect(order.url, autocommit=True) for _ in range(CALLERS)]
+    yield [partial(one, db, egress, order.server_url) for db in opened]
+    for db in opened:
         await db.close()
-    return waits, held
+
+
+async def _with_short_lock(db: psycopg.AsyncConnection, egress: Egress, server_url: str) -> None:
+    seen = await _row(db)
+    while True:
+        token = await _row(db)
+        if token != seen:
+            return
+        taken = await db.execute(
+            "update peer set locked_until = clock_timestamp() + make_interval(secs => %s) "
+            "where locked_until < clock_timestamp()",
+            (LOCK_SECONDS,),
+        )
+        if taken.rowcount == 1:
+            new = await _redeem(egress, server_url, token)
+            await db.execute("update peer set token = %s, locked_until = '-infinity'", (new or token,))
+            return
+        await asyncio.sleep(0.05)
+
+
+async def _with_for_update(db: psycopg.AsyncConnection, egress: Egress, server_url: str) -> None:
+    seen = await _row(db)
+    async with db.transaction():
+        found = await (await db.execute("select token from peer for update")).fetchone()
+        if found is not None and found[0] == seen:
+            new = await _redeem(egress, server_url, seen)
+            await db.execute("update peer set token = %s", (new or seen,))
+
+
+# A lock with a time to live below the request's: whoever finds it over refreshes too.
+short_lock = partial(_peers, _with_short_lock)
+# The row stays locked, and with it a session of the database for everybody who waits.
+for_update = partial(_peers, _with_for_update)
 
 
 async def _row(db: psycopg.AsyncConnection) -> str:
@@ -170,12 +170,6 @@ async def _redeem(egress: Egress, server_url: str, token: str) -> str | None:
     body = f"grant_type=refresh_token&refresh_token={token}".encode()
     answer = await egress.send(Request("POST", f"{server_url}/token", headers, body))
     return json.loads(answer.body).get("refresh_token")
-
-
-async def _timed(work: Awaitable[object]) -> float:
-    began_at = time.monotonic()
-    await work
-    return time.monotonic() - began_at
 
 
 async def _held(url: str) -> int:
@@ -193,8 +187,3 @@ async def _held(url: str) -> int:
                 await asyncio.sleep(0.05)
         except asyncio.CancelledError:
             return most
-
-
-async def _stopped(watching: asyncio.Task[int]) -> int:
-    watching.cancel()
-    return await watching

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from keyturn.errors import ReconnectNeeded, Unavailable
@@ -23,6 +25,23 @@ async def test_invalid_grant_after_a_lost_answer_is_confirmed_once_a_minute_late
     (entry,) = [row["line"] for row in acme.rows("audit_entries") if row["verb"] == "connection.refresh_rejected"]
     assert "rotation_lost" in entry
     assert max(acme.rows("refresh_attempts"), key=lambda row: row["epoch"])["id"] in entry
+
+
+async def test_a_late_answer_whose_family_was_taken_back_meanwhile_is_called_rotation_lost_too(acme):
+    connection = await acme.signed_in()
+    acme.later(4000)
+    acme.server.faults = ["late"]
+    stopped = asyncio.create_task(access_tokens.fresh(acme.replica("stopped"), connection))
+    await asyncio.sleep(0.2)
+    assert acme.server.used
+    acme.later(3)
+    await acme.kept(acme.replica("other"))
+    assert await acme.status(connection) == ("reconnect_needed", "rotation_lost")
+    await asyncio.wait({stopped})
+    assert acme.grant(connection).state == "active"
+    await acme.kept()
+    assert await acme.status(connection) == ("reconnect_needed", "rotation_lost")
+    assert len(acme.server.posts) == 3
 
 
 async def test_a_plain_invalid_grant_needs_a_person_at_once(acme):

@@ -7,12 +7,23 @@ from keyturn.storage.wakeups import notify
 
 
 async def test_who_waits_is_woken_by_a_commit_of_this_process(database):
-    waiting = asyncio.create_task(database.wakeups.wait("cn_1", 60.0))
-    await asyncio.sleep(0.05)
-    await database.run(notify, "cn_2")
-    assert not waiting.done()
-    await database.run(notify, "cn_1")
-    await asyncio.wait_for(waiting, 30)
+    with database.wakeups.watching("cn_1") as woken:
+        waiting = asyncio.create_task(woken(60.0))
+        await asyncio.sleep(0.05)
+        await database.run(notify, "cn_2")
+        assert not waiting.done()
+        await database.run(notify, "cn_1")
+        await asyncio.wait_for(waiting, 30)
+
+
+async def test_a_wake_up_between_a_look_and_the_wait_is_not_missed_and_counts_once(database):
+    with database.wakeups.watching("cn_1") as woken:
+        await database.run(notify, "cn_1")
+        await asyncio.wait_for(woken(60.0), 30)
+        waiting = asyncio.create_task(woken(60.0))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        waiting.cancel()
 
 
 async def test_nobody_is_woken_by_what_was_rolled_back(database):
@@ -47,5 +58,6 @@ async def test_another_replica_is_woken_by_notify(postgres_url):
 
 
 async def test_waiting_ends_by_itself(database):
-    await database.wakeups.wait("cn_1", 0.01)
+    with database.wakeups.watching("cn_1") as woken:
+        await woken(0.01)
     assert database.wakeups._waiting == {}

@@ -87,13 +87,15 @@ class Attempt:
 class Past:
     """What earlier attempts at the same generation ended in. `crashes`: those whose process gave no word.
 
-    `unknown_since` is by when the first answer that was lost should have come, in epoch seconds.
+    `unknown_since` is by when the first answer that was lost should have come, in epoch seconds. `late`: an answer
+    came after its lease had passed on, and no other was stored, so that answer is the generation after this one.
     """
 
     unknown: bool = False
     refused: bool = False
     crashes: int = 0
     unknown_since: float | None = None
+    late: bool = False
 
     def in_grace(self, now: float) -> bool:
         """Whether the token may be spent since a moment ago: who waits longer than the server's grace has lost it."""
@@ -103,11 +105,13 @@ class Past:
     def of(cls, attempts: list[Attempt]) -> Past:
         """From the attempts at one generation."""
         lost = [attempt.deadline for attempt in attempts if attempt.stage == "unknown"]
+        stages = {attempt.stage for attempt in attempts}
         return cls(
             unknown_since=min(lost, default=None),
             unknown=bool(lost),
             refused=any(attempt.outcome == "grant_dead" for attempt in attempts),
             crashes=sum(attempt.stage in {"sent", "unknown"} and attempt.code is None for attempt in attempts),
+            late="answered" in stages and "committed" not in stages,
         )
 
 

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from keyturn.storage.database import Tx
     from keyturn.storage.token_hosts import TokenHost
 
-_POLL_SECONDS = (0.025, 0.25)
+# A wake-up comes sooner; this is for one that was lost.
+_LOOK_SECONDS = 0.15
 _waits: dict[tuple[int, str, int, str], asyncio.Task[Grant]] = {}
 
 
@@ -155,23 +156,22 @@ def _ended(key: tuple[int, str, int, str], task: asyncio.Task[Grant]) -> None:
 async def _wait(ctx: Context, connection: Connection, seen: Grant, purpose: Purpose) -> Grant:
     """Renew, or wait for who does. Answers `seen` itself when nothing came of it within a deadline."""
     deadline = time.monotonic() + ctx.deployment.refresh.wait_seconds
-    pause = _POLL_SECONDS[0]
-    await asyncio.wait({refreshes.start(ctx, connection, seen, purpose)})
-    while True:
-        current, host = await _looked(ctx, connection, seen)
-        if current.generation > seen.generation or current.last_ok_at != seen.last_ok_at:
-            return current
-        await _refuse_dead(ctx, connection, current)
-        held = current.lease_owner is not None and (current.lease_until or 0.0) > ctx.clock()
-        if not held:
-            await _refuse_waiting(ctx, connection, current, host)
-        if time.monotonic() > deadline:
-            return seen
-        # Another replica holds the lease: look again when it says so, or soon, a little later each time.
-        await ctx.database.wakeups.wait(connection.id, pause * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
-        pause = min(pause * 1.6, _POLL_SECONDS[1])
-        if not held:
-            await asyncio.wait({refreshes.start(ctx, connection, seen, purpose)})
+    with ctx.database.wakeups.watching(connection.id) as woken:
+        await asyncio.wait({refreshes.start(ctx, connection, seen, purpose)})
+        while True:
+            current, host = await _looked(ctx, connection, seen)
+            if current.generation > seen.generation or current.last_ok_at != seen.last_ok_at:
+                return current
+            await _refuse_dead(ctx, connection, current)
+            held = current.lease_owner is not None and (current.lease_until or 0.0) > ctx.clock()
+            if not held:
+                await _refuse_waiting(ctx, connection, current, host)
+            if time.monotonic() > deadline:
+                return seen
+            # Another replica holds the lease.
+            await woken(_LOOK_SECONDS * random.uniform(0.7, 1.3))  # noqa: S311 - jitter
+            if not held:
+                await asyncio.wait({refreshes.start(ctx, connection, seen, purpose)})
 
 
 async def _looked(ctx: Context, connection: Connection, seen: Grant) -> tuple[Grant, TokenHost | None]:

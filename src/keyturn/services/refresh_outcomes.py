@@ -156,10 +156,19 @@ def _grant_dead(tx: Tx, ctx: Context, refused: Refused, grant: Grant, past: Past
     if in_doubt:
         log.warning("grant_refused_once", grant=grant.id, attempt=lease.attempt_id, code=code)
         return {"state": "active", "reason": None, "next_attempt_at": ctx.clock() + confirm_seconds()}
-    reason = "rotation_lost" if past.unknown or lease.abandoned else refused.why_dead
+    cut_off = past.unknown or lease.abandoned or _came_late(tx, ctx, grant)
+    reason = "rotation_lost" if cut_off else refused.why_dead
     log.warning("grant_lost", grant=grant.id, attempt=lease.attempt_id, code=code, reason=reason)
     lost(tx, ctx, grant, code, reason=reason, attempt=lease.attempt_id)
     return {"state": "reconnect_needed", "reason": reason, "next_attempt_at": None}
+
+
+def _came_late(tx: Tx, ctx: Context, grant: Grant) -> bool:
+    """Whether the token is a late answer that took the place of a refused one: what was sent between ended them both.
+
+    A server that sees a spent token again takes back all that came of it (RFC 9700 §4.14.2).
+    """
+    return Past.of(refresh_attempts.of_generation(tx, ctx.workspace_id, grant.id, grant.generation - 1)).late
 
 
 def _client_dead(tx: Tx, ctx: Context, refused: Refused, grant: Grant, past: Past) -> dict[str, Any]:  # noqa: ARG001

@@ -50,7 +50,8 @@ class Report:
     @classmethod
     def of(cls, plan: Plan, seen: Evidence, told: Told, done: dict[str, int], seconds: float) -> Report:
         """Judge the evidence and count."""
-        did, lost = judge.counts(seen), judge.lost_grants(seen)
+        # What calls for an explanation first.
+        did, lost = judge.counts(seen), sorted(judge.lost_grants(seen), key=lambda one: one.reason == "rotation_lost")
         return cls(
             command=plan.command(),
             database="SQLite" if plan.database_url is None else "PostgreSQL",

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ WOKEN = "keyturn_woken"
 _LOOK_SECONDS = 1.0
 _AGAIN_SECONDS = 5.0
 Heard = Callable[[str], None]
+Woken = Callable[[float], Awaitable[None]]
 
 
 def notify(tx: sa.Connection, key: str) -> None:
@@ -58,16 +59,25 @@ class Wakeups:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(event.set)
 
-    async def wait(self, key: str, seconds: float) -> None:
-        """Until `key` is woken, at most that long."""
+    @contextlib.contextmanager
+    def watching(self, key: str) -> Iterator[Woken]:
+        """Hear of `key` from here on, so that a change between a look and the wait for the next one is not missed.
+
+        What it gives waits until `key` is woken, or was since the wait before, at most that many seconds.
+        """
         self.listen()
-        mine = (asyncio.get_running_loop(), asyncio.Event())
+        woken = asyncio.Event()
+        mine = (asyncio.get_running_loop(), woken)
         with self._lock:
             self._waiting.setdefault(key, set()).add(mine)
+
+        async def wait(seconds: float) -> None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(woken.wait(), seconds)
+            woken.clear()
+
         try:
-            await asyncio.wait_for(mine[1].wait(), seconds)
-        except TimeoutError:
-            return
+            yield wait
         finally:
             with self._lock:
                 left = self._waiting.get(key, set())
