@@ -79,8 +79,6 @@ class TokenServer:
         status, body = self._tokens(form.get("refresh_token", ""))
         if fault == "lost":
             return
-        if fault == "late":
-            await asyncio.sleep(0.5)
         if fault == "hang":
             await asyncio.sleep(60)
             return
