@@ -29,6 +29,7 @@ ROUTES = sorted(
 BODIES = {
     "members.change_role": {"role": "viewer"},
     "connections.decide": {"switch": False},
+    "shares.put": {"rights": "viewer"},
     "oauth_clients.replace_secret": {"client_secret": "a-new-client-secret"},
 }
 
@@ -128,7 +129,7 @@ def filled(path: str, things: dict[str, str]) -> str:
 
 
 def asked(client: httpx2.Client, method: str, path: str, verb: str = "") -> httpx2.Response:
-    body = BODIES.get(verb, {}) if method in {"POST", "PATCH"} else None
+    body = BODIES.get(verb, {}) if method in {"POST", "PATCH", "PUT"} else None
     return client.request(method, path, json=body)
 
 
@@ -180,6 +181,8 @@ def excused(verb: str, role: str) -> bool:
         "connections.delete",
         "connections.begin",
         "connections.decide",
+        "shares.put",
+        "shares.remove",
     }
     return role != "admin" and verb in owner | {"connections.authorization", "tokens.revoke"}
 

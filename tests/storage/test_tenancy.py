@@ -31,8 +31,10 @@ def values_of(table: sa.Table) -> dict[str, str]:
     found = {"workspace_id": "ws_a"} | ({"id": f"{table.name}_1"} if "id" in table.c else {})
     for key in table.foreign_keys:
         parent = key.column.table.name
-        if parent != "workspaces":
+        if parent not in {"workspaces", "members"}:
             found[key.parent.name] = "ac_a" if parent == "accounts" else f"{parent}_1"
+        elif key.parent.name == "account_id":
+            found["account_id"] = "ac_a"
     return found
 
 

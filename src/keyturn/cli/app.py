@@ -14,7 +14,6 @@ from keyturn.cli import (
     audit,
     client_keys,
     config,
-    connections,
     doctor,
     exits,
     imports,
@@ -23,6 +22,7 @@ from keyturn.cli import (
     profile,
     schedules,
     settings,
+    shares,
     sql,
     tables,
     webhooks,
@@ -40,7 +40,7 @@ app = typer.Typer(
 app.command("login")(profile.login)
 app.command("doctor")(doctor.doctor)
 app.add_typer(client_keys.app, name="clients")
-app.add_typer(connections.app, name="connections")
+app.add_typer(shares.app, name="connections")
 app.add_typer(tables.app, name="tables")
 app.command("preview")(tables.preview)
 app.command("import")(imports.import_)

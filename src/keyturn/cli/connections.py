@@ -66,6 +66,7 @@ def show(name: Name, *, json: Json = False) -> None:
             "Connected account": connection.get("account"),
             "Owner": connection["owner"]["name"],
             "Access": connection["access"],
+            "Read as": connection["reading"]["message"],
             "Scopes": words.scopes(connection) if connection.get("scopes_requested") else None,
             "Why": connection.get("status_reason"),
             "Works until": words.works_until(connection) if connection.get("generation") else None,

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import httpx2
 
+from keyturn.client.members import Members
 from keyturn.client.names import pick
 from keyturn.client.transport import Transport
 from keyturn.errors import Invalid
@@ -108,6 +109,23 @@ class Connection:
     def delete(self) -> None:
         """Delete it with its grants and tables."""
         self._http.delete(self.route)
+
+    @property
+    def shares(self) -> list[dict[str, Any]]:
+        """With whom it is shared: `member`, `rights`, `with_credentials`."""
+        return list(self._http.pages(f"{self.route}/shares"))
+
+    def share(self, member: str, *, rights: str | None = None, with_credentials: bool | None = None) -> dict[str, Any]:
+        """Share it with a member (name, e-mail address or id), or change that. With its credentials they read as its
+        account, without them as one of their own. Raises `Forbidden` where it is not the caller's to share.
+        """
+        sent = {"rights": rights, "with_credentials": with_credentials}
+        body = {name: value for name, value in sent.items() if value is not None}
+        return dict(self._http.put(f"{self.route}/shares/{Members(self._http)[member]['id']}", body))
+
+    def unshare(self, member: str) -> None:
+        """Take a share back; their own sign-in on it ends too."""
+        self._http.delete(f"{self.route}/shares/{Members(self._http)[member]['id']}")
 
     def begin_sign_in(self) -> SignIn:
         """Begin a sign-in: a person opens `start_url` in a browser. None: a code is entered elsewhere (`device`), or

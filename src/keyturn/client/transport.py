@@ -55,6 +55,10 @@ class Transport:
         """What `PATCH` (JSON merge patch, RFC 7396) answers."""
         return self.call("PATCH", path, body=body)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """What `PUT` answers."""
+        return self.call("PUT", path, body=body)
+
     def delete(self, path: str, **params: object) -> None:
         """`DELETE`."""
         self.call("DELETE", path, params={k: v for k, v in params.items() if v is not None})

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from keyturn.model.oauth_clients import url
+from keyturn.model.shares import Share
 from keyturn.model.validation import CleanText, SecretText, Settings, wrong
 
 Access = Literal["only_me", "shared_account", "own_account"]
@@ -19,6 +20,8 @@ ACCESS_LABELS: dict[str, str] = {
     "shared_account": "Everyone reads as this account",
     "own_account": "Everyone signs in with their own account",
 }
+# As whom a member reads: the connection's account, an own sign-in, or not at all.
+Reading = Literal["connection", "own", "none"]
 Status = Literal["not_connected", "healthy", "needs_attention", "retrying", "reconnect_needed", "paused"]
 STATUS_WORDS: dict[str, str] = {
     "not_connected": "Not connected yet",
@@ -263,6 +266,7 @@ class Connection:
     tables: int = 0
     last_data_at: float | None = None
     kept: dict[str, Any] = field(default_factory=dict)
+    shares: tuple[Share, ...] = ()
 
     @property
     def name(self) -> str:
@@ -271,7 +275,72 @@ class Connection:
 
     def visible_to(self, account_id: str, role: str) -> bool:
         """Its owner, everybody it is shared with, and Workspace Admins (who see that it exists, not its data)."""
-        return self.settings.access != "only_me" or self.owner_id == account_id or role == "admin"
+        known = self.owner_id == account_id or self.share_of(account_id) is not None
+        return known or self.settings.access != "only_me" or role == "admin"
+
+    def share_of(self, account_id: str) -> Share | None:
+        """What it was shared with a member as."""
+        return next((share for share in self.shares if share.account_id == account_id), None)
+
+    def reading(self, account_id: str) -> Reading:
+        """As whom a member reads. A share goes before what `access` says about everyone; a role gives nothing."""
+        auth, access, share = self.settings.auth.type, self.settings.access, self.share_of(account_id)
+        own: Reading = "own" if auth == "oauth2" else "none"
+        if self.owner_id == account_id:
+            return "own" if access == "own_account" and auth == "oauth2" else "connection"
+        if share is not None:
+            return "connection" if share.with_credentials or auth == "none" else own
+        if access == "own_account" and auth != "none":
+            return own
+        return "none" if access == "only_me" else "connection"
+
+    def holder_for(self, account_id: str) -> str | None:
+        """Whose grant counts for a member; None is the connection's one grant."""
+        if self.settings.access != "own_account":
+            return account_id if self.reading(account_id) == "own" else None
+        return self.owner_id if self.reading(account_id) == "connection" else account_id
+
+    def reads_as(self, account_id: str) -> str:
+        """Whose account a member reads, in one sentence; `account` has to be theirs."""
+        mine, oauth = self.owner_id == account_id, self.settings.auth.type == "oauth2"
+        reading = self.reading(account_id)
+        if reading == "none":
+            return f"You cannot read through it: {self.owner_name} did not share its credentials with you."
+        if not oauth:
+            if self.settings.auth.type == "none":
+                return "You read without an account: the API asks for none."
+            return f"You read with the credentials {'you' if mine else self.owner_name} gave."
+        if self.generation == 0:
+            return (
+                "Nobody has signed in yet." if reading == "connection" else "You read as the account you sign in with."
+            )
+        account = self.account or "the account that signed in"
+        if reading == "own":
+            return f"You read as {account}, your own sign-in."
+        if self.settings.access == "shared_account":
+            return f"Everyone reads as {account}" + ("." if mine else f", which {self.owner_name} shared.")
+        return f"You read as {account}" + ("." if mine else f", which {self.owner_name} shared with you.")
+
+    def readers(self, account_id: str, name: str) -> str:
+        """Who will read with the account that somebody signs in as for a member of that name."""
+        if self.settings.access == "shared_account" and self.holder_for(account_id) is None:
+            return "Everyone in this workspace will read with the account you sign in as."
+        others = [share.account_name for share in self.shares if share.with_credentials]
+        if self.owner_id == account_id and others:
+            return f"{', '.join((name, *others))} will read with it."
+        if self.reading(account_id) == "own":
+            return f"Only {name} will read with it; everyone else signs in with their own account."
+        return f"Only {name} will read with it."
+
+    def editable_by(self, account_id: str, role: str) -> bool:
+        """Whether a member may change its settings: its owner, Workspace Admins, and who was given Editor rights."""
+        share = self.share_of(account_id)
+        return self.owner_id == account_id or role == "admin" or (share is not None and share.rights == "editor")
+
+    def tables_editable_by(self, account_id: str, role: str) -> bool:
+        """Whether a member may change its tables: as its settings, and everyone where it is for everyone."""
+        everyones = self.share_of(account_id) is None and self.settings.access != "only_me"
+        return everyones or self.editable_by(account_id, role)
 
 
 def why(detail: str | None) -> str:

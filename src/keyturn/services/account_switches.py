@@ -34,7 +34,7 @@ def is_another(before: str | None, now: str | None) -> bool:
 
 def holder_of(row: dict[str, Any], connection: Connection) -> str | None:
     """Whose grant an attempt is for: the member's own, or the connection's."""
-    return row["account_id"] if connection.settings.access == "own_account" else None
+    return connection.holder_for(row["account_id"])
 
 
 async def hold(

@@ -163,11 +163,6 @@ async def look(scene: Context, link: str, account_id: str | None) -> Invitation:
     row = await _open_row(scene, link)
     ctx, member, connection = await _beginning(scene, row)
     registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
-    readers = {
-        "only_me": f"Only {member.name} will read with it.",
-        "shared_account": "Everyone in this workspace will read with the account you sign in as.",
-        "own_account": f"Only {member.name} will read with it; everyone else signs in with their own account.",
-    }[connection.settings.access]
     return Invitation(
         asked_by=member.name,
         system=registration.client.name,
@@ -175,7 +170,7 @@ async def look(scene: Context, link: str, account_id: str | None) -> Invitation:
         token_host=urlsplit(registration.server.token_url).netloc,
         api_host=urlsplit(connection.settings.base_url).netloc or None,
         scopes=tuple(row["scopes"]),
-        readers=readers,
+        readers=connection.readers(member.account_id, member.name),
         connection_name=connection.name,
         connection_id=connection.id,
         mine=account_id == row["account_id"],
@@ -330,14 +325,16 @@ async def _ask_for_code(ctx: Context, registration: Registration, values: dict[s
 
 
 async def _check_may_begin(ctx: Context, connection: Connection) -> None:
-    if connection.settings.access == "only_me" and connection.owner_id != ctx.actor.account_id:
-        raise Forbidden(f"{connection.name} is for {connection.owner_name} alone. Ask them to sign in.")
-    if connection.settings.access == "shared_account" and connection.owner_id != ctx.actor.account_id:
-        ctx.require("workspace:admin")
-    if ctx.actor.is_admin or connection.oauth_client_id is None:
+    connections.require_may_sign_in(ctx, connection)
+    if connection.oauth_client_id is None:
         return
     client = await oauth_clients.get(ctx, connection.oauth_client_id)
-    mine = connection.settings.access == "only_me" and connection.owner_id == ctx.actor.account_id
+    owner = connection.owner_id == ctx.actor.account_id
+    if client.settings.acts_for_itself and not owner and connection.reading(ctx.actor.account_id) == "own":
+        raise Forbidden(f"{client.name} reads with rights of its own, which {connection.owner_name} did not share.")
+    if ctx.actor.is_admin:
+        return
+    mine = connection.settings.access == "only_me" and owner
     # What a client gets for itself, or anybody by a code, is not the member's own to send to a host of their choice.
     if connections.host_listed(connection, client) or (mine and not client.settings.held_to_hosts):
         return

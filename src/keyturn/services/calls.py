@@ -84,6 +84,7 @@ async def send(
     Raises `ReconnectNeeded`, `ClientRefused`, `Unavailable`, `UpstreamError`, `UpstreamTimeout`.
     """
     connections.require_use(ctx, connection)
+    await connections.recheck_use(ctx, connection)
     advanced = await _advanced(ctx, connection)
     prepared = await _prepared(ctx, connection, request, advanced)
     response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)

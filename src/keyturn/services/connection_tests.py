@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from keyturn import redaction
-from keyturn.errors import KeyturnError, UpstreamError
+from keyturn.errors import Forbidden, KeyturnError, UpstreamError
 from keyturn.model.connections import Connection
 from keyturn.model.grants import Grant
 from keyturn.oauth.errors import OAuthError
@@ -90,12 +90,23 @@ async def disconnect(ctx: Context, connection_id: str, *, revoke: bool = True) -
     """Destroy the grant here, and revoke it at the end system if asked and possible (RFC 7009)."""
     ctx.require("connections:write")
     connection = await connections.get(ctx, connection_id)
-    connections.require_use(ctx, connection)
+    _require_disconnect(ctx, connection)
     holder = connections.grant_holder(ctx, connection)
     grant = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
     if grant is None:
         return Disconnected("none", "It was not connected.")
     return await end_grant(ctx, connection, grant, revoke=revoke)
+
+
+def _require_disconnect(ctx: Context, connection: Connection) -> None:
+    """An own sign-in is its member's to end; the connection's, of whoever may change what everyone reads."""
+    reading = connection.reading(ctx.actor.account_id)
+    if reading == "none":
+        connections.require_use(ctx, connection)
+    if reading == "connection" and connection.settings.access == "own_account":
+        raise Forbidden(f"It is the sign-in of {connection.owner_name}. Only they can end it.")
+    if reading == "connection":
+        connections.require_tables(ctx, connection)
 
 
 async def end_grant(ctx: Context, connection: Connection, grant: Grant, *, revoke: bool = True) -> Disconnected:

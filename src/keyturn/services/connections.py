@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from keyturn import redaction
 from keyturn.encryption import AssociatedData
 from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
-from keyturn.model.connections import SECRET_FIELD, Connection, ConnectionSettings, keys_in
+from keyturn.model.connections import ACCESS_LABELS, SECRET_FIELD, Connection, ConnectionSettings, keys_in
 from keyturn.model.grants import Grant
 from keyturn.model.ids import new_id
 from keyturn.model.oauth_clients import OAuthClient
@@ -37,6 +37,8 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Connection:
     secret_name = SECRET_FIELD.get(settings.auth.type)
     secret = settings.secret()
     redaction.remember(*keys_in(settings.auth, secret).values())
+    if settings.access == "own_account" and secret_name is not None:
+        raise Invalid("Nobody signs in with credentials that are given by hand. Choose another way.", at="access")
     if secret_name is not None and not secret:
         raise Invalid("This is required.", at=f"auth.{secret_name}")
     connection_id = new_id("cn")
@@ -96,10 +98,13 @@ async def get_by_name(ctx: Context, name: str) -> Connection:
 
 
 async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> Connection:
-    """JSON merge patch, `paused` included. Another scheme, host or port destroys grants and stored credentials."""
+    """JSON merge patch, `paused` included. Another scheme, host or port destroys grants and stored credentials.
+
+    Only its owner opens it to others; whoever may change it may close it (`only_me`).
+    """
     ctx.require("connections:write")
     connection = await get(ctx, connection_id)
-    _require_ownership(ctx, connection)
+    require_change(ctx, connection)
     changes = dict(patch) if isinstance(patch, Mapping) else patch
     paused = changes.pop("paused", connection.paused) if isinstance(changes, dict) else False
     if not isinstance(paused, bool):
@@ -107,6 +112,7 @@ async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> 
     before = (await ctx.database.read(rows.get, ctx.workspace_id, connection_id) or connection).settings
     settings = merged(ConnectionSettings, before, changes)
     settings = base_urls.settle(ctx, settings, await _client_of(ctx, settings))
+    _check_access(ctx, connection, before, settings)
     secret = settings.secret()
     # Other variables are another end system's addresses, as another host is.
     moved = _origin(settings) != _origin(before) or settings.variables != before.variables
@@ -121,18 +127,18 @@ async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> 
         values["secret_sealed"] = _seal(ctx, connection_id, secret)
 
     def write(tx: Tx) -> None:
-        values["oauth_client_id"] = client_id = _check_client(tx, ctx, settings)
-        _refuse_taken_name(tx, ctx, settings.name, except_id=connection_id)
+        values["oauth_client_id"] = client_id = _check_again(tx, ctx, connection_id, before, settings)
         if moved or other_auth or client_id != connection.oauth_client_id:
             if grant_rows.delete_of_connection(tx, ctx.workspace_id, connection_id):
                 events.record(tx, ctx, connection_id, "base_url_changed")
             values["detail"] = None
         rows.update(tx, ctx.workspace_id, connection_id, values)
+        if settings.access != before.access:
+            _change_access(tx, ctx, connection_id, before, settings)
         if paused != connection.paused:
             events.record(tx, ctx, connection_id, "paused" if paused else "resumed")
-        changed = sorted(changes) if isinstance(changes, dict) else []
-        if changed:
-            events.record(tx, ctx, connection_id, "settings_changed", fields=", ".join(changed))
+        if isinstance(changes, dict) and changes:
+            events.record(tx, ctx, connection_id, "settings_changed", fields=", ".join(sorted(changes)))
 
     await ctx.database.run(write)
     return await get(ctx, connection_id)
@@ -142,7 +148,7 @@ async def delete(ctx: Context, connection_id: str) -> None:
     """Delete it with its grants and tables. Revoke first (`disconnect`) if the end system should forget us too."""
     ctx.require("connections:write")
     connection = await get(ctx, connection_id)
-    _require_ownership(ctx, connection)
+    require_ownership(ctx, connection)
 
     def write(tx: Tx) -> None:
         rows.delete(tx, ctx.workspace_id, connection_id)
@@ -168,15 +174,56 @@ def may_see(ctx: Context, connection: Connection) -> bool:
 
 def require_use(ctx: Context, connection: Connection) -> None:
     """Raise unless the actor may read through it: nobody uses a sign-in that was not shared with them."""
-    if connection.settings.access == "only_me" and connection.owner_id != ctx.actor.account_id:
-        raise Forbidden(f"{connection.name} is for {connection.owner_name} alone. Ask them to share it.")
+    if connection.reading(ctx.actor.account_id) == "none":
+        known = connection.share_of(ctx.actor.account_id) is not None or connection.settings.access != "only_me"
+        what = "was shared with you without its credentials" if known else f"is for {connection.owner_name} alone"
+        raise Forbidden(f"{connection.name} {what}. Ask {connection.owner_name} to share {'them' if known else 'it'}.")
     if connection.paused:
         raise Conflict(f"{connection.name} is paused. Resume it first.", reason="paused")
 
 
+async def recheck_use(ctx: Context, connection: Connection) -> None:
+    """`require_use` of what stands now: what was taken back ends under whoever is still reading."""
+    if connection.owner_id == ctx.actor.account_id:
+        return
+    now = await ctx.database.read(rows.get, ctx.workspace_id, connection.id)
+    if now is None:
+        raise NotFound(_GONE)
+    require_use(ctx, now)
+    if grant_holder(ctx, now) != grant_holder(ctx, connection):
+        raise Conflict(f"Whose account {connection.name} reads for you was changed meanwhile. Start again.")
+
+
+def require_data(ctx: Context, connection: Connection, account_id: str) -> None:
+    """Raise `Forbidden` unless what `account_id` read through it may be had by the actor: it was read as the same."""
+    mine = ctx.actor.account_id
+    if mine == account_id:
+        return
+    if connection.reading(mine) == "none" or connection.holder_for(mine) != connection.holder_for(account_id):
+        raise Forbidden(
+            f"This was read as an account that is not yours to read as. Ask {connection.owner_name} to share "
+            f"{connection.name} with its credentials."
+        )
+
+
+def require_may_sign_in(ctx: Context, connection: Connection) -> None:
+    """Raise `Forbidden` unless the sign-in would be the actor's to make: their own, or the connection's as its owner.
+
+    An account that everybody reads as may be signed in by a Workspace Admin too.
+    """
+    reading, owner = connection.reading(ctx.actor.account_id), connection.owner_id == ctx.actor.account_id
+    if owner or reading == "own":
+        return
+    if connection.settings.access != "shared_account":
+        alone = "is for {} alone" if reading == "none" else "reads for you as the account of {}"
+        raise Forbidden(f"{connection.name} {alone.format(connection.owner_name)}. Ask them to sign in.")
+    if not ctx.actor.is_admin:
+        ctx.require("workspace:admin")
+
+
 def grant_holder(ctx: Context, connection: Connection) -> str | None:
     """Whose grant counts for the actor: their own where everyone signs in, else the connection's one grant."""
-    return ctx.actor.account_id if connection.settings.access == "own_account" else None
+    return connection.holder_for(ctx.actor.account_id)
 
 
 def host_listed(connection: Connection, client: OAuthClient) -> bool:
@@ -262,7 +309,65 @@ def _refuse_taken_name(tx: Tx, ctx: Context, name: str, *, except_id: str | None
         raise Conflict(f"{name} is taken.", at="name")
 
 
-def _require_ownership(ctx: Context, connection: Connection) -> None:
+def require_change(ctx: Context, connection: Connection) -> None:
+    """Raise `Forbidden` unless the actor may change its settings."""
+    if not connection.editable_by(ctx.actor.account_id, ctx.actor.role):
+        raise Forbidden(
+            f"Only {connection.owner_name}, a Workspace Admin or somebody with Editor rights can change "
+            f"{connection.name}."
+        )
+
+
+def require_tables(ctx: Context, connection: Connection) -> None:
+    """Raise `Forbidden` unless the actor may change its tables."""
+    if not connection.tables_editable_by(ctx.actor.account_id, ctx.actor.role):
+        raise Forbidden(f"{connection.name} was shared with you as a Viewer. Ask {connection.owner_name} to change it.")
+
+
+def _check_access(
+    ctx: Context, connection: Connection, before: ConnectionSettings, settings: ConnectionSettings
+) -> None:
+    """Credentials are shared by their owner alone; nobody's role is enough."""
+    changed = settings.access != before.access
+    if changed and settings.access != "only_me" and connection.owner_id != ctx.actor.account_id:
+        raise Forbidden(f"Only {connection.owner_name} can share {connection.name}. You can set it to Only me.")
+    other_auth = settings.auth.type != before.auth.type
+    if (changed or other_auth) and settings.access == "own_account" and settings.auth.type in SECRET_FIELD:
+        raise Invalid("Nobody signs in with credentials that are given by hand. Choose another way.", at="access")
+
+
+def _check_again(
+    tx: Tx, ctx: Context, connection_id: str, before: ConnectionSettings, settings: ConnectionSettings
+) -> str | None:
+    """In the transaction that writes; answers the OAuth client's id. Access that was closed meanwhile stays closed."""
+    current = rows.get(tx, ctx.workspace_id, connection_id)
+    if current is not None and current.settings.access != before.access:
+        raise Conflict("Somebody else changed who can use it at the same moment. Look again, then repeat it.")
+    _refuse_taken_name(tx, ctx, settings.name, except_id=connection_id)
+    return _check_client(tx, ctx, settings)
+
+
+def _change_access(
+    tx: Tx, ctx: Context, connection_id: str, before: ConnectionSettings, settings: ConnectionSettings
+) -> None:
+    """The owner's sign-in goes along; those of members who no longer read as themselves end."""
+    words = {"before": ACCESS_LABELS[before.access], "now": ACCESS_LABELS[settings.access]}
+    events.record(tx, ctx, connection_id, "access_changed", **words)
+    now = rows.get(tx, ctx.workspace_id, connection_id)
+    if now is None:
+        return
+    was_own, is_own = before.access == "own_account", now.settings.access == "own_account"
+    if was_own != is_own:
+        source, target = (now.owner_id, None) if was_own else (None, now.owner_id)
+        grant_rows.rehome(tx, ctx.workspace_id, connection_id, source, target)
+    for grant in grant_rows.all_of_connection(tx, ctx.workspace_id, connection_id):
+        if grant.account_id is not None and grant.account_id != now.holder_for(grant.account_id):
+            grant_rows.delete(tx, ctx.workspace_id, grant.id)
+            events.record(tx, ctx, connection_id, "disconnected", sentence="It is no longer read with this sign-in.")
+
+
+def require_ownership(ctx: Context, connection: Connection) -> None:
+    """Raise `Forbidden` unless it is the actor's, or they are a Workspace Admin."""
     if connection.owner_id != ctx.actor.account_id and not ctx.actor.is_admin:
         raise Forbidden(f"Only {connection.owner_name} or a Workspace Admin can change {connection.name}.")
 

@@ -17,6 +17,7 @@ from keyturn.services.context import Context
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import grants as grant_rows
 from keyturn.storage import members as rows
+from keyturn.storage import shares as share_rows
 from keyturn.storage import tables as table_rows
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ async def _hand_on(ctx: Context, connection: Connection, fate: Fate) -> str:
 
     def write(tx: Tx) -> None:
         connection_rows.update(tx, ctx.workspace_id, connection.id, values)
+        if heir is not None:
+            share_rows.delete(tx, ctx.workspace_id, connection.id, heir.account_id)
         if heir is not None:
             events.record(tx, ctx, connection.id, "transferred", name=heir.name)
         else:

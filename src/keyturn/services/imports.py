@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keyturn.errors import Conflict, Invalid, NotFound
+from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
 from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
 from keyturn.model.tables import Table
 from keyturn.model.validation import parse
-from keyturn.services import audit, reads, tables
+from keyturn.services import audit, connections, reads, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
 from keyturn.storage import imports as rows
@@ -156,12 +156,19 @@ async def files(ctx: Context, import_id: str) -> list[ImportFile]:
 async def file_path(ctx: Context, import_id: str, name: str) -> Path:
     """Where a finished file lies, for downloads. Raises `NotFound` if it is gone or was never of this import."""
     found = await get(ctx, import_id)
+    await require_rows(ctx, found)
     known = {item.name for item in await files(ctx, import_id)}
     target = destination_path(ctx, found.settings.destination.url)
     path = target.parent / name
     if name not in known or not path.is_file():
         raise NotFound(f"There is no file called {name} of this import any more.")
     return path
+
+
+async def require_rows(ctx: Context, item: Import) -> None:
+    """Raise `Forbidden` unless the rows of an import are the actor's to have: read as an account they read as too."""
+    table = await tables.get(ctx, item.settings.table_id)
+    connections.require_data(ctx, await connections.get(ctx, table.settings.connection_id), item.created_by)
 
 
 async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, ImportFile, float]:
@@ -171,14 +178,23 @@ async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, Import
     """
     ctx.require("tables:read")
     table = await tables.get(ctx, table_id)
+    connection = await connections.get(ctx, table.settings.connection_id)
+    refused: Forbidden | None = None
     for item in await ctx.database.read(rows.all_of, ctx.workspace_id, _LATEST_LOOK, table_id):
         if item.status != "complete" or item.finished_at is None:
+            continue
+        try:
+            connections.require_data(ctx, connection, item.created_by)
+        except Forbidden as error:
+            refused = error
             continue
         for file in await ctx.database.read(rows.files, ctx.workspace_id, item.id):
             path = destination_path(ctx, item.settings.destination.url).parent / file.name
             # A newer import may have put another file there; then that one is found first.
             if file.name.endswith(suffix) and path.is_file() and path.stat().st_size == file.bytes:
                 return path, file, item.finished_at
+    if refused is not None:
+        raise refused
     raise NotFound(f"No import of {table.full_name} to a {suffix} file has ended complete yet. Import it once.")
 
 

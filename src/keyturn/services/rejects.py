@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from keyturn.services import imports, reads
+from keyturn.services import connections, imports, reads, tables
 from keyturn.services.context import Context
 from keyturn.storage import rejects as rows
 
@@ -15,14 +15,15 @@ KEPT_SECONDS = 30 * 86_400.0
 
 async def of_read(ctx: Context, read_id: str) -> AsyncIterator[bytes]:
     """Those of a read as NDJSON. Raises `NotFound`."""
-    await reads.stamp(ctx, read_id)
+    table = await tables.get(ctx, (await reads.stamp(ctx, read_id))["table_id"])
+    connections.require_use(ctx, await connections.get(ctx, table.settings.connection_id))
     return _lines(ctx, read_id)
 
 
 async def of_import(ctx: Context, import_id: str) -> AsyncIterator[bytes]:
     """Those of an import as NDJSON. Raises `NotFound`."""
     ctx.require("tables:read")
-    await imports.get(ctx, import_id)
+    await imports.require_rows(ctx, await imports.get(ctx, import_id))
     return _lines(ctx, import_id)
 
 

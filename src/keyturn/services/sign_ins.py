@@ -21,6 +21,7 @@ from keyturn.services import (
     account_switches,
     authorizations,
     client_secrets,
+    connections,
     events,
     grants,
     oauth_clients,
@@ -81,6 +82,8 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
     registration = None
     try:
         registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
+        # It may have been taken back while they were away.
+        connections.require_may_sign_in(ctx, connection)
         answer = parse_callback(params, registration.client.settings.advanced)
         await _exchange_and_store(ctx, row, connection, registration, answer)
     except (KeyturnError, OAuthError) as error:

@@ -73,6 +73,7 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
     ctx.require("connections:write")
     settings = _parsed(raw)
     connection = await connections.get(ctx, settings.connection_id)
+    connections.require_tables(ctx, connection)
     evidence: tuple[dict[str, str], ...] = ()
     columns: tuple[TableColumn, ...] | None = None
     if settings.pagination.type == "auto" or settings.rows_path is None:
@@ -129,6 +130,7 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
     """JSON merge patch. What decides where rows come from makes the learned schema start anew."""
     ctx.require("connections:write")
     table = await get(ctx, table_id)
+    connections.require_tables(ctx, await connections.get(ctx, table.settings.connection_id))
     settings = _checked(merged(TableSettings, table.settings, patch))
     if settings.connection_id != table.settings.connection_id:
         raise Invalid("A table stays on its connection. Create another one.", at="connection_id")
@@ -156,6 +158,7 @@ async def delete(ctx: Context, table_id: str) -> None:
     """Delete it with the history of its imports; finished files stay."""
     ctx.require("connections:write")
     table = await get(ctx, table_id)
+    connections.require_tables(ctx, await connections.get(ctx, table.settings.connection_id))
 
     def write(tx: Tx) -> None:
         rows.delete(tx, ctx.workspace_id, table_id)

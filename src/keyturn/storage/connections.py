@@ -7,7 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.connections import Connection, ConnectionSettings
+from keyturn.model.shares import Share
 from keyturn.model.validation import stored
+from keyturn.storage import shares
 from keyturn.storage.accounts import accounts
 from keyturn.storage.database import Tx, metadata
 from keyturn.storage.oauth_clients import oauth_clients
@@ -57,13 +59,13 @@ def _selection(workspace_id: str) -> sa.Select[Any]:
 def get(tx: Tx, workspace_id: str, connection_id: str) -> Connection | None:
     """One connection, its health not yet filled in."""
     row = tx.execute(_selection(workspace_id).where(connections.c.id == connection_id)).one_or_none()
-    return None if row is None else _noun(row)
+    return None if row is None else _noun(row, shares.of_connection(tx, workspace_id, row.id))
 
 
 def by_name(tx: Tx, workspace_id: str, name: str) -> Connection | None:
     """The connection of that name."""
     row = tx.execute(_selection(workspace_id).where(connections.c.name == name)).one_or_none()
-    return None if row is None else _noun(row)
+    return None if row is None else _noun(row, shares.of_connection(tx, workspace_id, row.id))
 
 
 def all_of(tx: Tx, workspace_id: str, *, oauth_client_id: str | None = None) -> list[Connection]:
@@ -71,7 +73,8 @@ def all_of(tx: Tx, workspace_id: str, *, oauth_client_id: str | None = None) -> 
     found = _selection(workspace_id)
     if oauth_client_id is not None:
         found = found.where(connections.c.oauth_client_id == oauth_client_id)
-    return [_noun(row) for row in tx.execute(found.order_by(connections.c.name))]
+    shared = shares.by_connection(tx, workspace_id)
+    return [_noun(row, shared.get(row.id, ())) for row in tx.execute(found.order_by(connections.c.name))]
 
 
 def sealed_secret(tx: Tx, workspace_id: str, connection_id: str) -> bytes | None:
@@ -103,7 +106,7 @@ def delete(tx: Tx, workspace_id: str, connection_id: str) -> bool:
     return tx.execute(found).rowcount == 1
 
 
-def _noun(row: Any) -> Connection:
+def _noun(row: Any, shared: tuple[Share, ...]) -> Connection:
     settings = dict(row.settings)
     if settings["auth"]["type"] == "oauth2":
         settings["auth"] = {"type": "oauth2", "oauth_client_id": row.oauth_client_id}
@@ -119,4 +122,5 @@ def _noun(row: Any) -> Connection:
         created_at=row.created_at,
         updated_at=row.updated_at,
         status_detail=row.detail,
+        shares=shared,
     )

@@ -85,6 +85,17 @@ def of_connection(tx: Tx, workspace_id: str, connection_id: str, account_id: str
     return None if row is None else noun(row)
 
 
+def rehome(tx: Tx, workspace_id: str, connection_id: str, source: str | None, target: str | None) -> None:
+    """One sign-in changes whose it is; what the other one had is replaced. Without a source, nothing happens."""
+    grant = of_connection(tx, workspace_id, connection_id, source)
+    if grant is None:
+        return
+    mine = grants.c.workspace_id == workspace_id, grants.c.connection_id == connection_id
+    tx.execute(grants.delete().where(*mine, grants.c.account_id == (target or "")))
+    tx.execute(grants.update().where(*mine, grants.c.id == grant.id).values(account_id=target or ""))
+    notify(tx, connection_id)
+
+
 def get(tx: Tx, workspace_id: str, grant_id: str) -> Grant | None:
     """The grant of that id."""
     row = tx.execute(

@@ -19,6 +19,7 @@ from keyturn.web.api import (
     proxy,
     schedules,
     settings,
+    shares,
     tables,
     tokens,
     webhooks,
@@ -31,6 +32,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/oauth-clients…                         web/api/oauth_clients.py
 #  /api/v1/presets…                               web/api/presets.py
 #  /api/v1/connections… /api/v1/authorizations…   web/api/connections.py
+#  /api/v1/connections/{id}/shares…               web/api/shares.py
 #  /api/v1/connections/{id}/proxy/{path}          web/api/proxy.py
 #  /api/v1/tables… /api/v1/reads…                 web/api/tables.py
 #  /api/v1/imports…                               web/api/imports.py
@@ -49,6 +51,7 @@ from keyturn.web.rendering import FOLDER
 #  /sign-in /sign-out… /prove                     web/pages/sessions.py
 #  /admin/oauth-clients…                          web/pages/oauth_clients.py
 #  /connections… (list, new, health, settings)    web/pages/connections.py
+#  /connections/{id}/sharing…                     web/pages/shares.py
 #  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py
 #  /tables… (list, builder, sample)               web/pages/tables.py
 #  /tables/{id}/import /imports…                  web/pages/imports.py
@@ -67,6 +70,7 @@ API = (
     oauth_clients.router,
     presets.router,
     connections.router,
+    shares.router,
     proxy.router,
     doctor.router,
     tables.router,
@@ -88,6 +92,7 @@ PAGES = (
     pages.oauth_clients.router,
     sign_ins.router,
     pages.connections.router,
+    pages.shares.router,
     pages.imports.router,
     pages.schedules.router,
     pages.tables.router,

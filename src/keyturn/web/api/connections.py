@@ -21,13 +21,13 @@ router = APIRouter(prefix="/api/v1", tags=["Connections"])
 Ctx = Annotated[Context, Depends(api_context)]
 
 
-def shown(connection: Connection) -> dict[str, Any]:
-    """A connection as JSON; no credential is ever in it."""
+def shown(ctx: Context, connection: Connection) -> dict[str, Any]:
+    """A connection as JSON, as the caller sees it; no credential is ever in it."""
     settings = connection.settings.without_secret().model_dump(mode="json")
     settings["auth"] = {name: value for name, value in settings["auth"].items() if value is not None}
     if connection.settings.auth.type == "oauth2":
         settings["auth"] = {"type": "oauth2", "oauth_client_id": connection.oauth_client_id}
-    granted = connection.scopes_granted
+    granted, me = connection.scopes_granted, ctx.actor.account_id
     return {
         "id": connection.id,
         **settings,
@@ -40,6 +40,7 @@ def shown(connection: Connection) -> dict[str, Any]:
         "status_reason": why(connection.status_detail) or None,
         "forecast": forecast(connection) or None,
         "account": connection.account,
+        "reading": {"as": connection.reading(me), "message": connection.reads_as(me)},
         "kept": connection.kept,
         "scopes_requested": list(connection.scopes_requested),
         "scopes_granted": None if granted is None else list(granted),
@@ -77,25 +78,25 @@ def shown_authorization(authorization: Authorization) -> dict[str, Any]:
 @router.post("/connections", status_code=201, openapi_extra=described(ConnectionSettings))
 async def create(ctx: Ctx, request: Request) -> Response:
     """Make a connection."""
-    return json_answer(shown(await connections.create(ctx, await json_body(request))), 201)
+    return json_answer(shown(ctx, await connections.create(ctx, await json_body(request))), 201)
 
 
 @router.get("/connections")
 async def list_(ctx: Ctx, limit: int | None = None, cursor: str | None = None) -> Response:
     """The connections the caller may see."""
-    return listed([shown(connection) for connection in await connections.list_(ctx)], limit=limit, cursor=cursor)
+    return listed([shown(ctx, connection) for connection in await connections.list_(ctx)], limit=limit, cursor=cursor)
 
 
 @router.get("/connections/{connection_id}")
 async def get(ctx: Ctx, connection_id: str) -> Response:
     """One connection with its health."""
-    return json_answer(shown(await connections.get(ctx, connection_id)))
+    return json_answer(shown(ctx, await connections.get(ctx, connection_id)))
 
 
 @router.patch("/connections/{connection_id}", openapi_extra=described(ConnectionSettings))
 async def update(ctx: Ctx, connection_id: str, request: Request) -> Response:
     """Change it by JSON merge patch; `paused` too."""
-    return json_answer(shown(await connections.update(ctx, connection_id, await json_body(request))))
+    return json_answer(shown(ctx, await connections.update(ctx, connection_id, await json_body(request))))
 
 
 @router.delete("/connections/{connection_id}", status_code=204)
@@ -158,7 +159,7 @@ async def history(
 @router.post("/connections/{connection_id}/refresh")
 async def refresh(ctx: Ctx, connection_id: str) -> Response:
     """Renew its token set now."""
-    return json_answer(shown(await access_tokens.refresh(ctx, connection_id)))
+    return json_answer(shown(ctx, await access_tokens.refresh(ctx, connection_id)))
 
 
 @router.post("/connections/{connection_id}/token")
@@ -182,7 +183,7 @@ async def disconnect(ctx: Ctx, connection_id: str, request: Request) -> Response
     if not isinstance(revoke, bool):
         raise Invalid("Send true or false.", at="revoke")
     result = await connection_tests.disconnect(ctx, connection_id, revoke=revoke)
-    connection = shown(await connections.get(ctx, connection_id))
+    connection = shown(ctx, await connections.get(ctx, connection_id))
     return json_answer({"revocation": result.outcome, "message": result.sentence, "connection": connection})
 
 

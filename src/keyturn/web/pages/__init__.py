@@ -10,6 +10,7 @@ from keyturn.web.pages import (
     oauth_clients,
     schedules,
     settings,
+    shares,
     tables,
     webhooks,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "oauth_clients",
     "schedules",
     "settings",
+    "shares",
     "tables",
     "webhooks",
 ]

@@ -129,7 +129,7 @@ async def its_tables(visit: Here, connection_id: str) -> Response:
     """The tables on it."""
     connection = await connections.get(visit.ctx, connection_id)
     found = await tables.list_(visit.ctx, connection_id)
-    return await _detail(visit, connection, "tables", tables=found)
+    return await detail_page(visit, connection, "tables", tables=found)
 
 
 @router.get("/{connection_id}/settings")
@@ -196,10 +196,11 @@ async def health_page(visit: Visit, connection: Connection, *, status: int = 200
     given: dict[str, Any] = {"steps": None, "sentence": None, "error": None, **more}
     drawn = {"days": days, "key": health.key(days), "spans": health.spans(days), "outlook": forecast(connection)}
     timeline = {"events": found, "older": older, "show": show, "shows": SHOWS}
-    return await _detail(visit, connection, "health", status=status, **drawn, **timeline, **given)
+    return await detail_page(visit, connection, "health", status=status, **drawn, **timeline, **given)
 
 
-async def _detail(visit: Visit, connection: Connection, tab: str, *, status: int = 200, **more: Any) -> Response:
+async def detail_page(visit: Visit, connection: Connection, tab: str, *, status: int = 200, **more: Any) -> Response:
+    """One of its tabs."""
     client = None
     if connection.oauth_client_id is not None:
         client = await oauth_clients.get(visit.ctx, connection.oauth_client_id)
@@ -217,6 +218,7 @@ async def _detail(visit: Visit, connection: Connection, tab: str, *, status: int
         health_sentence=health.sentence(connection),
         missing=health.missing_scopes(connection),
         mine=connection.owner_id == visit.ctx.actor.account_id,
+        reads_as=connection.reads_as(visit.ctx.actor.account_id),
         **more,
     )
 
@@ -241,7 +243,7 @@ async def _settings(
     visit: Visit, connection: Connection, form: forms.Form, *, sentence: str | None = None, status: int = 200
 ) -> Response:
     labels = forms.labels(ConnectionSettings)
-    return await _detail(visit, connection, "settings", status=status, form=form, labels=labels, sentence=sentence)
+    return await detail_page(visit, connection, "settings", status=status, form=form, labels=labels, sentence=sentence)
 
 
 def _failed(error: KeyturnError, kept: Mapping[str, Any]) -> forms.Form:
