@@ -1,0 +1,60 @@
+"""Sharing on every surface: command line, API, Python client and page, with a program that was shared with reading."""
+
+from __future__ import annotations
+
+import re
+
+import httpx2
+
+import keyturn
+from world import PASSWORD, TOKEN
+
+
+def test_what_is_shared_is_read_as_said_and_is_gone_when_it_is_taken_back(world, steps, terminal):
+    server = world.serve()
+    client = steps.register(world, server)
+    allowed = {"advanced": {"allowed_hosts": ["127.0.0.1"]}}
+    steps.ok(server.api.patch(f"/oauth-clients/{client['id']}", json=allowed))
+    connection = steps.connect(world, server, client)
+    bot = steps.ok(server.api.post("/service-accounts", json={"name": "nightly", "role": "editor"}))
+    body = {"name": "ci", "account_id": bot["id"], "permissions": ["tables:read", "connections:use"]}
+    headers = {"Authorization": f"Bearer {steps.ok(server.api.post('/tokens', json=body))['token']}"}
+    url = f"/connections/{connection['id']}"
+
+    def asked(path: str = "") -> int:
+        return server.api.get(url + path, headers=headers).status_code
+
+    assert asked() == 404
+    terminal.run("login", server.url, "--token-stdin", typed=steps.token + "\n")
+    said = terminal.run("connections", "share", "acme", "nightly", "--with-credentials")
+    assert "nightly is viewer of acme, reading as its account" in said
+    assert asked("/proxy/orders") == 200
+    seen = steps.ok(server.api.get(url, headers=headers))
+    assert seen["reading"]["as"] == "connection"
+    assert seen["reading"]["message"] == f"You read as {seen['account']}, which ana shared with you."
+    with keyturn.connect(server.url, TOKEN) as ws:
+        assert ws.connections["acme"].share("nightly", with_credentials=False)["rights"] == "viewer"
+        assert [share["with_credentials"] for share in ws.connections["acme"].shares] == [False]
+    assert asked("/proxy/orders") == 409, "they have not signed in themselves"
+    begun = steps.ok(server.api.post(f"{url}/authorizations", headers=headers))
+    steps.sign_in(begun["start_url"], account="joe")
+    assert asked("/proxy/orders") == 200
+    assert steps.ok(server.api.get(url, headers=headers))["generation"] == 1
+    assert "own account" in terminal.run("connections", "shares", "acme")
+    with httpx2.Client(
+        base_url=server.url, headers={"Origin": server.url}, follow_redirects=True, timeout=30
+    ) as browser:
+        browser.post("/sign-in", data={"email": "ana@example.com", "password": PASSWORD, "next": "/"})
+        page = browser.get(f"{url}/sharing").text
+        assert "nightly" in page
+        assert "their own account" in page
+        assert "You read as " in page
+        csrf = {"csrf": re.search(r'name="csrf" value="([^"]*)"', page)[1]}
+        changed = browser.post(f"{url}/shares", data={**csrf, "account_id": bot["id"], "rights": "editor"})
+        assert "Changed." in changed.text
+        mine = browser.post(f"{url}/shares", data={**csrf, "account_id": connection["owner"]["id"], "rights": "viewer"})
+        assert mine.status_code == 422
+        gone = browser.post(f"{url}/shares/{bot['id']}/remove", data=csrf)
+        assert "Taken back." in gone.text
+    assert asked() == 404
+    assert steps.ok(server.api.get(f"{url}/shares"))["data"] == []
