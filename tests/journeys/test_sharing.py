@@ -21,6 +21,10 @@ def by_page(server, url: str, connection: dict, bot: dict) -> None:
         assert "nightly" in page
         assert "their own account" in page
         assert "You read as " in page
+        table = {"connection_id": connection["id"], "name": "orders", "path": "/orders", "rows_path": "$.data",
+                 "pagination": {"type": "none"}}  # fmt: skip
+        made = server.api.post("/tables", json=table).json()
+        assert "You read as " in browser.get(f"/tables/{made['id']}").text
         csrf = {"csrf": re.search(r'name="csrf" value="([^"]*)"', page)[1]}
         changed = browser.post(f"{url}/shares", data={**csrf, "account_id": bot["id"], "rights": "editor"})
         assert "Changed." in changed.text
