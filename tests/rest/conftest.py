@@ -38,7 +38,7 @@ class Api:
         found = parse_qs(urlsplit(request.url).query).get(name)
         return type(usual)(found[0]) if found else usual
 
-    async def send(self, request: Request) -> Response:
+    async def send(self, request: Request, **_: int) -> Response:
         """Answer one request."""
         self.asked.append(request)
         return getattr(self, self.style)(request)

@@ -29,7 +29,7 @@ class Faulty:
         self.api = make_api(style, rows, size=SIZE)
         self.at, self.answers, self.waits, self.count = at, list(answers), [], 0
 
-    async def send(self, request):
+    async def send(self, request, **limits):
         self.count += 1
         if self.count >= self.at and self.answers:
             answer = self.answers.pop(0)
@@ -175,7 +175,7 @@ async def test_a_total_that_lies_is_never_complete(make_api, get, respond):
 
 
 async def test_an_endless_cursor_ends_with_its_reason(get, respond):
-    async def send(request):
+    async def send(request, **_):
         count = int(request.url.partition("cursor=c")[2] or 0)
         return respond({"data": [{"id": count}], "next": f"c{(count + 1) % 40}"})
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from keyturn.errors import UpstreamError
 from keyturn.rest.pace import Pace
 from keyturn.rest.paginators import OffsetPagination, PageNumberPagination
 from keyturn.rest.reader import Endpoint, Reader
@@ -23,7 +24,7 @@ class Watched:
         self.api, self.now, self.most = api, 0, 0
         self.begun = self.ended = self.dropped = 0
 
-    async def send(self, request):
+    async def send(self, request, **_):
         self.now += 1
         self.begun += 1
         self.most = max(self.most, self.now)
@@ -121,3 +122,18 @@ async def test_the_own_cap_spreads_the_requests(make_api, get):
     reader = Reader(Endpoint(get, "$.data", STYLES["offset"]), api.send, pace=pace, sleep=sleep)
     assert len([page async for page in reader.pages()]) == 5
     assert waits == [0.25] * 4
+
+
+async def test_a_page_too_large_to_wait_is_asked_for_again_in_its_turn(make_api, get):
+    api, limits = make_api("offset", 3000), []
+
+    async def send(request, max_bytes=None):
+        if max_bytes is not None and "offset=1000" in request.url:
+            limits.append(max_bytes)
+            raise UpstreamError("The answer is too large.", message_code="E-TOOBIG")
+        return await api.send(request)
+
+    reader = Reader(Endpoint(get, "$.data", STYLES["offset"]), send, ahead=16)
+    rows = [row async for page in reader.pages() for row in page.rows]
+    assert rows == api.rows
+    assert limits == [4 << 20]

@@ -24,6 +24,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from keyturn import redaction
+from keyturn.egress.bodies import TooBig, unpacked
 from keyturn.egress.guard import AllowList, check_literal, may_connect
 from keyturn.egress.mail import Mailer, MailSettings
 from keyturn.egress.trust import tls_context
@@ -146,16 +147,20 @@ class Egress:
         progress.sent = False
         started = time.monotonic()
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        headers = self._headers(request)
+        if request.headers.get("accept-encoding") is None:
+            headers.append(("Accept-Encoding", "gzip, deflate"))
         try:
             async with self._open().request(
                 request.method,
                 URL(request.url, encoded=True),
-                headers=self._headers(request),
+                headers=headers,
                 data=request.body,
                 allow_redirects=False,
                 timeout=timeout,
                 proxy=self.settings.proxy_url,
                 trace_request_ctx=progress,
+                auto_decompress=False,
             ) as answer:
                 body = await _read(answer, max_bytes, request)
                 elapsed = time.monotonic() - started
@@ -250,18 +255,14 @@ def _redirected(request: Request, response: Response, credential_headers: frozen
 
 
 async def _read(answer: aiohttp.ClientResponse, max_bytes: int, request: Request) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in answer.content.iter_any():
-        size += len(chunk)
-        if size > max_bytes:
-            raise UpstreamError(
-                say("E-TOOBIG", host=_host(request), most=max_bytes // 1024 // 1024 or 1),
-                message_code="E-TOOBIG",
-                sent=True,
-            )
-        chunks.append(chunk)
-    return b"".join(chunks)
+    try:
+        return await unpacked(answer.content.iter_any(), answer.headers.get("Content-Encoding"), max_bytes)
+    except TooBig:
+        raise UpstreamError(
+            say("E-TOOBIG", host=_host(request), most=max_bytes // 1024 // 1024 or 1),
+            message_code="E-TOOBIG",
+            sent=True,
+        ) from None
 
 
 def _headers_of(answer: aiohttp.ClientResponse) -> Headers:

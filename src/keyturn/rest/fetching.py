@@ -14,11 +14,13 @@ from keyturn.rest.pace import Pace
 from keyturn.rest.retries import retry_after_seconds, wait_after_error, wait_after_response
 from keyturn.wire import Request, Response
 
-Send = Callable[[Request], Awaitable[Response]]
+# Given a request; one asked ahead of its turn comes with `max_bytes` too, the most its answer may be.
+Send = Callable[..., Awaitable[Response]]
 OnWait = Callable[[float, str], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
-# Bytes of pages that may lie in memory before they are due.
+# Bytes of pages that may lie in memory before they are due, as large as the last one; and how much each may grow.
 AHEAD_BYTES = 24 << 20
+AHEAD_LEAST_BYTES, AHEAD_TIMES = 4 << 20, 4
 
 
 class Fetcher:
@@ -30,13 +32,13 @@ class Fetcher:
         self.pace = pace or Pace()
         self._send, self._on_wait, self._system, self._sleep = send, on_wait, system, sleep
 
-    async def fetch(self, request: Request) -> Response:
-        """The answer, 2xx. Raises what the last try ended with."""
+    async def fetch(self, request: Request, **limits: int) -> Response:
+        """The answer, 2xx. Raises what the last try ended with. `limits` go to `send`."""
         attempt = 1
         while True:
             await self._pass_gate(waited=attempt > 1)
             try:
-                response = await self._send(request)
+                response = await self._send(request, **limits)
             except KeyturnError as error:
                 wait = wait_after_error(error, attempt, chance=random.random)
                 if wait is None:
@@ -87,13 +89,14 @@ class Ahead:
 
     def ask(self, requests: Iterable[Request], page_bytes: int) -> None:
         """Ask for what will be wanted next, as far as the window goes."""
-        room = max(1, AHEAD_BYTES // max(1, page_bytes))
+        room = AHEAD_BYTES // max(1, page_bytes)
+        most = max(AHEAD_LEAST_BYTES, AHEAD_TIMES * page_bytes)
         for request in requests:
             if len(self._tasks) >= min(self._window, room):
                 return
             name = fingerprint(request)
             if name not in self._tasks:
-                self._tasks[name] = asyncio.create_task(self._fetcher.fetch(request))
+                self._tasks[name] = asyncio.create_task(self._fetcher.fetch(request, max_bytes=most))
 
     async def take(self, request: Request) -> Response:
         """The answer to a request, asked ahead or now."""
@@ -109,6 +112,13 @@ class Ahead:
         except asyncio.CancelledError:
             task.cancel()
             raise
+        except UpstreamError as error:
+            if error.message_code != "E-TOOBIG":
+                raise
+        # Pages have grown: this one is larger than what may wait, and no others wait beside it.
+        self.drop()
+        self._window = min(self._most, 1)
+        return await self._fetcher.fetch(request)
 
     def drop(self) -> None:
         """Forget what nobody will take."""

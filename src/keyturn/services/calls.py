@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from keyturn.egress import Streamed
 
 REDIRECTS = 3
+# The most that is read of one answer, unpacked.
+MAX_BYTES = 64 << 20
 COOL_DOWN_SECONDS = 300.0
 _YOUNG_SECONDS = 60.0
 _COOL_DOWNS_MOST = 10_000
@@ -75,7 +77,7 @@ _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"
 
 
 async def send(
-    ctx: Context, connection: Connection, request: Request, *, timeout_seconds: float = 60.0, max_bytes: int = 64 << 20
+    ctx: Context, connection: Connection, request: Request, *, timeout_seconds: float = 60.0, max_bytes: int = MAX_BYTES
 ) -> Response:
     """Send `request` with the connection's credential and read the answer whole.
 

@@ -255,8 +255,9 @@ def reader_of(
         total_path=settings.total_path,
     )
 
-    async def send(request: Request) -> Response:
-        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
+    async def send(request: Request, max_bytes: int = calls.MAX_BYTES) -> Response:
+        limit = min(max_bytes, calls.MAX_BYTES)
+        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds, max_bytes=limit)
 
     return Reader(
         endpoint,
