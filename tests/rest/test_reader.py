@@ -23,7 +23,8 @@ from keyturn.rest.reader import Endpoint, Reader, verdict
 from keyturn.wire import Headers, Request
 
 # What a stamp says of rows when there is nothing to say.
-UNREMARKABLE = {"duplicates": 0, "rejected": 0, "expanded_from": None, "sunset": None}
+UNREMARKABLE = {name: value for name, value in Completeness().as_dict().items() if name in
+                {"duplicates", "rejected", "expanded_from", "sunset", "parent_rows", "not_found", "without_value"}}  # fmt: skip
 
 STYLES = {
     "none": (NoPagination(), "$.data"),

@@ -22,6 +22,8 @@ HeaderList = Annotated[list[str] | None, typer.Option("--header", help="name=val
 RowsPath = Annotated[str | None, typer.Option(help="Where the rows are, for example $.data.")]
 Method = Annotated[str, typer.Option(help="GET, or POST where that only reads.")]
 Body = Annotated[str | None, typer.Option(help="JSON, or @file; for POST.")]
+Parent = Annotated[str | None, typer.Option(help="Read once for each row of this table of the same connection.")]
+Fill = Annotated[list[str] | None, typer.Option("--fill", help="placeholder=column of the parent: order_id=id.")]
 More = Annotated[
     str | None, typer.Option("--settings", help="JSON, or @file: further settings by their names in the API.")
 ]
@@ -70,6 +72,8 @@ def detect(
     *,
     query: QueryList = None,
     rows_path: RowsPath = None,
+    parent: Parent = None,
+    fill: Fill = None,
     settings: More = None,
     param: Params = None,
     json: Json = False,
@@ -81,7 +85,7 @@ def detect(
             "connection_id": found.connections[connection].id,
             "name": "draft",
             "path": path,
-            **given(query=pairs_of(query or [], "--query"), rows_path=rows_path),
+            **given(query=pairs_of(query or [], "--query"), rows_path=rows_path, parent=_parent(parent, fill)),
             **(json_of(settings, "--settings") or {}),
         }
         result = found.tables.detect(draft, **pairs_of(param or [], "--param"))
@@ -142,6 +146,8 @@ def add(
         list[str] | None, typer.Option("--column", help="name=type, pinned: total=decimal(18,2).")
     ] = None,
     infer_types: Annotated[bool, typer.Option(help="Off: every column is text.")] = True,
+    parent: Parent = None,
+    fill: Fill = None,
     settings: More = None,
     param: Params = None,
     json: Json = False,
@@ -165,6 +171,7 @@ def add(
         primary_key=None if primary_key is None else [part.strip() for part in primary_key.split(",")],
         columns=[{"name": key, "type": value} for key, value in pinned.items()],
         infer_types=infer_types,
+        parent=_parent(parent, fill),
     )
     with workspace() as found:
         draft |= {"connection_id": found.connections[connection].id, **more}
@@ -320,6 +327,22 @@ def _short(text: str) -> str:
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
+def _parent(table: str | None, fill: list[str] | None) -> dict[str, Any] | None:
+    """The parent that a table is read for, out of the two options."""
+    if table is None and not fill:
+        return None
+    if table is None or not fill:
+        raise Invalid("A parent needs both: --parent orders --fill order_id=id", at="--parent")
+    return {"table": table, "values": pairs_of(fill, "--fill")}
+
+
+def _for_each(parent: dict[str, Any] | None) -> str | None:
+    """`orders, order_id from id`."""
+    if parent is None:
+        return None
+    return ", ".join([parent["table"], *(f"{name} from {column}" for name, column in parent["values"].items())])
+
+
 def _columns(table: dict[str, Any]) -> str:
     return "not seen yet" if table["schema"] is None else str(len(table["schema"]))
 
@@ -356,6 +379,7 @@ def _say_settings(table: dict[str, Any]) -> None:
             "Name": table["full_name"],
             "Endpoint": f"{table['method']} {table['path']}",
             "Parameters": " ".join(f"{k}={v}" for k, v in table["query"].items()) or None,
+            "Parent": _for_each(table.get("parent")),
             "Where the rows are": table["rows_path"],
             "Pages": _paging(table["pagination"]),
             "Unique key": ", ".join(table["primary_key"]) or None,

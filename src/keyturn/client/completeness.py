@@ -26,7 +26,8 @@ class Completeness:
     """The stamp. `complete` is True when proved, False when not, None when the API gave nothing to compare with.
 
     `duplicates` are rows that came twice and were dropped, `rejected` values that did not fit their columns; `sunset`
-    is when the API says it will switch the endpoint off. `truncated` means that the caller's own limit ended the read.
+    is when the API says it will switch the endpoint off. Of a table with a parent, `parent_rows` were read for, `not_found`
+    of them answered 404, and `without_value` more had nothing to ask with. `truncated` means that the caller's own limit ended the read.
     `stopped` is the reason in words.
     """
 
@@ -41,6 +42,9 @@ class Completeness:
     rejected: int = 0
     sunset: str | None = None
     expanded_from: int | None = None
+    parent_rows: int | None = None
+    not_found: int = 0
+    without_value: int = 0
 
     @classmethod
     def of(cls, stamp: Mapping[str, Any]) -> Completeness:
@@ -57,6 +61,9 @@ class Completeness:
             rejected=int(stamp.get("rejected") or 0),
             sunset=stamp.get("sunset"),
             expanded_from=stamp.get("expanded_from"),
+            parent_rows=stamp.get("parent_rows"),
+            not_found=int(stamp.get("not_found") or 0),
+            without_value=int(stamp.get("without_value") or 0),
         )
 
     @property
@@ -83,6 +90,9 @@ class Completeness:
         of = "" if self.reported_total is None else f" of {self.reported_total:,}"
         pages = f"{self.pages:,} {'page' if self.pages == 1 else 'pages'}"
         left = [f", expanded from {self.expanded_from:,}"] if self.expanded_from is not None else []
+        left += [f", for {self.parent_rows:,} parent rows"] if self.parent_rows is not None else []
+        left += [f", {self.not_found:,} of them not found (404)"] if self.not_found else []
+        left += [f", {self.without_value:,} more had nothing to ask with"] if self.without_value else []
         left += [f", {self.duplicates:,} came twice"] if self.duplicates else []
         left += [f", {self.rejected:,} values rejected"] if self.rejected else []
         return f"{self.rows:,}{of} rows, {pages}, stopped: {self.stopped}{''.join(left)}"

@@ -26,7 +26,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "tables": (
         "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
-        "data_model", "arrays", "array_items", "expand", "infer_types", "parameters", "incremental", "columns_param",
+        "parent", "data_model", "arrays", "array_items", "expand", "infer_types", "parameters", "incremental", "columns_param",
         "total_path", "when_columns_change", "requests_per_second", "timeout_seconds", "no_new_data_days",
     ),
     "schedules": (
@@ -168,7 +168,7 @@ def plan_of(wanted: Mapping[str, Mapping[str, Mapping[str, Any]]], state: _State
     """The steps from what there is to what is wanted: clients before connections before tables. Pure."""
     steps = []
     for noun in NOUNS:
-        for name, fields in wanted[noun].items():
+        for name, fields in _parents_first(noun, wanted[noun]).items():
             now = state.things[noun].get(name)
             if now is None:
                 changed = {key: (None, value) for key, value in fields.items()}
@@ -179,9 +179,27 @@ def plan_of(wanted: Mapping[str, Mapping[str, Mapping[str, Any]]], state: _State
                 needs = _needs_secret(noun, fields) and _loses_secret(noun, changed)
                 steps.append(Change("change", noun, name, changed, state.ids[noun][name], needs))
     for noun in reversed(NOUNS) if prune else ():
-        gone = [name for name in state.things[noun] if name not in wanted[noun]]
+        there = reversed(_parents_first(noun, state.things[noun]))
+        gone = [name for name in there if name not in wanted[noun]]
         steps += [Change("delete", noun, name, id=state.ids[noun][name]) for name in gone]
     return steps
+
+
+def _parents_first(noun: str, things: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Things in an order in which they can be made: a table after the one for whose rows it is read."""
+    found: dict[str, Mapping[str, Any]] = {}
+
+    def put(name: str, below: frozenset[str]) -> None:
+        parent = things[name].get("parent") if noun == "tables" else None
+        if isinstance(parent, Mapping):
+            above = f"{name.partition('.')[0]}.{str(parent.get('table')).rpartition('.')[2]}"
+            if above in things and above not in below:
+                put(above, below | {name})
+        found.setdefault(name, things[name])
+
+    for name in things:
+        put(name, frozenset({name}))
+    return found
 
 
 def shown(noun: str, item: Mapping[str, Any], client_ids: Mapping[str, str]) -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from keyturn.model.connections import HeaderMap, Name, QueryMap
+from keyturn.model.connections import HeaderMap, Name, QueryMap, check_name
 from keyturn.model.parameters import Parameters
 from keyturn.model.validation import CleanText, Settings, wrong
+from keyturn.rest.fillings import is_known
 from keyturn.rest.paginators import AutoPagination, Pagination
 
 
@@ -44,6 +46,41 @@ class IncrementalSettings(Settings):
     look_back_seconds: Annotated[int, Field(ge=0, le=10 * 366 * 86_400)] = 86_400
     start: Annotated[CleanText, Field(max_length=100)] | None = None
     send_as: Literal["as_is", "date", "epoch", "epoch_ms"] = "as_is"
+
+
+def _placeholder(value: str) -> str:
+    if is_known(check_name(value)) or value in {"today", "now"}:
+        raise wrong(f"{value} means something already. Choose another name.")
+    return value
+
+
+Placeholder = Annotated[CleanText, AfterValidator(_placeholder)]
+ParentColumn = Annotated[CleanText, Field(min_length=1, max_length=300)]
+
+
+class ParentSettings(Settings):
+    """The table for whose rows this one is read. `values`: which of its columns fills which placeholder."""
+
+    table: Annotated[CleanText, Field(min_length=1, max_length=150)] = Field(
+        title="Parent table", description="Read once for each row of this table of the same connection."
+    )
+    values: Annotated[dict[Placeholder, ParentColumn], Field(min_length=1, max_length=20)] = Field(
+        title="Values from the parent",
+        description="Which column of the parent fills which placeholder, for example order_id=id for {order_id}.",
+    )
+
+    @property
+    def key_columns(self) -> tuple[str, ...]:
+        """What the values are called in the rows, in the order of `values`: `<parent>_<column>`."""
+        names: dict[str, str] = {}
+        for column in self.values.values():
+            plain = name = f"{self.table}_{re.sub(r'[^A-Za-z0-9_]', '_', column)}"
+            number = 2
+            while names.get(name, column) != column:
+                name, number = f"{plain}_{number}", number + 1
+            names[name] = column
+        by_column = {column: name for name, column in names.items()}
+        return tuple(by_column[column] for column in self.values.values())
 
 
 class TableSettings(Settings):
@@ -85,6 +122,12 @@ class TableSettings(Settings):
         default=(),
         title="Ask for",
         description="Values that are given anew each time: write {{name}} where they go, or {name} in the path.",
+    )
+    parent: ParentSettings | None = Field(
+        default=None,
+        title="Parent",
+        description="Reads the table once for each row of another one of the same connection, whose columns fill "
+        "placeholders.",
     )
     incremental: IncrementalSettings | None = Field(
         default=None,

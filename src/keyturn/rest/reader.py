@@ -120,6 +120,7 @@ class Reader:
         self.completeness = Completeness()
         self.has_more = False
         self._max_rows = max_rows
+        self._max_pages = endpoint.pagination.max_pages
         self._fetcher = Fetcher(send, pace=pace, on_wait=on_wait, system=system, sleep=sleep)
         self._ahead = Ahead(self._fetcher, ahead)
         self._asked: dict[str, None] = {}
@@ -133,6 +134,24 @@ class Reader:
     def paging(self) -> bool:
         """Whether a way to the next page is set."""
         return not isinstance(self.endpoint.pagination, NoPagination | AutoPagination)
+
+    @property
+    def held(self) -> int:
+        """How often the API asked to wait."""
+        return self._fetcher.pace.held
+
+    def start(self) -> None:
+        """Ask for the first page before its turn."""
+        if self._first is not None:
+            self._ahead.ask([self._first], 0)
+
+    def drop(self) -> None:
+        """Forget what was asked before its turn."""
+        self._ahead.drop()
+
+    def limit(self, *, rows: int | None, pages: int | None) -> None:
+        """Read at most so many, where this is one of many endpoints that are read under one cap."""
+        self._max_rows, self._max_pages = rows, pages
 
     async def fetch(self, request: Request) -> Response:
         """One request, tried again as `retries` says. Raises what the last try ended with."""
@@ -259,9 +278,8 @@ class Reader:
         most = 32
         if self._max_rows is not None and seen.page_rows:
             most = -(-(self._max_rows - seen.rows_so_far) // seen.page_rows)
-        pages = self.endpoint.pagination.max_pages
-        if pages is not None:
-            most = min(most, pages - seen.page_number)
+        if self._max_pages is not None:
+            most = min(most, self._max_pages - seen.page_number)
         wanted = [request, *self.endpoint.pagination.ahead(seen, most)[1:]]
         self._ahead.ask(wanted[:most], len(seen.response.body))
 
@@ -300,7 +318,7 @@ class Reader:
 
     def _following(self, seen: Seen, kept: int) -> Request | None:
         """The request of the next page; or None, and the stamp then has its reason."""
-        paginator = self.endpoint.pagination
+        paginator, most = self.endpoint.pagination, self._max_pages
         full = self._max_rows is not None and seen.rows_so_far >= self._max_rows
         try:
             following = paginator.next(seen)
@@ -316,7 +334,7 @@ class Reader:
             request, reason = None, "max_rows" if self.has_more else reason
         elif request is not None and fingerprint(request) in self._asked:
             request, reason = None, "repeated_cursor"
-        elif request is not None and paginator.max_pages is not None and seen.page_number >= paginator.max_pages:
+        elif request is not None and most is not None and seen.page_number >= most:
             request, reason = None, "max_pages"
         if request is None:
             self._end(reason or NO_NEXT)

@@ -17,7 +17,9 @@ class Completeness:
 
     `rows` were given out; `duplicates` more came again with a key that was there already; `rejected` values did
     not fit their columns and are listed apart. `sunset` is when the API says it will switch the endpoint off;
-    `expanded_from` are the rows before each became one for every item of a list.
+    `expanded_from` are the rows before each became one for every item of a list. Where an endpoint is read once for
+    each row of a parent, `parent_rows` are those rows, `not_found` of them answered 404, and `without_value` more had
+    nothing to ask with.
     """
 
     rows: int = 0
@@ -31,6 +33,9 @@ class Completeness:
     rejected: int = 0
     sunset: str | None = None
     expanded_from: int | None = None
+    parent_rows: int | None = None
+    not_found: int = 0
+    without_value: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe, with the names other programs hold on to."""
@@ -51,8 +56,18 @@ class Completeness:
         if not duplicates and not rejected and more is None:
             return self
         stamp = replace(self, rows=self.rows - duplicates, duplicates=duplicates, rejected=rejected)
-        stamp = stamp if self.stop_reason is None else stamp.ended(self.stop_reason, paging=paging)
+        if self.parent_rows is not None:
+            stamp = stamp.short_of_total()
+        elif self.stop_reason is not None:
+            stamp = stamp.ended(self.stop_reason, paging=paging)
         return stamp if more is None else replace(stamp, rows=stamp.rows + more, expanded_from=self.rows)
+
+    def short_of_total(self) -> Completeness:
+        """The stamp of many endpoints, whose verdict is there already: false too when fewer came than were reported."""
+        total = self.reported_total
+        if self.stop_reason is None or self.truncated or self.complete is False or total is None or self.rows >= total:
+            return self
+        return replace(self, complete=False, note=f"The API reported {total:,} rows and {self.rows:,} came.")
 
 
 def verdict(

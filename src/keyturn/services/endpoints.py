@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -25,12 +26,14 @@ class Asked:
     """What one read asks for: parameters by name; only rows from `since` on (RFC 3339, a day, or a number).
 
     `high_water` is where the last whole run ended, from which the table looks back; `last_run_at` when it began.
+    `filled` are the values of a parent's row.
     """
 
     parameters: Mapping[str, Any] = field(default_factory=dict)
     since: Mark | None = None
     high_water: Mark | None = None
     last_run_at: float | None = None
+    filled: Mapping[str, Any] = field(default_factory=dict)
 
 
 EVERYTHING = Asked()
@@ -54,8 +57,9 @@ def first_request(connection: Connection, settings: TableSettings, asked: Asked,
 
 
 def check_names(settings: TableSettings) -> None:
-    """Raise `Invalid` for `{{names}}` that nobody knows, and for parameters nothing uses."""
-    known = {parameter.name: None for parameter in settings.parameters}
+    """Raise `Invalid` for `{{names}}` that nobody knows, and for parameters and values of the parent nothing uses."""
+    from_parent = settings.parent.values if settings.parent is not None else {}
+    known = {parameter.name: None for parameter in settings.parameters} | dict.fromkeys(from_parent)
     used: set[str] = set()
     places = [("path", settings.path), ("body", settings.body)]
     places += [(f"query.{name}", text) for name, text in settings.query.items()]
@@ -63,14 +67,32 @@ def check_names(settings: TableSettings) -> None:
     for at, value in places:
         for name in names_in(value, path=at == "path"):
             if name not in known and not is_known(name):
-                raise unknown(name, known, at=at)
+                raise _without_source(name, settings, at=at) or unknown(name, known, at=at)
             used.add(name)
+    for name in from_parent:
+        if name in {parameter.name for parameter in settings.parameters}:
+            raise Invalid(f"{name} is asked for and comes from the parent too. Keep one of them.",
+                          at=f"parent.values.{name}")  # fmt: skip
+        if name not in used:
+            raise Invalid(f"Nothing uses {name}. Write {{{name}}} in the path, or {{{{{name}}}}} in the query.",
+                          at=f"parent.values.{name}")  # fmt: skip
     for index, parameter in enumerate(settings.parameters):
         if parameter.name not in used:
             raise Invalid(
                 f"Nothing uses {parameter.name}. Write {{{{{parameter.name}}}}} where its value goes.",
                 at=f"parameters.{index}.name",
             )
+
+
+def _without_source(name: str, settings: TableSettings, *, at: str) -> Invalid | None:
+    """The refusal of a placeholder that the parent of a table might fill, and does not; None without a parent."""
+    if settings.parent is None:
+        return None
+    close = difflib.get_close_matches(name, settings.parent.values, n=1, cutoff=0.6)
+    hint = f"Did you mean {close[0]}?" if close else (
+        f"Say under Parent which column of {settings.parent.table} fills it, or add it under Ask for."
+    )  # fmt: skip
+    return Invalid(f"{{{name[:60]}}} has no source. {hint}", at=at)
 
 
 def _values(settings: TableSettings, asked: Asked, now: float) -> Values:
@@ -81,7 +103,7 @@ def _values(settings: TableSettings, asked: Asked, now: float) -> Values:
     last_run = str(asked.since) if asked.since is not None else None
     if last_run is None and asked.last_run_at is not None:
         last_run = rfc3339(datetime.fromtimestamp(int(asked.last_run_at), UTC))
-    return Values(now, given(settings.parameters, asked.parameters, now=now), last_run)
+    return Values(now, given(settings.parameters, asked.parameters, now=now) | dict(asked.filled), last_run)
 
 
 def _only_new(settings: TableSettings, asked: Asked) -> dict[str, str]:

@@ -17,7 +17,7 @@ from keyturn.rest.checkpoints import Checkpoint, packed
 from keyturn.rest.paginators import integer
 from keyturn.rest.reader import Page, Reader
 from keyturn.rest.rows import at_path, parse_body
-from keyturn.services import connections, reads, tables
+from keyturn.services import connections, readers, reads, tables
 from keyturn.services.context import Context, check_limit
 from keyturn.services.endpoints import EVERYTHING, Asked
 from keyturn.services.reads import TableRead
@@ -60,12 +60,15 @@ class Partition:
 async def split(
     ctx: Context, table_id: str, *, at_most: int | None = None, asked: Asked = EVERYTHING
 ) -> list[Partition]:
-    """At most so many stretches of about the same length; one where each page only names the next, or no total is told.
+    """At most so many stretches of about the same length; one where each page only names the next, no
+    total is told, or it is read for each row of a parent.
 
     Asks for the first page, which says how many there are.
     """
     at_most = check_limit(at_most, most=1000, default=8)
     table, reader = await _reader(ctx, table_id, asked)
+    if reader is None:
+        return [Partition()]
     pages = size = 0
     if reader.endpoint.pagination.behind(reader.endpoint.request, pages=0, rows=0) is not None:
         async with aclosing(reader.pages()) as found:
@@ -95,6 +98,8 @@ async def begin(
     if part.is_whole:
         return await reads.begin(ctx, table_id, columns=columns, asked=asked)
     _, reader = await _reader(ctx, table_id, asked)
+    if reader is None:
+        raise Invalid("A table with a parent is one partition. Ask for its partitions again.", at="partition")
     endpoint, skipped = reader.endpoint, (part.first_page - 1) * part.page_rows
     first = endpoint.pagination.behind(
         endpoint.pagination.first(endpoint.request), pages=part.first_page - 1, rows=skipped
@@ -114,12 +119,14 @@ async def begin(
     return read
 
 
-async def _reader(ctx: Context, table_id: str, asked: Asked) -> tuple[Table, Reader]:
+async def _reader(ctx: Context, table_id: str, asked: Asked) -> tuple[Table, Reader | None]:
+    """The table, and the reader of its endpoint; None where it is read for each row of a parent."""
     ctx.require("tables:read")
     table = await tables.get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     connections.require_use(ctx, connection)
-    return table, tables.reader_of(ctx, connection, table.settings, asked=asked)
+    reader = readers.reader_of(ctx, connection, table.settings, asked=asked) if table.settings.parent is None else None
+    return table, reader if isinstance(reader, Reader) else None
 
 
 def _pages(table: Table, page: Page) -> int:

@@ -20,9 +20,10 @@ from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
 from keyturn.model.tables import Table, TableSettings
-from keyturn.services import connections, schema_changes, tables
+from keyturn.services import connections, parents, readers, schema_changes, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked
+from keyturn.services.readers import Parents
 from keyturn.storage import rejects as reject_rows
 from keyturn.storage import tables as rows
 
@@ -80,6 +81,7 @@ class TableRead:
         resume_from: Checkpoint | None = None,
         asked: Asked = EVERYTHING,
         owner_id: str | None = None,
+        parents: Parents = (),
     ) -> None:
         self.id = new_id("rd")
         # Who keeps what did not fit: this read, or the import it is for.
@@ -87,17 +89,17 @@ class TableRead:
         self.table = table
         self._ctx = ctx
         settings = table.settings if columns is None else _narrowed(table, columns)
-        self._reader = tables.reader_of(
-            ctx, connection, settings, max_rows=limit, on_wait=on_wait, ahead=PAGES_AHEAD, resume_from=resume_from,
-            asked=asked,
+        self._reader = readers.reader_of(
+            ctx, connection, settings, parents, max_rows=limit, on_wait=on_wait, ahead=PAGES_AHEAD,
+            resume_from=resume_from, asked=asked,
         )  # fmt: skip
         known = schema_of(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
-        self._typer = PageTyper(known, tables.pins(settings), settings.infer_types, settings.when_columns_change)
+        self._typer = PageTyper(known, readers.pins(settings), settings.infer_types, settings.when_columns_change)
         self._keys = Deduplicator(settings.row_key)
         self._rejected = self._pages_before = self._rows_before = 0
         self.high_water: str | int | None = None
         self._left_out: set[str] = set()
-        self._shaper = Shaper(tables.shape_of(settings))
+        self._shaper = Shaper(readers.shape_of(settings))
         self._children: dict[str, tuple[PageTyper, Deduplicator]] = {}
         self._more: int | None = 0 if settings.expand is not None else None
         if resume_from is not None:
@@ -188,7 +190,7 @@ class TableRead:
             rejected=self._rejected,
             duplicates=self._keys.duplicates,
             high_water=self.high_water,
-            values={} if self._more is None else {"more": self._more},
+            values=page.checkpoint.values | ({} if self._more is None else {"more": self._more}),
             schema=tuple(asdict(column) for column in tables.as_columns(typed.schema)),
         )
         return Batch(page.number, data, typed.schema, typed.widened_by, checkpoint, typed.rejects, children)
@@ -258,6 +260,7 @@ async def begin(
     connection = await connections.get(ctx, table.settings.connection_id)
     connections.require_use(ctx, connection)
     _check_mark(table)
+    above = await parents.above(ctx, connection, table.settings, own_id=table.id)
     return TableRead(
         ctx,
         table,
@@ -268,6 +271,7 @@ async def begin(
         resume_from=resume_from,
         asked=asked,
         owner_id=owner_id,
+        parents=above,
     )
 
 
@@ -307,6 +311,7 @@ def _narrowed(table: Table, columns: Sequence[str]) -> TableSettings:
     wanted = {*columns, *settings.primary_key}
     if settings.incremental is not None:
         wanted.add(settings.incremental.column)
+    wanted -= set(settings.parent.key_columns) if settings.parent is not None else set()
     paths = [path_of(column.source_path) for column in table.columns if column.name in wanted]
     # The parts of an object come together: not every API takes dotted names.
     fields = dict.fromkeys(path[0] for path in paths)

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from keyturn.columns.build import to_json_rows
 from keyturn.columns.schema import Schema, infer
-from keyturn.columns.shapes import MAIN, Shape, Shaper
+from keyturn.columns.shapes import MAIN, Shaper
 from keyturn.columns.types import parse_type
-from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Problem
+from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Problem, UpstreamError
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.model.validation import merged, parse
+from keyturn.rest.children import MISSING
+from keyturn.rest.detect import Detected as Detection
 from keyturn.rest.detect import detect as detect_endpoint
 from keyturn.rest.drafts import Found, drafts_of
+from keyturn.rest.keyed import with_keys
 from keyturn.rest.paginators import Pagination
-from keyturn.rest.reader import Endpoint, Reader
-from keyturn.services import audit, calls, connections, schema_changes
+from keyturn.services import audit, calls, connections, parents, schema_changes
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked, check_names, first_request
 from keyturn.services.paces import pace_of
+from keyturn.services.readers import Parents, keys_of, own_part, pins, reader_of, samples, shape_of, system_of
 from keyturn.storage import marks as mark_rows
 from keyturn.storage import tables as rows
 from keyturn.wire import Request, Response
 
 if TYPE_CHECKING:
-    from keyturn.rest.checkpoints import Checkpoint
+    from keyturn.rest.children import ChildrenReader
+    from keyturn.rest.reader import Page, Reader
     from keyturn.storage.database import Tx
 
 PREVIEW_MOST = 1000
 # What decides which columns there are: when it changes, they are learned anew.
 _SHAPED_BY = ("path", "query", "rows_path", "columns", "infer_types", "method", "body", "format", "data_model",
-              "arrays", "array_items", "expand")  # fmt: skip
+              "arrays", "array_items", "expand", "parent")  # fmt: skip
 # What decides which rows there are: when it changes, imports of only new rows begin anew.
-_MARKED_BY = ("path", "query", "method", "body", "rows_path", "incremental", "primary_key")
+_MARKED_BY = ("path", "query", "method", "body", "rows_path", "incremental", "primary_key", "parent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
     settings = _parsed(raw)
     connection = await connections.get(ctx, settings.connection_id)
     connections.require_tables(ctx, connection)
+    settings, _ = await parents.checked(ctx, connection, settings)
     evidence: tuple[dict[str, str], ...] = ()
     columns: tuple[TableColumn, ...] | None = None
     if settings.pagination.type == "auto" or settings.rows_path is None:
@@ -134,6 +140,9 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
     settings = _checked(merged(TableSettings, table.settings, patch))
     if settings.connection_id != table.settings.connection_id:
         raise Invalid("A table stays on its connection. Create another one.", at="connection_id")
+    if settings.parent is not None and settings.parent != table.settings.parent:
+        connection = await connections.get(ctx, settings.connection_id)
+        settings, _ = await parents.checked(ctx, connection, settings, own_id=table_id)
     values: dict[str, Any] = {
         "name": settings.name,
         "settings": settings.model_dump(mode="json"),
@@ -144,6 +153,8 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
     asks_else = any(getattr(settings, field) != getattr(table.settings, field) for field in _MARKED_BY)
 
     def write(tx: Tx) -> None:
+        if settings.name != table.name:
+            parents.refuse_orphans(tx, ctx, table)
         if asks_else:
             mark_rows.forget(tx, ctx.workspace_id, table_id)
         _refuse_taken_name(tx, ctx, settings.connection_id, settings.name, except_id=table_id)
@@ -161,6 +172,7 @@ async def delete(ctx: Context, table_id: str) -> None:
     connections.require_tables(ctx, await connections.get(ctx, table.settings.connection_id))
 
     def write(tx: Tx) -> None:
+        parents.refuse_orphans(tx, ctx, table)
         rows.delete(tx, ctx.workspace_id, table_id)
         audit.record(tx, ctx, "table.deleted", table_id, name=table.settings.name)
 
@@ -215,18 +227,6 @@ async def schema_history(ctx: Context, table_id: str) -> list[tuple[float, list[
     return await schema_changes.of_table(ctx, (await get(ctx, table_id)).id)
 
 
-def pins(settings: TableSettings) -> dict[str, str]:
-    """The pinned types by column."""
-    return {column.name: column.type for column in settings.columns}
-
-
-def shape_of(settings: TableSettings) -> Shape:
-    """How the table's rows become columns."""
-    return Shape(
-        settings.data_model, settings.arrays, settings.array_items, settings.expand, settings.name, settings.primary_key
-    )
-
-
 def as_columns(schema: Schema) -> tuple[TableColumn, ...]:
     """A schema of `columns/` as the nouns that are stored and shown."""
     return tuple(
@@ -235,75 +235,51 @@ def as_columns(schema: Schema) -> tuple[TableColumn, ...]:
     )
 
 
-def reader_of(
-    ctx: Context,
-    connection: Connection,
-    settings: TableSettings,
-    *,
-    max_rows: int | None = None,
-    on_wait: Any = None,
-    ahead: int = 0,
-    resume_from: Checkpoint | None = None,
-    asked: Asked = EVERYTHING,
-) -> Reader:
-    """A reader of the endpoint whose every page asks for a fresh token; all readers of a connection share its pace."""
-    endpoint = Endpoint(
-        request=first_request(connection, settings, asked, now=ctx.clock()),
-        rows_path=settings.rows_path,
-        pagination=settings.pagination,
-        format=settings.format,
-        total_path=settings.total_path,
-    )
-
-    async def send(request: Request, max_bytes: int = calls.MAX_BYTES) -> Response:
-        limit = min(max_bytes, calls.MAX_BYTES)
-        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds, max_bytes=limit)
-
-    return Reader(
-        endpoint,
-        send,
-        max_rows=max_rows,
-        on_wait=on_wait,
-        system=system_of(connection),
-        pace=pace_of(ctx, connection, settings.requests_per_second),
-        ahead=ahead,
-        resume_from=resume_from,
-    )
-
-
-def system_of(connection: Connection) -> str:
-    """The end system's name in sentences."""
-    return connection.oauth_client_name or connection.name
-
-
 async def _detect(ctx: Context, connection: Connection, settings: TableSettings, asked: Asked = EVERYTHING) -> Detected:
     connections.require_use(ctx, connection)
-
-    async def send(request: Request) -> Response:
-        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
-
-    request = first_request(connection, settings, asked, now=ctx.clock())
-    found = await detect_endpoint(
-        request,
-        send,
-        rows_path=settings.rows_path,
-        system=system_of(connection),
-        pace=pace_of(ctx, connection, settings.requests_per_second),
-    )
+    settings, above = await parents.checked(ctx, connection, settings)
+    found, keys = await _found(ctx, connection, settings, above, asked)
     pagination: Pagination = found.pagination if settings.pagination.type == "auto" else settings.pagination
+    # What is found to be unique is so among the rows of one row of the parent.
+    unique = (*dict.fromkeys(keys), *found.primary_key) if found.primary_key else ()
     settings = settings.model_copy(
         update={
             "rows_path": settings.rows_path or found.rows_path,
             "pagination": pagination,
-            "primary_key": settings.primary_key or tuple(found.primary_key),
+            "primary_key": settings.primary_key or unique,
             "total_path": settings.total_path or found.reported_total_path,
         }
     )
-    came = Shaper(shape_of(settings)).add(found.rows)[MAIN]
+    came = Shaper(shape_of(settings)).add([with_keys(row, keys) for row in found.rows] if keys else found.rows)[MAIN]
     schema = infer(came, pins=pins(settings), infer_types=settings.infer_types)
     sample = to_json_rows(schema, came[:100])
     evidence = tuple({"at": item.at, "sentence": item.sentence} for item in found.evidence)
-    return Detected(settings, evidence, as_columns(schema), sample, found.reported_total)
+    return Detected(settings, evidence, as_columns(schema), sample, None if keys else found.reported_total)
+
+
+async def _found(
+    ctx: Context, connection: Connection, settings: TableSettings, above: Parents, asked: Asked
+) -> tuple[Detection, dict[str, Any]]:
+    """What an endpoint tells of itself, and the keys of its rows: with a parent, for the first row that has any."""
+    pace = pace_of(ctx, connection, settings.requests_per_second)
+
+    async def send(request: Request) -> Response:
+        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
+
+    tries = await samples(ctx, connection, settings, above, asked) if settings.parent is not None else [{}]
+    asked = own_part(settings, above, asked)
+    for number, filled in enumerate(tries, 1):
+        request = first_request(connection, settings, replace(asked, filled=filled), now=ctx.clock())
+        try:
+            found = await detect_endpoint(
+                request, send, rows_path=settings.rows_path, system=system_of(connection), pace=pace
+            )
+        except UpstreamError as error:
+            if error.details.get("status") not in MISSING or number == len(tries):
+                raise
+        else:
+            return found, keys_of(settings, filled)
+    raise KeyturnError("There was nothing to ask with.")
 
 
 async def _preview(ctx: Context, settings: TableSettings, limit: int, asked: Asked) -> Preview:
@@ -313,24 +289,30 @@ async def _preview(ctx: Context, settings: TableSettings, limit: int, asked: Ask
     connections.require_use(ctx, connection)
     if settings.pagination.type == "auto" or settings.rows_path is None:
         settings = (await _detect(ctx, connection, settings, asked)).settings
-    reader = reader_of(ctx, connection, settings, max_rows=limit, asked=asked)
-    async for page in reader.pages():
-        came = Shaper(shape_of(settings)).add(page.rows)[MAIN]
-        schema = infer(came, pins=pins(settings), infer_types=settings.infer_types)
-        shown = came if settings.expand is not None else came[:limit]
-        more = reader.has_more or len(page.rows) > limit
-        return Preview(
-            columns=as_columns(schema),
-            rows=to_json_rows(schema, shown),
-            truncated=more,
-            reported_total=page.reported_total,
-            stop_reason="max_rows" if more else (reader.completeness.stop_reason or "no_next"),
-            read_at=ctx.clock(),
-            request=_shown_request(reader.endpoint.request),
-            response=_shown_response(page.response),
-            expanded_from=page.count if settings.expand is not None else None,
-        )
+    settings, above = await parents.checked(ctx, connection, settings)
+    reader = reader_of(ctx, connection, settings, above, max_rows=limit, asked=asked)
+    async with aclosing(reader.pages()) as pages:
+        async for page in pages:
+            return _shown(ctx, settings, reader, page, limit)
     raise KeyturnError("The reader gave no page.")
+
+
+def _shown(ctx: Context, settings: TableSettings, reader: Reader | ChildrenReader, page: Page, limit: int) -> Preview:
+    came = Shaper(shape_of(settings)).add(page.rows)[MAIN]
+    schema = infer(came, pins=pins(settings), infer_types=settings.infer_types)
+    shown = came if settings.expand is not None else came[:limit]
+    more = reader.has_more or len(page.rows) > limit or (settings.parent is not None and page.count > 0)
+    return Preview(
+        columns=as_columns(schema),
+        rows=to_json_rows(schema, shown),
+        truncated=more,
+        reported_total=page.reported_total,
+        stop_reason="max_rows" if more else (reader.completeness.stop_reason or "no_next"),
+        read_at=ctx.clock(),
+        request=_shown_request(reader.endpoint.request) if reader.endpoint is not None else {"url": ""},
+        response=_shown_response(page.response),
+        expanded_from=page.count if settings.expand is not None else None,
+    )
 
 
 def _shown_request(request: Request) -> dict[str, Any]:

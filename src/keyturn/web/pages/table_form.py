@@ -75,6 +75,9 @@ FIELDS = (
     "columns",
     "infer_types",
     "parameters",
+    "parent",
+    "parent.table",
+    "parent.values",
     "incremental",
     *(f"incremental.{name}" for name in IncrementalSettings.model_fields),
 )
@@ -93,6 +96,8 @@ def raw(sent: Mapping[str, str]) -> dict[str, Any]:
     found["columns"] = [{"name": name, "type": kind} for name, kind in pins.items()]
     found["infer_types"] = sent.get("infer_types") == "yes"
     found["parameters"] = _parameters(sent.get("parameters", ""))
+    above, values = sent.get("parent.table", "").strip(), pairs(sent.get("parent.values", ""), at="parent.values")
+    found["parent"] = {"table": above, "values": values} if above or values else None
     only = {name: sent.get(f"incremental.{name}", "").strip() for name in IncrementalSettings.model_fields}
     found["incremental"] = {name: value for name, value in only.items() if value} if only["column"] else None
     return found
@@ -108,6 +113,8 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
         found.setdefault(name, "")
     found["query"] = merged_pairs(found["query"], current.query)
     found["headers"] = merged_pairs(found["headers"], current.headers)
+    if found["parent"] is not None and current.parent is not None:
+        found["parent"]["values"] = merged_pairs(found["parent"]["values"], current.parent.values)
     if found["incremental"] is not None:
         found["incremental"] = {"param": None, "look_back_seconds": None, **found["incremental"]}
     before = current.pagination.model_dump(mode="json")
@@ -131,6 +138,8 @@ def values_of(settings: TableSettings) -> dict[str, str]:
     found["columns"] = "\n".join(f"{column.name}={column.type}" for column in settings.columns)
     found["infer_types"] = "yes" if settings.infer_types else ""
     found["parameters"] = "\n".join(map(_line, settings.parameters))
+    found["parent.table"] = settings.parent.table if settings.parent else ""
+    found["parent.values"] = lines_of(settings.parent.values) if settings.parent else ""
     only = settings.incremental.model_dump() if settings.incremental else {"look_back_seconds": 86_400}
     found |= {f"incremental.{name}": "" if value is None else str(value) for name, value in only.items()}
     return found
