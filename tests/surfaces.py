@@ -203,6 +203,26 @@ class Surface:
             item = self._http("GET", f"/imports/{item['id']}")
         return item
 
+    def delete(self, name: str) -> None:
+        if self.kind == "cli":
+            self._cli("tables", "delete", name, "--yes")
+        elif self.kind == "client":
+            self._client(lambda ws: ws.table(name).delete())
+        else:
+            self._http("DELETE", f"/tables/{self.table_id(name)}")
+
+    def resumed(self, import_id: str) -> dict[str, Any]:
+        """An import that had ended, gone on with to its end."""
+        if self.kind == "cli":
+            self._cli("imports", "resume", import_id)
+        elif self.kind == "client":
+            self._client(lambda ws: ws.imports[import_id].resume())
+        else:
+            self._http("POST", f"/imports/{import_id}/resume")
+        while (item := self._http("GET", f"/imports/{import_id}"))["status"] in {"queued", "running", "waiting"}:
+            time.sleep(0.05)
+        return item
+
     def connection_id(self, name: str) -> str:
         return next(item["id"] for item in self.http.get("/connections").json()["data"] if item["name"] == name)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 
 import pytest
 from starlette.responses import JSONResponse, Response
@@ -164,20 +164,22 @@ def test_row10_a_circle_another_connection_and_a_parent_that_goes_are_refused(su
         surface.update(f"{connection}.orders", path="/orders/{line}", parent=back)
     other = {"name": f"{connection}_b", "base_url": api.url, "auth": {"type": "none"}, "access": "only_me"}
     assert reading_server.api.post("/connections", json=other).status_code == 201
-    with pytest.raises(Failed, match="a table of another connection. A parent is of the same connection"):
+    with pytest.raises(Failed, match=r"a table of another connection\. A parent is of the same connection"):
         surface.create(f"{connection}_b", "lines", path="/orders/{order_id}", parent=OF_ORDER, **NONE)
     with pytest.raises(Failed, match=f"{connection}.lines is read for each row of orders"):
-        surface.update(f"{connection}.orders", name="purchases")
-    answer = reading_server.api.delete(f"/tables/{surface.table_id(f'{connection}.orders')}")
-    assert (answer.status_code, "is read for each row" in answer.text) == (409, True)
-    assert json.loads(json.dumps(surface.read(name)[1]))["complete"] is True
+        surface.delete(f"{connection}.orders")
+    orders = surface.table_id(f"{connection}.orders")
+    renamed = reading_server.api.patch(f"/tables/{orders}", json={"name": "purchases"})
+    assert (renamed.status_code, "is read for each row" in renamed.text) == (409, True)
+    surface.delete(name)
+    surface.delete(f"{connection}.orders")
 
 
 def test_row10_a_column_that_the_parent_turns_out_not_to_have_fails_the_read_by_name(surface, connection, api):
     shop(api)
     surface.create(connection, "orders", path="/orders", **PAGES)
     surface.create(connection, "lines", path="/orders/{o}", parent={"table": "orders", "values": {"o": "no"}}, **PAGES)
-    with pytest.raises(Failed, match="orders has no values in a column no. It has id, buyer"):
+    with pytest.raises(Failed, match=r"orders has no values in a column no\. It has id, buyer"):
         surface.whole(f"{connection}.lines")
 
 
@@ -188,3 +190,28 @@ def test_row10_an_error_in_a_child_is_an_error_of_the_read(surface, connection, 
     surface.create(connection, "broken", path="/broken/{order_id}", parent=OF_ORDER, **NONE)
     with pytest.raises(Failed, match="may not read"):
         surface.whole(f"{connection}.broken")
+
+
+def test_row10_an_import_that_is_cut_goes_on_inside_a_row_of_the_parent(surface, connection, api, reading_server):
+    shop(api, orders=range(1, 6), lines_each=5)
+    name = tables(surface, connection)
+    whole = api.answers["orders"]
+
+    def cut(asked):
+        inside = asked["path"] == "orders/3/lines" and asked["query"].get("from") == "4"
+        return Response(status_code=403) if inside else whole(asked)
+
+    api.on("orders", cut)
+    with contextlib.suppress(Failed):
+        surface.import_to(name, f"{connection}.parquet")
+    item = reading_server.api.get("/imports").json()["data"][0]
+    assert (item["status"], item["rows"], item["pages"]) == ("failed", 14, 8)
+    api.on("orders", whole)
+    api.asked.clear()
+    ended = surface.resumed(item["id"])
+    assert (ended["status"], ended["rows"]) == ("complete", 25)
+    assert (ended["completeness"]["parent_rows"], ended["completeness"]["complete"]) == (5, True)
+    places = [(asked["path"], asked["query"].get("from")) for asked in api.asked]
+    assert places[0] == ("orders/3/lines", "4")
+    assert ("orders", None) not in places
+    assert not {"orders/1/lines", "orders/2/lines"} & {path for path, _ in places}

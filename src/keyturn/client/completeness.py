@@ -26,9 +26,9 @@ class Completeness:
     """The stamp. `complete` is True when proved, False when not, None when the API gave nothing to compare with.
 
     `duplicates` are rows that came twice and were dropped, `rejected` values that did not fit their columns; `sunset`
-    is when the API says it will switch the endpoint off. Of a table with a parent, `parent_rows` were read for, `not_found`
-    of them answered 404, and `without_value` more had nothing to ask with. `truncated` means that the caller's own limit ended the read.
-    `stopped` is the reason in words.
+    is when the API says it will switch the endpoint off. A table with a parent was read for `parent_rows`; `not_found`
+    of them answered 404, and `without_value` more had nothing to ask with. `truncated` means that the caller's own
+    limit ended the read. `stopped` is the reason in words.
     """
 
     rows: int

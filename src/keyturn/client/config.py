@@ -26,8 +26,9 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "tables": (
         "method", "path", "query", "headers", "body", "format", "rows_path", "pagination", "primary_key", "columns",
-        "parent", "data_model", "arrays", "array_items", "expand", "infer_types", "parameters", "incremental", "columns_param",
-        "total_path", "when_columns_change", "requests_per_second", "timeout_seconds", "no_new_data_days",
+        "data_model", "arrays", "array_items", "expand", "infer_types", "parameters", "parent", "incremental",
+        "columns_param", "total_path", "when_columns_change", "requests_per_second", "timeout_seconds",
+        "no_new_data_days",
     ),
     "schedules": (
         "table", "destination", "mode", "every", "at", "on", "cron", "timezone", "if_missed", "if_running",

@@ -49,7 +49,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ParentRow:
-    """A row to read for. `values` are asked with, None where one is missing; `identity` tells a row that comes twice."""
+    """A row to read for. `values` are asked with, None where one is missing; `identity` tells one that comes twice."""
 
     values: tuple[Any, ...] | None
     identity: str | None = None

@@ -1,4 +1,4 @@
-"""Pages whose every row begins with the keys of the parent row it was read for, put into the JSON text where that can be."""
+"""Pages whose every row begins with the keys of the parent's row it was read for; in the JSON text, where that goes."""
 
 from __future__ import annotations
 
@@ -48,9 +48,10 @@ def put_into(raw: bytes, keys: Mapping[str, Any]) -> bytes | None:
 def with_keys(row: Any, keys: Mapping[str, Any]) -> dict[str, Any]:
     """A row with the keys first."""
     found = dict(keys)
-    for key, value in (row if isinstance(row, Mapping) else {"value": row}).items():
+    own = row if isinstance(row, Mapping) else {"value": row}
+    for key, value in own.items():
         name, number = key, 2
-        while name in found or (name != key and name in row):
+        while name in found or (name != key and name in own):
             name, number = f"{key}_{number}", number + 1
         found[name] = value
     return found

@@ -1,4 +1,4 @@
-"""The parents of a table: found by their names, and refused where they lead nowhere, in a circle, or to no such column."""
+"""The parents of a table: found by name, and refused where they lead nowhere, in a circle, or to no such column."""
 
 from __future__ import annotations
 

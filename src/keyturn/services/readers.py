@@ -87,7 +87,7 @@ def family_of(
     ahead: int = 0,
     asked: Asked = EVERYTHING,
 ) -> Family:
-    """A table and its parent as endpoints. Raises `Invalid` for parameters that are not right, before anything is asked."""
+    """A table and its parent as endpoints. Raises `Invalid` for wrong parameters, before anything is asked."""
     link, above = settings.parent, parents[0]
     if link is None:
         raise Invalid("This table has no parent.", at="parent")
@@ -204,7 +204,7 @@ def _name(connection: Connection, settings: TableSettings, parents: Parents) -> 
 
 
 def _rows_of(parent: Table, link: ParentSettings) -> Callable[[Page], list[ParentRow]]:
-    """What is needed of a page of the parent. Raises `Invalid` for a column that it does not have, or that is a list."""
+    """What is needed of a page of the parent. Raises `Invalid` for a column that it has not, or that is a list."""
     known = {column.name: path_of(column.source_path) for column in parent.columns or ()}
     shaper = Shaper(shape_of(parent.settings))
 
