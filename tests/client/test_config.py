@@ -93,3 +93,13 @@ def test_a_file_that_cannot_be_right_is_refused_by_field(text, at):
     with pytest.raises(Invalid) as caught:
         config.parse(text)
     assert caught.value.problems[0].at == at
+
+
+def test_a_table_is_made_after_its_parent_and_deleted_before_it():
+    child = {"path": "/orders/{o}/lines", "parent": {"table": "orders", "values": {"o": "id"}}}
+    tables = {"acme.lines": child, "acme.orders": {"path": "/orders"}}
+    steps = config.plan_of({**NOTHING.things, "tables": tables}, NOTHING, prune=False)
+    assert [step.name for step in steps] == ["acme.orders", "acme.lines"]
+    state = config._State({**NOTHING.things, "tables": tables}, {**NOTHING.ids, "tables": dict.fromkeys(tables, "tb")})
+    steps = config.plan_of(NOTHING.things, state, prune=True)
+    assert [(step.kind, step.name) for step in steps] == [("delete", "acme.lines"), ("delete", "acme.orders")]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from keyturn.errors import Invalid
 from keyturn.model.tables import TableSettings
 from keyturn.model.validation import merge_patch, parse
 from keyturn.web.pages import table_form
@@ -47,3 +50,24 @@ def test_days_without_new_data_are_kept_and_emptied():
     emptied = table_form.values_of(settings) | {"no_new_data_days": " "}
     changed = merge_patch(settings.model_dump(mode="json"), table_form.patch(emptied, settings))
     assert parse(TableSettings, changed).no_new_data_days is None
+
+
+def test_a_parent_comes_back_as_it_was_and_is_changed_and_emptied():
+    parent = {"table": "orders", "values": {"order_id": "id", "shop": "shop.id"}}
+    settings = parse(TableSettings, {**SETTINGS, "path": "/orders/{order_id}", "parent": parent})
+    sent = table_form.values_of(settings)
+    assert sent["parent.values"] == "order_id=id\nshop=shop.id"
+    assert parse(TableSettings, table_form.raw(sent)).parent == settings.parent
+    fewer = sent | {"parent.values": "order_id = number"}
+    patched = merge_patch(settings.model_dump(mode="json"), table_form.patch(fewer, settings))
+    assert parse(TableSettings, patched).parent.values == {"order_id": "number"}
+    none = sent | {"parent.table": "", "parent.values": " "}
+    patched = merge_patch(settings.model_dump(mode="json"), table_form.patch(none, settings))
+    assert parse(TableSettings, patched).parent is None
+
+
+def test_a_parent_without_values_is_told_at_its_field():
+    sent = table_form.values_of(parse(TableSettings, SETTINGS)) | {"parent.table": "orders"}
+    with pytest.raises(Invalid) as told:
+        parse(TableSettings, table_form.raw(sent))
+    assert [problem.at for problem in told.value.problems] == ["parent.values"]
