@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from looking import another_look, browser, look
+from warehouse import Warehouse
 from world import end_system, free_ports, gossip, steps, terminal, world
 
 __all__ = ["another_look", "browser", "end_system", "free_ports", "gossip", "look", "steps", "terminal", "world"]
@@ -95,6 +96,14 @@ def empty_postgres_url(postgres_server) -> str:
 def postgres_url(postgres_server, postgres_template) -> str:
     """A database of this test's own."""
     return fresh_postgres(postgres_server, f"template {postgres_template}")
+
+
+@pytest.fixture
+def warehouse(postgres_server, empty_postgres_url) -> Iterator[Warehouse]:
+    """Somebody's PostgreSQL at an address, for imports to write to."""
+    made = Warehouse(postgres_server, empty_postgres_url)
+    yield made
+    made.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

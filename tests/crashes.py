@@ -103,8 +103,7 @@ class Fire:
         return ok(self.servers[0].api.post("/tables", json=body))["id"]
 
     def start(self, table_id: str, number: int) -> str:
-        url = f"{self.folder}/{number}.parquet" if self.folder else f"{number}.parquet"
-        body = {"table_id": table_id, "destination": {"type": "parquet", "url": url}}
+        body = {"table_id": table_id, "destination": self.where(number)}
         while True:
             try:
                 return ok(self.servers[0].api.post("/imports", json=body))["id"]
@@ -116,6 +115,11 @@ class Fire:
                 continue  # whoever starts on a killed process's SQLite holds it for a moment
             if asked:
                 return asked[0][0]
+
+    def where(self, number: int) -> dict:
+        """The destination of an import, as it is asked for."""
+        url = f"{self.folder}/{number}.parquet" if self.folder else f"{number}.parquet"
+        return {"type": "parquet", "url": url}
 
     def burn(self, count: int, *, seconds: float = 1200) -> Report:
         """`count` imports; whoever runs mostly such as no kill has hit yet is killed at some moment, until all ended."""

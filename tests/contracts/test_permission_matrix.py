@@ -102,6 +102,7 @@ def tenant(world, steps, server, name: str) -> Tenant:
         "read_id": rows.headers["Keyturn-Read-Id"],
         "token_id": post("/tokens", {"name": "spare", "permissions": ["tables:read"]})["id"],
         **hook(post),
+        "destination_id": post("/destinations", {"name": "Lake", "url": "postgresql://kt@db.invalid/lake"})["id"],
         **dict.fromkeys(("secret_id", "key_id"), client["secrets"][0]["id"]),
         "account_id": post("/service-accounts", {"name": "leaver", "role": "viewer"})["id"],
         "invitation_id": post("/invitations", {"email": "li@example.com", "role": "viewer"})["id"],
@@ -220,6 +221,14 @@ def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
                 "POST",
                 "/schedules",
                 {"table_id": ids["table_id"], "destination": {"type": "parquet", "url": "x.parquet"}},
+            ),
+            (
+                "POST",
+                "/imports",
+                {
+                    "table_id": mine["table_id"],
+                    "destination": {"type": "postgresql", "destination_id": ids["destination_id"]},
+                },
             ),
             ("POST", "/tokens", {"name": "x", "account_id": ids["account_id"]}),
             ("POST", "/tokens", {"name": "x", "workspace_id": ids["workspace_id"]}),

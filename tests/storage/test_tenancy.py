@@ -107,6 +107,7 @@ def test_there_is_something_to_try_of_every_noun():
         "imports",
         "schedules",
         "webhooks",
+        "destinations",
         "marks",
     } <= tried
 

@@ -14,6 +14,7 @@ from keyturn.cli import (
     audit,
     client_keys,
     config,
+    destinations,
     doctor,
     exits,
     imports,
@@ -47,6 +48,7 @@ app.command("import")(imports.import_)
 app.command("sql")(sql.sql)
 app.add_typer(imports.app, name="imports")
 app.add_typer(schedules.app, name="schedules")
+app.add_typer(destinations.app, name="destinations")
 app.add_typer(api_tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")

@@ -30,7 +30,8 @@ def import_(
     ] = None,
     *,
     on_server: Annotated[
-        str | None, typer.Option("--on-server", help="Instead: a file on the server, where it stays.")
+        str | None,
+        typer.Option("--on-server", help="Instead: a file on the server, where it stays, or Database/table."),
     ] = None,
     mode: Annotated[str, typer.Option(help="replace, append or update.")] = "replace",
     param: Params = None,
@@ -74,8 +75,10 @@ def import_(
     if json:
         out.json({**run.found, **({"path": str(to)} if to else {}), "files": [_file(file) for file in files]})
         return
-    place = str(to) if to is not None else f"{files[0].name} on the server"
-    where = f"→ {place} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"
+    where = f"→ {on_server}"
+    if files:
+        place = str(to) if to is not None else f"{files[0].name} on the server"
+        where = f"→ {place} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"
     text = f"{_word(run)}: {_sentence(run)} {where}"
     out.warn(text) if short else out.good(text)
 

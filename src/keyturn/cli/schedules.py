@@ -84,7 +84,7 @@ def show(name: Name, *, json: Json = False) -> None:
             "Table": item["table_name"],
             "When": item["words"],
             "Status": item["label"],
-            "Where to": f"{item['destination']['url']} ({item['mode']})",
+            "Where to": f"{_place(item['destination'])} ({item['mode']})",
             "If missed": item["if_missed"].replace("_", " "),
             "If still running": item["if_running"].replace("_", " "),
             "Runs as": item["created_by"]["name"],
@@ -118,6 +118,12 @@ def delete(name: Name, *, yes: Yes = False, json: Json = False) -> None:
         out.json({"deleted": schedule.id})
         return
     out.good(f"Deleted {schedule.name}")
+
+
+def _place(destination: dict[str, Any]) -> str:
+    if destination["type"] == "postgresql":
+        return f"{destination['table'] or 'its own name'} in the database {destination['destination_id']}"
+    return str(destination["url"])
 
 
 def _changed(name: str, *, json: bool, paused: bool) -> None:

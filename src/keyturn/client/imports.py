@@ -17,6 +17,7 @@ import httpx2
 
 from keyturn.client import progress
 from keyturn.client.completeness import Completeness
+from keyturn.client.names import pick
 from keyturn.client.problems import error_of
 from keyturn.client.transport import Transport
 from keyturn.errors import Conflict, IncompleteData, Invalid, NotFound, UpstreamTimeout
@@ -50,6 +51,18 @@ def format_of(name: str) -> str:
     if suffix not in FORMATS:
         raise Invalid(f"The file's ending chooses the format: {', '.join(FORMATS)}. Example: orders.parquet.", at="to")
     return FORMATS[suffix]
+
+
+def destination_of(transport: Transport, to: str) -> dict[str, Any]:
+    """Where to, as the API takes it: `Database/table`, or `Database/` for the table's own name, else a file.
+
+    Raises `Invalid` for an ending we do not know, `NotFound` for a database nobody made.
+    """
+    name, slash, table = to.partition("/")
+    if slash and name and Path(to).suffix.lower() not in FORMATS:
+        found = pick(transport.pages("/destinations"), name, what="destination")
+        return {"type": "postgresql", "destination_id": found["id"], **({"table": table} if table else {})}
+    return {"type": format_of(to), "url": to}
 
 
 class ImportRun:
@@ -213,9 +226,9 @@ class Imports:
     ) -> ImportRun:
         """Ask for an import of a table; `to` is a file on the server, its ending chooses the format.
 
-        `parameters` are what the table asks for each time.
+        Or it is `Database/table`, in a destination. `parameters` are what the table asks for each time.
         """
-        body: dict[str, Any] = {"table_id": table_id, "destination": {"type": format_of(to), "url": to}, "mode": mode}
+        body: dict[str, Any] = {"table_id": table_id, "destination": destination_of(self._http, to), "mode": mode}
         if parameters:
             body["parameters"] = dict(parameters)
         return ImportRun(self._http, self._http.post(_ROUTE, body))

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from keyturn.client.connections import moment
-from keyturn.client.imports import format_of
+from keyturn.client.imports import destination_of
 from keyturn.client.names import pick
 from keyturn.client.transport import Transport
 
@@ -76,6 +76,9 @@ class Schedules:
         return Schedule(self._http, self._http.get(f"{_ROUTE}/{quote(str(found['id']), safe='')}"))
 
     def begin(self, table_id: str, *, to: str, every: str = "day", **fields: Any) -> Schedule:
-        """Make one for a table; `to` is a file on the server. `fields` as in the API: at, on, cron, timezone, …"""
-        body = {"table_id": table_id, "destination": {"type": format_of(to), "url": to}, "every": every, **fields}
+        """Make one for a table; `to` is a file on the server, or `Database/table`.
+
+        `fields` as in the API: at, on, cron, timezone, …
+        """
+        body = {"table_id": table_id, "destination": destination_of(self._http, to), "every": every, **fields}
         return Schedule(self._http, self._http.post(_ROUTE, body))

@@ -12,6 +12,7 @@ from keyturn.client.api_tokens import ApiTokens
 from keyturn.client.audit import Audit
 from keyturn.client.config import Config
 from keyturn.client.connections import Connections
+from keyturn.client.destinations import Destinations
 from keyturn.client.imports import ImportRun, Imports
 from keyturn.client.members import Invitations, Members, Workspaces
 from keyturn.client.notices import Notices
@@ -39,6 +40,7 @@ class Workspace:
         self.tables = Tables(transport)
         self.imports = Imports(transport)
         self.schedules = Schedules(transport)
+        self.destinations = Destinations(transport)
         self.tokens = ApiTokens(transport)
         self.audit = Audit(transport)
         self.config = Config(transport)
@@ -96,7 +98,8 @@ class Workspace:
     ) -> ImportRun:
         """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there).
 
-        `parameters` are what the table asks for each time.
+        Or into a database: `to="Warehouse/orders"` is a table of the destination of that name. `parameters` are what
+        the table asks for each time.
         """
         return self.imports.begin(self.table(table).id, to=to, mode=mode, parameters=parameters)
 

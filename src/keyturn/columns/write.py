@@ -78,3 +78,8 @@ def _json(value: Any, before: pa.Field) -> str:
         known = {field.name: field for field in before.type}
         return f"{{{','.join(f'{to_json(name)}:{_json(item, known[name])}' for name, item in value.items())}}}"
     return to_json(value if isinstance(value, Decimal) else json_safe(value))
+
+
+def as_json(array: pa.Array, field: pa.Field) -> pa.Array:
+    """A column of lists or objects as JSON text, every digit kept."""
+    return pa.array([None if value is None else _json(value, field) for value in array.to_pylist()], pa.string())

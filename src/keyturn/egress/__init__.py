@@ -8,7 +8,19 @@ It must not know OAuth or tables.
 from __future__ import annotations
 
 from keyturn.egress.door import Egress, EgressSettings, Streamed
-from keyturn.egress.guard import AllowList, check_literal, is_public
+from keyturn.egress.guard import AllowList, addresses_of, check_literal, is_public
 from keyturn.egress.mail import Mailer, MailSettings
+from keyturn.egress.trust import authorities_file
 
-__all__ = ["AllowList", "Egress", "EgressSettings", "MailSettings", "Mailer", "Streamed", "check_literal", "is_public"]
+__all__ = [
+    "AllowList",
+    "Egress",
+    "EgressSettings",
+    "MailSettings",
+    "Mailer",
+    "Streamed",
+    "addresses_of",
+    "authorities_file",
+    "check_literal",
+    "is_public",
+]

@@ -67,6 +67,23 @@ def may_connect(allowed: AllowList, address: Address, port: int) -> bool:
     return allowed.allows(str(address), port, address) or _resolves_to(allowed, address, port)
 
 
+def addresses_of(host: str, port: int, allowed: AllowList) -> list[str]:
+    """The addresses of a host that may be connected to, for a library that opens connections of its own.
+
+    It has to connect to these and never to the name, so that no second look-up slips in between. Raises
+    `UpstreamError` (E-BLOCKED, E-DNS; not sent).
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise UpstreamError(say("E-DNS", host=host), message_code="E-DNS", sent=False) from None
+    addresses = dict.fromkeys(str(entry[4][0]).split("%")[0] for entry in found)
+    free = [address for address in addresses if may_connect(allowed, ipaddress.ip_address(address), port)]
+    if not free:
+        raise UpstreamError(say("E-BLOCKED", host=host), message_code="E-BLOCKED", sent=False)
+    return free
+
+
 def is_never(address: Address) -> bool:
     """Link-local addresses, in any wrapping: refused whatever the operator lists."""
     inner = _inside(address)

@@ -8,7 +8,7 @@ import time
 import structlog
 
 from keyturn.errors import Conflict, Unavailable
-from keyturn.services import import_runs
+from keyturn.services import import_places, import_runs
 from keyturn.services.context import Context
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class ImportRunner:
 
     async def _tidy(self) -> None:
         try:
-            await import_runs.tidy(self._scene)
+            await import_places.tidy(self._scene)
         except (Unavailable, OSError) as error:
             log.warning("imports_not_tidied", reason=str(error))
 

@@ -20,6 +20,7 @@ NOUNS: dict[str, str] = {
     "at": "api_token",
     "cl": "connect_link",
     "cn": "connection",
+    "ds": "destination",
     "gr": "grant",
     "im": "import",
     "iv": "invitation",

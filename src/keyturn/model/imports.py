@@ -32,29 +32,51 @@ FINISHED = frozenset({"complete", "incomplete", "failed", "cancelled"})
 
 
 def _destination_url(value: str) -> str:
-    if not value:
-        raise wrong("Name the file, for example orders.parquet")
     if value.startswith(".part-") or "/.part-" in value:
         raise wrong("Names beginning with .part- are ours while a file is unfinished.")
     return value
 
 
 class Destination(Settings):
-    """One file. A relative `url` lies in the workspace's own folder."""
+    """One file, or a table of a database. A relative `url` lies in the workspace's own folder."""
 
-    type: Literal["parquet", "csv", "ndjson", "duckdb"] = Field(default="parquet", title="Where to")
+    type: Literal["parquet", "csv", "ndjson", "duckdb", "postgresql"] = Field(default="parquet", title="Where to")
     url: Annotated[CleanText, Field(max_length=1000), AfterValidator(_destination_url)] = Field(
-        title="File", description="For example orders.parquet", json_schema_extra={"missing": "Name the file."}
+        default="", title="File", description="For example orders.parquet"
     )
-
+    destination_id: CleanText | None = Field(
+        default=None, title="Database", description="PostgreSQL only: a destination that a Workspace Admin made."
+    )
     table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] | None = Field(
-        default=None, title="Table in the file", description="DuckDB only. Left empty: the table's own name."
+        default=None, title="Table there", description="DuckDB and PostgreSQL. Left empty: the table's own name."
     )
     neutralise_formulas: bool = Field(
         default=True,
         title="Disarm formulas",
         description="CSV only: text that a spreadsheet would run gets an apostrophe before it.",
     )
+
+    @model_validator(mode="after")
+    def _is_a_file_or_a_database(self) -> Destination:
+        if self.is_file and not self.url:
+            raise wrong("Name the file, for example orders.parquet", at="url")
+        if self.is_file and self.destination_id is not None:
+            raise wrong("Only type postgresql has one. Remove it.", at="destination_id")
+        if not self.is_file and self.url:
+            raise wrong("A table of a database is named by `table`. Remove it.", at="url")
+        if not self.is_file and not self.destination_id:
+            raise wrong("Choose the database.", at="destination_id")
+        return self
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file, which can be downloaded."""
+        return self.type != "postgresql"
+
+    @property
+    def words(self) -> str:
+        """The file's address, or the table that was named."""
+        return self.url if self.is_file else self.table or "the table’s own name"
 
 
 class ImportSettings(Settings):
@@ -78,7 +100,7 @@ class ImportSettings(Settings):
     @model_validator(mode="after")
     def _update_needs_tables(self) -> ImportSettings:
         if self.mode == "update" and self.destination.type in {"csv", "ndjson"}:
-            raise wrong("Update works for Parquet and DuckDB. Choose Replace or Append.")
+            raise wrong("Update works for Parquet, DuckDB and PostgreSQL. Choose Replace or Append.")
         return self
 
 

@@ -1,9 +1,9 @@
-"""An import's row while its lease is ours, and the landing of its pages: bytes first, then the row that names them.
+"""An import's row while its lease is ours, and the landing of its pages: the destination first, then our row.
 
-1. A page's bytes are appended to its segment.    2. The segment, and its folder when it is new, are fsynced.
-3. One transaction writes checkpoint, segments and counts, if the lease is still ours.
-A crash before 3 leaves bytes that no row names: they are not there. A crash after 3 loses nothing. What is written in
-3 never runs ahead of what 2 made safe, so a row never names bytes that a power loss could take.
+1. A page is given to the destination.    2. The destination makes it safe, a database together with the checkpoint.
+3. One transaction writes checkpoint, what the destination wants to be kept, and counts, if the lease is still ours.
+For files a crash before 3 leaves bytes that no row names: they are not there. A database knows by itself how far it is,
+so a crash between 2 and 3 loses nothing either. What is written in 3 never runs ahead of what 2 made safe.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from keyturn.destinations.journal import Segment
-from keyturn.destinations.table_file import TableFile
+from keyturn.destinations.destination import Destination
 from keyturn.errors import Unavailable
 from keyturn.model.imports import Import
 from keyturn.rest.checkpoints import Checkpoint
@@ -127,10 +126,10 @@ class HeldImport:
 class Landing:
     """Makes pages safe beside the reading. Begin it with `start`, end it with `settle`."""
 
-    def __init__(self, held: HeldImport, file: TableFile) -> None:
-        self._held, self._file = held, file
-        self._point: tuple[Checkpoint, tuple[Segment, ...]] | None = None
-        self._fresh, self._closing = asyncio.Event(), asyncio.Event()
+    def __init__(self, held: HeldImport, destination: Destination) -> None:
+        self._held, self._destination = held, destination
+        self._point: tuple[Checkpoint, Any] | None = None
+        self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.pages = 0
 
@@ -139,12 +138,24 @@ class Landing:
         self._task = asyncio.create_task(self._loop())
 
     async def page(self, batch: Batch) -> None:
-        """A page to write. Raises `Stopped`, or OSError when the disk is full, also for pages before this one."""
-        await asyncio.to_thread(self._file.add, batch.data, batch.schema)
-        self._point = batch.checkpoint, self._file.segments
+        """A page to write. Raises what the destination does, or `Stopped`, also for pages before this one."""
+        mark = await asyncio.to_thread(self._destination.add, batch.data, batch.schema)
+        self._point = batch.checkpoint, mark
         self._fresh.set()
-        if self._task is not None and self._task.done():
-            await self._task
+        if self._task is not None:
+            await self._room(self._task)
+            if self._task.done():
+                await self._task
+
+    async def _room(self, task: asyncio.Task[None]) -> None:
+        """Until the destination may be given more, or landing has failed."""
+        while self._destination.crowded and not task.done():
+            self._landed.clear()
+            landed = asyncio.create_task(self._landed.wait())
+            try:
+                await asyncio.wait({task, landed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                landed.cancel()
 
     async def settle(self) -> None:
         """Everything so far is safe when this returns. Raises as `page` does."""
@@ -167,12 +178,13 @@ class Landing:
     async def _land(self) -> None:
         if self._point is None:
             return
-        (checkpoint, segments), self._point = self._point, None
-        await asyncio.to_thread(self._file.sync, segments)
+        (checkpoint, mark), self._point = self._point, None
+        kept = await asyncio.to_thread(self._destination.land, mark, checkpoint.as_dict())
         await self._held.at_work(
             rows=checkpoint.rows - checkpoint.duplicates,
             pages=checkpoint.pages,
             reported_total=checkpoint.reported_total,
-            checkpoint={"read": checkpoint.as_dict(), "segments": [item.as_dict() for item in segments]},
+            checkpoint=kept,
         )
         self.pages += 1
+        self._landed.set()

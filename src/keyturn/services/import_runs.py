@@ -1,24 +1,20 @@
 """A claimed import, run to its end or to where it has to wait. Whatever happens is in its row.
 
-The end is: make the whole file beside its place, write down in the row what it will be, rename, write the end. Whoever
-takes over after a crash first clears away what the former run had made, then looks whether its file is in place.
+The end is: make everything ready, write down in the row what it will be, put it in place in one step, write the end.
+Whoever takes over after a crash first fences off the former run, then looks whether its rows are in place.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import os
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from keyturn.columns.keys import REMEMBERED_ROWS
-from keyturn.destinations.journal import remove_folder
-from keyturn.destinations.parquet import Written, is_there
-from keyturn.destinations.table_file import TableFile, Way, clear_away
+from keyturn.destinations.destination import Away, Begun, Destination, Fenced, Left
 from keyturn.errors import (
     ClientRefused,
     Invalid,
@@ -29,9 +25,9 @@ from keyturn.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from keyturn.model.imports import FINISHED, Import
+from keyturn.model.imports import Import
 from keyturn.rest.checkpoints import Checkpoint
-from keyturn.services import audit, imports, members, notices, reads, tables
+from keyturn.services import audit, import_places, members, notices, reads
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
 from keyturn.services.held_imports import LEASE_SECONDS, HeldImport, Landing, Stopped, patiently
@@ -55,8 +51,6 @@ _DISK_PASSES = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT,
      errno.ENOTCONN}
 )  # fmt: skip
-_KEPT_SECONDS = 7 * 86_400.0
-_UNTOUCHED = "The previous file is untouched."
 
 
 async def claim(scene: Context) -> tuple[Import, int] | None:
@@ -92,32 +86,19 @@ def free_all(scene: Context) -> None:
     scene.database.run_now(rows.free_anywhere)
 
 
-async def tidy(scene: Context) -> int:
-    """Remove the pages of imports that are whole, gone, or ended a week ago; answers how many folders went."""
-    found = await asyncio.to_thread(_folders, [scene.deployment.data_dir / "files", *scene.deployment.export_dirs])
-    states = await scene.database.read(rows.states_anywhere, found)
-    old = scene.clock() - _KEPT_SECONDS
-    gone = 0
-    for import_id, folder in found.items():
-        status, finished_at = states.get(import_id, ("complete", None))
-        if status == "complete" or (status in FINISHED and (finished_at or 0.0) < old):
-            await asyncio.to_thread(remove_folder, folder)
-            gone += 1
-    return gone
-
-
 class _Run:
     """One run of an import under its lease."""
 
     def __init__(self, held: HeldImport) -> None:
         self._held, self._ctx, self._item = held, held.ctx, held.item
         self._landed = 0
+        self._untouched = import_places.untouched(held.item.settings)
 
     async def outcome(self) -> Values | None:
         """How it ended, as the columns of its row; None when it waits, or is somebody else's."""
         try:
             return await self._to_the_end()
-        except Stopped:
+        except (Stopped, Fenced):
             values: Values = {"status": "cancelled"}
         except KeyturnError as error:
             if self._item.schedule_id and isinstance(error, ReconnectNeeded | ClientRefused):
@@ -125,15 +106,18 @@ class _Run:
             if _passes(error) and (self._landed or self._item.has_checkpoint):
                 return await self._wait("end_system", error.message, error, most=len(PAUSES_SECONDS))
             values = {"status": "failed", "error": problem(error), "completeness": error.details.get("completeness")}
+        except Away as error:
+            log.warning("import_cannot_land", import_id=self._item.id, reason=error.sentence)
+            return await self._wait("destination", error.sentence, Unavailable(error.sentence), most=_ATTEMPTS_AT_DISK)
         except OSError as error:
             log.warning("import_cannot_write", import_id=self._item.id, error=error.strerror)
-            sentence = f"The file could not be written ({error.strerror}). {_UNTOUCHED}"
+            sentence = f"The file could not be written ({error.strerror}). {self._untouched}"
             if error.errno in _DISK_PASSES:
                 return await self._wait("destination", sentence, Unavailable(sentence), most=_ATTEMPTS_AT_DISK)
             values = {"status": "failed", "error": {"code": "unavailable", "message_code": None, "message": sentence}}
         except Exception:
             log.exception("import_failed", import_id=self._item.id)
-            sentence = f"Something of ours failed; it is in the log. {_UNTOUCHED}"
+            sentence = f"Something of ours failed; it is in the log. {self._untouched}"
             values = {"status": "failed", "error": {"code": "internal", "message_code": None, "message": sentence}}
         return {**values, "files": []}
 
@@ -154,36 +138,32 @@ class _Run:
         ctx, item = self._ctx, self._item
         started = {"started_at": item.started_at or ctx.clock(), "status": "running"}
         await self._held.write(**started)
-        target = await asyncio.to_thread(_place, ctx, item)
-        stored = await ctx.database.read(rows.checkpoint, ctx.workspace_id, item.id)
-        folder = imports.pages_folder(target, item.id)
-        # First this, so that a late process cannot put its file in place after we have looked.
-        await asyncio.to_thread(clear_away, folder, (stored or {}).get("segments", ()))
-        put_before = await self._put_before(target, stored)
-        if put_before is not None:
-            await asyncio.to_thread(remove_folder, folder)
-            return put_before
-        file, read = await self._begin(target, folder, stored)
+        destination = await import_places.open_(ctx, item, self._held.epoch)
         try:
-            await self._land_pages(read, file)
-            return await self._swap(read, file)
+            stored = await ctx.database.read(rows.checkpoint, ctx.workspace_id, item.id)
+            begun, read = await self._begin(destination, stored)
+            if begun.ended is not None or read is None:
+                return self._was_put(begun, stored)
+            await self._land_pages(read, destination)
+            return await self._settle(read, destination)
         finally:
-            await asyncio.to_thread(file.close)
+            await asyncio.to_thread(destination.give_up)
 
-    async def _begin(self, target: Path, folder: Path, stored: Values | None) -> tuple[TableFile, TableRead]:
-        """The file and the read, behind the last safe page; or from the start where that cannot be."""
+    async def _begin(self, destination: Destination, stored: Values | None) -> tuple[Begun, TableRead | None]:
+        """The read behind the last safe page; from the start where that cannot be; none after the end."""
         ctx, item = self._ctx, self._item
-        way = await _way(ctx, item)
-        run = f"e{self._held.epoch}"
+        planned = await ctx.database.read(rows.files, ctx.workspace_id, item.id)
+        left = Left(stored, [asdict(file) for file in planned], item.completeness)
         try:
-            point = Checkpoint.from_dict(stored["read"]) if stored else None
-            file = TableFile(target, way, folder, run=run, segments=stored["segments"] if stored else ())
+            begun = await asyncio.to_thread(destination.begin, left)
+            if begun.ended is not None:
+                return begun, None
             read = await reads.begin(
                 ctx,
                 item.settings.table_id,
                 on_wait=self._held.waiting,
-                resume_from=point,
-                asked=await _asked(ctx, item, target),
+                resume_from=Checkpoint.from_dict(begun.read) if begun.read else None,
+                asked=await _asked(ctx, item, destination),
                 owner_id=item.id,
             )
         except Invalid as error:
@@ -191,14 +171,13 @@ class _Run:
                 raise
             log.warning("import_begins_anew", import_id=item.id, reason=error.message)
             await self._held.write(checkpoint=None, rows=0, pages=0)
-            await asyncio.to_thread(clear_away, folder, ())
-            return await self._begin(target, folder, None)
-        if point is not None:
-            read.remember(await asyncio.to_thread(file.last, REMEMBERED_ROWS))
-        return file, read
+            return await self._begin(destination, None)
+        if begun.read:
+            read.remember(await asyncio.to_thread(destination.last, REMEMBERED_ROWS))
+        return begun, read
 
-    async def _land_pages(self, read: TableRead, file: TableFile) -> None:
-        landing = Landing(self._held, file)
+    async def _land_pages(self, read: TableRead, destination: Destination) -> None:
+        landing = Landing(self._held, destination)
         landing.start()
         try:
             async for batch in read.batches():
@@ -208,42 +187,35 @@ class _Run:
             await landing.settle()
             self._landed = landing.pages
 
-    async def _swap(self, read: TableRead, file: TableFile) -> Values:
+    async def _settle(self, read: TableRead, destination: Destination) -> Values:
         stamp = read.completeness.as_dict()
         schema = read.schema
         if schema is None:
             raise Invalid("The table has no columns yet, since the API answered without rows.")
         whole = stamp["complete"] is not False
-        place = file.path if whole else file.path.with_name(f"{file.path.stem}.incomplete{file.path.suffix}")
-        written = await asyncio.to_thread(file.make, schema, stamp, path=place)
-        ended = _ended(stamp, [_file(written, file.cells_changed)])
+        planned = await asyncio.to_thread(destination.plan, schema, stamp, whole=whole)
+        ended = _ended(planned.completeness, planned.files)
         self._held.high_water = read.high_water
-        # Written down before the swap, and only while the lease is ours: whoever takes over after a crash sees
+        # Written down before the end, and only while the lease is ours: whoever takes over after a crash sees
         # whether this very file is in place, and an append is never done twice.
         await self._held.at_work(files=ended["files"], completeness=stamp)
-        await asyncio.to_thread(file.put, written)
+        await asyncio.to_thread(destination.settle)
         if whole:
-            await asyncio.to_thread(file.discard)
+            await asyncio.to_thread(destination.forget)
             ended["checkpoint"] = None
         return ended
 
-    async def _put_before(self, target: Path, stored: Values | None) -> Values | None:
-        """The end of a run whose process died after its file was put in place: not read, and not appended, again."""
-        planned = await self._ctx.database.read(rows.files, self._ctx.workspace_id, self._item.id)
-        stamp = self._item.completeness
+    def _was_put(self, begun: Begun, stored: Values | None) -> Values:
+        """The end of a run whose process died after its rows were put in place: not read, and not added, again."""
         self._held.high_water = ((stored or {}).get("read") or {}).get("high_water")
-        if not planned or stamp is None:
-            return None
-        for file in planned:
-            if not await asyncio.to_thread(is_there, Written(target.parent / file.name, file.bytes, file.sha256)):
-                return None
-        return _ended(stamp, [asdict(file) for file in planned])
+        if begun.ended is None:
+            raise AssertionError
+        return _ended(begun.ended.completeness, begun.ended.files)
 
 
 async def _finish(held: HeldImport, values: Values) -> None:
     ctx, item = held.ctx, held.item
     ended = {**values, "finished_at": ctx.clock()}
-    place = str(imports.destination_path(ctx, item.settings.destination.url)) if ended["status"] == "complete" else ""
 
     def write(tx: Tx) -> bool:
         if not rows.finish(tx, ctx.workspace_id, item.id, held.epoch, ended):
@@ -251,6 +223,7 @@ async def _finish(held: HeldImport, values: Values) -> None:
         result = "ok" if ended["status"] == "complete" else "failed"
         if ended["status"] == "complete":
             began_at = item.started_at or item.created_at
+            place = rows.place(tx, ctx.workspace_id, item.id)
             mark_rows.put(tx, ctx.workspace_id, item.settings.table_id, place, held.high_water, began_at)
         audit.record(tx, ctx, "import.finished", item.id, result=result, status=ended["status"], rows=ended.get("rows"))
         notices.import_ended(tx, ctx, item.id, item.settings.table_id, ended)
@@ -271,37 +244,14 @@ def _ended(completeness: Values, files: list[Values]) -> Values:
     }
 
 
-async def _asked(ctx: Context, item: Import, target: Path) -> Asked:
-    """The values of this import; where rows are added to a file that is there, only those that are new to it."""
+async def _asked(ctx: Context, item: Import, destination: Destination) -> Asked:
+    """The values of this import; where rows are added to what is there, only those that are new to it."""
     values = item.settings.parameters
-    if item.settings.mode == "replace" or not await asyncio.to_thread(target.exists):
+    if item.settings.mode == "replace" or not await asyncio.to_thread(destination.exists):
         return Asked(values)
-    found = await ctx.database.read(mark_rows.get, ctx.workspace_id, item.settings.table_id, str(target))
+    place = await ctx.database.read(rows.place, ctx.workspace_id, item.id)
+    found = await ctx.database.read(mark_rows.get, ctx.workspace_id, item.settings.table_id, place)
     return Asked(values, None, *found)
-
-
-def _place(ctx: Context, item: Import) -> Path:
-    """Where the file goes. Raises FileNotFoundError while a folder of the operator's is not there."""
-    url = item.settings.destination.url
-    target = imports.destination_path(ctx, url)
-    if not Path(url).is_absolute():
-        target.parent.mkdir(parents=True, exist_ok=True)
-    elif not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
-    return target
-
-
-async def _way(ctx: Context, item: Import) -> Way:
-    """How the file is made: its format and mode, with the table's key and name as they are now."""
-    settings = item.settings
-    table = await tables.get(ctx, settings.table_id)
-    return Way(
-        format=settings.destination.type,
-        mode=settings.mode,
-        key=table.settings.row_key,
-        table=settings.destination.table or table.name,
-        neutralise_formulas=settings.destination.neutralise_formulas,
-    )
 
 
 def _passes(error: KeyturnError) -> bool:
@@ -316,17 +266,3 @@ def _passes(error: KeyturnError) -> bool:
 def problem(error: KeyturnError) -> Values:
     """An error as it stands in a row."""
     return {"code": error.code, "message_code": error.message_code, "message": error.message}
-
-
-def _folders(roots: list[Path]) -> dict[str, Path]:
-    found = (path for root in roots if root.is_dir() for path in root.rglob(f"{imports.PAGES_PREFIX}*"))
-    return {path.name.removeprefix(imports.PAGES_PREFIX): path for path in found if path.is_dir()}
-
-
-def _file(written: Written, cells_changed: int) -> Values:
-    return {
-        "name": written.path.name,
-        "bytes": written.bytes,
-        "sha256": written.sha256,
-        "cells_changed": cells_changed,
-    }

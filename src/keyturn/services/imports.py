@@ -13,7 +13,7 @@ from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
 from keyturn.model.tables import Table
 from keyturn.model.validation import parse
-from keyturn.services import audit, connections, reads, tables
+from keyturn.services import audit, connections, destinations, reads, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
 from keyturn.storage import imports as rows
@@ -54,13 +54,29 @@ async def check(ctx: Context, settings: ImportSettings) -> tuple[Table, str]:
         raise Invalid(
             "Append would repeat the rows of the time that is looked back on. Choose Update, or look back 0.", at="mode"
         )
+    return table, await place_of(ctx, settings, table)
+
+
+async def place_of(ctx: Context, settings: ImportSettings, table: Table) -> str:
+    """Where it goes, as one word: one import at a time writes there. Raises `Invalid`."""
+    if not settings.destination.is_file:
+        try:
+            found = await destinations.get(ctx, settings.destination.destination_id or "")
+        except NotFound as error:
+            raise Invalid(error.message, at="destination.destination_id") from None
+        return f"postgresql:{found.id}:{found.settings.db_schema}.{table_there(settings, table)}"
     target = destination_path(ctx, settings.destination.url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Invalid(f"The folder of {settings.destination.url} is not writable by the server.",
                       at="destination.url") from error  # fmt: skip
-    return table, str(target)
+    return str(target)
+
+
+def table_there(settings: ImportSettings, table: Table) -> str:
+    """What the table is called in a database."""
+    return settings.destination.table or table.name
 
 
 def row_of(ctx: Context, import_id: str, settings: ImportSettings, place: str) -> dict[str, Any]:
@@ -158,9 +174,11 @@ async def file_path(ctx: Context, import_id: str, name: str) -> Path:
     found = await get(ctx, import_id)
     await require_rows(ctx, found)
     known = {item.name for item in await files(ctx, import_id)}
+    if name not in known:
+        raise NotFound(f"There is no file called {name} of this import any more.")
     target = destination_path(ctx, found.settings.destination.url)
     path = target.parent / name
-    if name not in known or not path.is_file():
+    if not path.is_file():
         raise NotFound(f"There is no file called {name} of this import any more.")
     return path
 

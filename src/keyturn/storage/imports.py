@@ -218,6 +218,20 @@ def unfinished_of(tx: Tx, workspace_id: str, schedule_id: str) -> list[str]:
     return list(tx.execute(sa.select(imports.c.status).where(mine, imports.c.status.not_in(FINISHED))).scalars())
 
 
+def destinations_at_work(tx: Tx, workspace_id: str) -> set[str]:
+    """The destinations that imports which have not ended write to."""
+    mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.status.not_in(FINISHED))
+    found = tx.execute(sa.select(imports.c.settings).where(mine)).scalars()
+    ids = (settings.get("destination", {}).get("destination_id") for settings in found)
+    return {destination_id for destination_id in ids if destination_id}
+
+
+def place(tx: Tx, workspace_id: str, import_id: str) -> str:
+    """Where the rows of one import go, as one word."""
+    mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.id == import_id)
+    return tx.execute(sa.select(imports.c.place).where(mine)).scalar_one_or_none() or ""
+
+
 def states_anywhere(tx: Tx, import_ids: Iterable[str]) -> dict[str, tuple[str, float | None]]:
     """(status, when it ended) of imports in any workspace, for tidying up behind them."""
     found = sa.select(imports.c.id, imports.c.status, imports.c.finished_at).where(imports.c.id.in_(list(import_ids)))

@@ -9,6 +9,7 @@ from keyturn.web import errors, keys, openapi, operator, pages
 from keyturn.web.api import (
     audit,
     connections,
+    destinations,
     doctor,
     imports,
     invitations,
@@ -44,6 +45,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/notices                                web/api/notices.py
 #  /api/v1/webhooks…                              web/api/webhooks.py
 #  /api/v1/settings…                              web/api/settings.py
+#  /api/v1/destinations…                          web/api/destinations.py
 #  /api/v1/workspaces…                            web/api/workspaces.py
 #  /api/v1/doctor                                 web/api/doctor.py
 #  /                                              web/pages/home.py
@@ -61,7 +63,7 @@ from keyturn.web.rendering import FOLDER
 #  /admin/audit-log…                              web/pages/audit.py
 #  /admin/doctor                                  web/pages/doctor.py
 #  /notices                                       web/pages/notices.py
-#  /admin/settings…                               web/pages/settings.py, webhooks.py
+#  /admin/settings…                               web/pages/settings.py, webhooks.py, destinations.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /oauth2/jwks/{slug}                            web/keys.py
@@ -84,6 +86,7 @@ API = (
     notices.router,
     webhooks.router,
     settings.router,
+    destinations.router,
 )
 PAGES = (
     home.router,
@@ -103,6 +106,7 @@ PAGES = (
     pages.notices.router,
     pages.settings.router,
     pages.webhooks.router,
+    pages.destinations.router,
     joining.router,
     authorizations.router,
 )

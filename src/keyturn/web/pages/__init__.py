@@ -3,6 +3,7 @@
 from keyturn.web.pages import (
     audit,
     connections,
+    destinations,
     doctor,
     imports,
     members,
@@ -18,6 +19,7 @@ from keyturn.web.pages import (
 __all__ = [
     "audit",
     "connections",
+    "destinations",
     "doctor",
     "imports",
     "members",

@@ -13,10 +13,11 @@ from keyturn.services import connections, imports, reads, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
+from keyturn.web.pages import destinations
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
-FIELDS = ("destination.url", "destination.type", "mode")
+FIELDS = ("destination.url", "destination.type", "destination.table", "mode")
 FORMATS = {"parquet": "Parquet", "csv": "CSV", "ndjson": "NDJSON", "duckdb": "DuckDB file"}
 MODES = {"replace": "Replace", "append": "Append", "update": "Update by key"}
 # Stop reasons as people read them.
@@ -48,10 +49,7 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
     sent = forms.typed(await request.form())
 
     async def do() -> str:
-        destination: dict[str, Any] = {"type": sent.get("destination.type", "parquet")}
-        if sent.get("destination.url", "").strip():
-            destination["url"] = sent["destination.url"]
-        raw = {"table_id": table_id, "destination": destination, "mode": sent.get("mode", "replace")}
+        raw = {"table_id": table_id, "destination": typed_destination(sent), "mode": sent.get("mode", "replace")}
         return f"/imports/{(await imports.create(visit.ctx, raw)).id}"
 
     async def again(error: KeyturnError, status: int) -> Response:
@@ -119,6 +117,18 @@ async def rejects(visit: Here, import_id: str) -> Response:
     return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
 
+def typed_destination(sent: dict[str, str]) -> dict[str, Any]:
+    """What a dialog says of the destination: a format of files, or the id of a database."""
+    chosen = sent.get("destination.type", "parquet")
+    if chosen not in FORMATS and chosen.startswith("ds_"):
+        named = {"table": sent["destination.table"]} if sent.get("destination.table", "").strip() else {}
+        return {"type": "postgresql", "destination_id": chosen, **named}
+    typed: dict[str, Any] = {"type": chosen}
+    if sent.get("destination.url", "").strip():
+        typed["url"] = sent["destination.url"]
+    return typed
+
+
 async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
     table = await tables.get(visit.ctx, found.settings.table_id)
     before = await imports.list_(visit.ctx, limit=6, table_id=table.id)
@@ -132,6 +142,7 @@ async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
         "finished": finished,
         "sunset": reads.sunset_of(table, found.completeness),
         "stopped": STOPPED,
+        "databases": await destinations.choices(visit),
         "now": visit.ctx.clock(),
     }
 
@@ -147,5 +158,6 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         form=form,
         labels=forms.labels(ImportSettings),
         formats=FORMATS,
+        databases=await destinations.choices(visit),
         modes=MODES,
     )

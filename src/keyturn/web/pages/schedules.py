@@ -14,12 +14,13 @@ from keyturn.services import imports, schedules, tables
 from keyturn.web import forms, rendering
 from keyturn.web.api.answers import rfc3339
 from keyturn.web.auth import Visit, visit
-from keyturn.web.pages.imports import FORMATS, MODES
+from keyturn.web.pages import destinations
+from keyturn.web.pages.imports import FORMATS, MODES, typed_destination
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
-FIELDS = ("destination.url", "destination.type", "mode", "name", "every", "at", "on", "cron", "timezone", "if_missed",
-          "if_running")  # fmt: skip
+FIELDS = ("destination.url", "destination.type", "destination.table", "mode", "name", "every", "at", "on", "cron",
+          "timezone", "if_missed", "if_running")  # fmt: skip
 # Where the day is typed, by repetition.
 _ON = {"week": "on.week", "month": "on.month", "once": "on.once"}
 _RECENT = 5
@@ -83,6 +84,7 @@ async def update(request: Request, visit: Here, schedule_id: str) -> Response:
 
     async def do() -> str:
         patch: dict[str, Any] = {"on": None, "cron": None, **_raw(sent)}
+        patch["destination"] = {"url": None, "table": None, "destination_id": None, **patch["destination"]}
         await schedules.update(visit.ctx, schedule_id, patch)
         return f"/schedules/{schedule_id}?done=saved"
 
@@ -133,7 +135,7 @@ async def _dialog(
         recent=[item for item in recent if schedule and item.schedule_id == schedule.id][:_RECENT],
         form=form,
         labels=forms.labels(ScheduleSettings),
-        formats=FORMATS,
+        formats={**FORMATS, **await destinations.choices(visit)},
         modes=MODES,
         every=EVERY_LABELS,
         weekdays={name: name.capitalize() for name in WEEKDAYS},
@@ -146,9 +148,7 @@ async def _dialog(
 
 def _raw(sent: dict[str, str]) -> dict[str, Any]:
     """What was typed as the verb takes it."""
-    raw: dict[str, Any] = {**_when(sent), "destination": {"type": sent.get("destination.type", "parquet")}}
-    if sent.get("destination.url", "").strip():
-        raw["destination"]["url"] = sent["destination.url"]
+    raw: dict[str, Any] = {**_when(sent), "destination": typed_destination(sent)}
     raw |= {name: sent[name] for name in ("mode", "if_missed", "if_running") if name in sent}
     if sent.get("name", "").strip():
         raw["name"] = sent["name"]
@@ -169,6 +169,7 @@ def _values(schedule: Schedule) -> dict[str, Any]:
     settings = schedule.settings
     values = settings.model_dump(mode="json", exclude_none=True)
     values |= {f"destination.{name}": value for name, value in values.pop("destination").items()}
+    values["destination.type"] = settings.destination.destination_id or settings.destination.type
     if settings.every in _ON:
         values[_ON[settings.every]] = settings.on
     return {**values, "name": schedule.name}
