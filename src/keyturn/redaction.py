@@ -106,6 +106,11 @@ def text(value: object, *, limit: int | None = None) -> str:
     return out
 
 
+def values(text: str) -> str:
+    """`text` with the secrets this process holds masked and everything else as it is, line ends too."""
+    return _BEARER.sub(rf"\1 {MASK}", _API_TOKEN.sub(MASK, _remembered.mask(text)))
+
+
 def without(data: bytes, secret: str | None) -> bytes:
     """`data` with each repeat of `secret` as stars of the same length, so that lengths and offsets hold."""
     value = (secret or "").encode()

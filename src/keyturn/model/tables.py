@@ -174,6 +174,11 @@ class TableSettings(Settings):
     )
 
     @property
+    def is_draft(self) -> bool:
+        """Whether the endpoint has yet to say where its rows are, or how pages follow; then it cannot be read."""
+        return self.pagination.type == "auto" or self.rows_path is None
+
+    @property
     def row_key(self) -> tuple[str, ...]:
         """The columns that name a row as it is given out: with expanded rows, only a key that names the item too."""
         if self.expand is None:

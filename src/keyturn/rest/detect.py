@@ -5,6 +5,7 @@ Every finding carries its evidence, and paging is proved: page 2 is fetched and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,10 +56,11 @@ _KEYS = ("id", "uuid", "guid", "key", "code", "_id", "Id", "ID")
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Why a setting was chosen: the setting's name and a sentence."""
+    """Why a setting was chosen: the setting's name and a sentence. A doubt speaks against it."""
 
     at: str
     sentence: str
+    doubt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +74,74 @@ class Detected:
     reported_total: int | None
     rows: list[Any]
     evidence: tuple[Evidence, ...]
+    request: Request
+    response: Response
 
 
 async def detect(
-    request: Request, send: Send, *, rows_path: str | None = None, system: str = "The API", pace: Pace | None = None
+    request: Request,
+    send: Send,
+    *,
+    rows_path: str | None = None,
+    pagination: Pagination | None = None,
+    primary_key: tuple[str, ...] = (),
+    system: str = "The API",
+    pace: Pace | None = None,
+    format: str = "json",
 ) -> Detected:
-    """Ask for page 1, look, and prove the paging with page 2. Raises what a read raises."""
+    """Ask for page 1, look, and prove the paging with page 2. Raises what a read raises.
+
+    What is given is not searched for but checked: `pagination` None is to be found.
+    """
     reader = Reader(Endpoint(request, "$", NoPagination()), send, system=system, pace=pace)
-    response = await reader.fetch(request)
-    body = parse_body(response)
+    first = request if pagination is None else pagination.first(request)
+    response = await reader.fetch(first)
+    body = parse_body(response, format)
     evidence: list[Evidence] = []
     path = rows_path or _rows_path(body, evidence)
     rows = rows_at(body, path)
-    key = _primary_key(rows, evidence)
+    key = primary_key or _primary_key(rows, evidence)
+    evidence += _doubts_of_key(rows, primary_key)
     total_path, total = _total(body, len(rows))
-    pagination: Pagination = NoPagination()
+    if pagination is not None:
+        evidence += await _check(pagination, reader, request, response, (body, path, rows, key, total), format)
+        return Detected(path, pagination, key, total_path, total, rows, tuple(evidence), first, response)
+    pagination = NoPagination()
     for candidate, why in _candidates(request, response, body, path, len(rows), total_path):
-        proof = await _prove(candidate, reader, request, response, body, path, rows, key)
+        try:
+            proof = await _prove(candidate, reader, request, response, body, path, rows, key, format)
+        except KeyturnError:
+            proof = None
         if proof is None:
-            evidence.append(Evidence("pagination", f"{why}, but page 2 is the same as page 1, so that is not it"))
+            evidence.append(
+                Evidence("pagination", f"{why}, but page 2 is the same as page 1, so that is not it", doubt=True)
+            )
         else:
             pagination = candidate
             evidence += [Evidence("pagination", why), *proof]
             break
     if isinstance(pagination, NoPagination):
         evidence.append(_no_paging(len(rows), total))
-    return Detected(path, pagination, key, total_path, total, rows, tuple(evidence))
+    return Detected(path, pagination, key, total_path, total, rows, tuple(evidence), request, response)
+
+
+async def _check(
+    pagination: Pagination,
+    reader: Reader,
+    request: Request,
+    response: Response,
+    found: tuple[Any, str, list[Any], tuple[str, ...], int | None],
+    format: str,
+) -> list[Evidence]:
+    """What page 2 says of a way of paging that somebody chose."""
+    body, path, rows, key, total = found
+    if isinstance(pagination, NoPagination):
+        return [_no_paging(len(rows), total)]
+    try:
+        proof = await _prove(pagination, reader, request, response, body, path, rows, key, format)
+    except KeyturnError as error:
+        return [Evidence("pagination", f"Page 2 could not be read: {error.message}", doubt=True)]
+    return proof or [Evidence("pagination", "Page 2 is the same as page 1, so paging is wrong.", doubt=True)]
 
 
 async def _prove(
@@ -109,22 +153,20 @@ async def _prove(
     path: str,
     rows: list[Any],
     key: tuple[str, ...],
+    format: str,
 ) -> list[Evidence] | None:
-    """Evidence from page 2, or None if this is not how pages follow."""
+    """Evidence from page 2, or None if this is not how pages follow. Raises what asking for page 2 raises."""
     try:
         following = candidate.next(Seen(candidate.first(request), response, body, 1, len(rows), len(rows))).request
     except KeyturnError as error:
-        return [Evidence("pagination", error.message)]
+        return [Evidence("pagination", error.message, doubt=True)]
     if following is None:
         return [Evidence("pagination", "Page 1 is also the last page now, so page 2 could not be compared.")]
-    try:
-        second = rows_at(parse_body(await reader.fetch(following)), path)
-    except KeyturnError:
-        return None
+    second = rows_at(parse_body(await reader.fetch(following), format), path)
     if not second:
         return [Evidence("pagination", "Page 2 is empty: page 1 holds everything now.")]
-    names = {to_json([row.get(name) for name in key]) if key else to_json(row) for row in rows}
-    repeated = sum((to_json([row.get(name) for name in key]) if key else to_json(row)) in names for row in second)
+    names = {_named(row, key) for row in rows}
+    repeated = sum(_named(row, key) in names for row in second)
     if repeated == len(second):
         return None
     what = "ids repeat" if key else "rows repeat"
@@ -132,6 +174,30 @@ async def _prove(
     if isinstance(candidate, NextUrlPagination | LinkHeaderPagination):
         found.append(Evidence("pagination", "Same host, so the token may go along"))
     return found
+
+
+def _named(row: Any, key: tuple[str, ...]) -> str:
+    return to_json([at_name(row, name) for name in key]) if key and isinstance(row, Mapping) else to_json(row)
+
+
+def at_name(row: Mapping[str, Any], name: str) -> Any:
+    """A field by its column's name: `customer.id` lies in the object `customer`."""
+    value: Any = row
+    for part in [name] if name in row else name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _doubts_of_key(rows: list[Any], key: tuple[str, ...]) -> list[Evidence]:
+    """What speaks against a key that somebody chose."""
+    if not key or not rows:
+        return []
+    named = Counter(_named(row, key) for row in rows)
+    shared = sum(count for count in named.values() if count > 1)
+    words = " and ".join(key)
+    if shared:
+        return [Evidence("primary_key", f"{shared:,} of {len(rows):,} sampled rows share a {words}.", doubt=True)]
+    return [Evidence("primary_key", f"{len(rows):,} of {len(rows):,} sampled rows have their own {words}")]
 
 
 def _candidates(
@@ -200,7 +266,7 @@ def _rows_path(body: Any, evidence: list[Evidence]) -> str:
     lists = [(path, value) for path, value in _lists(body) if value and all(isinstance(v, Mapping) for v in value)]
     lists = lists or [(path, value) for path, value in _lists(body)]
     if not lists:
-        evidence.append(Evidence("rows_path", "There is no list in the answer, so it is read as one row"))
+        evidence.append(Evidence("rows_path", "There is no list in the answer, so it is read as one row", doubt=True))
         return "$"
     path, value = max(lists, key=lambda found: (len(found[1]), -found[0].count(".")))
     only = "The only list that repeats" if len(lists) == 1 else "The longest list"
@@ -215,6 +281,11 @@ def records_in(body: Any) -> int | None:
     lists = [found for _, found in _lists(body)]
     of_objects = [found for found in lists if found and isinstance(found[0], dict)]
     return max(map(len, of_objects or lists), default=None)
+
+
+def lists_in(body: Any) -> list[tuple[str, int]]:
+    """The lists of an answer with their sizes: where its rows might be."""
+    return [("$", len(body))] if isinstance(body, list) else [(path, len(value)) for path, value in _lists(body)]
 
 
 def _size(rows: list[Any]) -> str:
@@ -245,9 +316,11 @@ def _total(body: Any, count: int) -> tuple[str | None, int | None]:
 
 def _no_paging(count: int, total: int | None) -> Evidence:
     if total is not None and total > count:
-        return Evidence("pagination", f"No paging was found, though the API reports {total:,} rows")
+        return Evidence("pagination", f"No paging was found, though the API reports {total:,} rows", doubt=True)
     if count in USUAL_SIZES:
-        return Evidence("pagination", f"We got exactly {count:,} rows and no paging is set, so there are probably more")
+        return Evidence(
+            "pagination", f"We got exactly {count:,} rows and no paging is set, so there are probably more", doubt=True
+        )
     return Evidence("pagination", "Nothing leads to a second page")
 
 

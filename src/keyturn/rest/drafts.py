@@ -1,4 +1,4 @@
-"""Drafts of tables out of what people have at hand: a cURL line, an OpenAPI 3 document, a Postman collection. Pure.
+"""Drafts of tables out of what people have at hand: an address, a cURL line, an OpenAPI 3 document, a Postman collection. Pure.
 
 Nothing is fetched: a `$ref` that leads out of its document is told and left out, and so is every credential.
 """
@@ -49,11 +49,17 @@ class Found:
 
 
 def drafts_of(source: str, base_url: str) -> Found:
-    """What a text holds for a connection of that base URL. Raises `Invalid` for a text that is none of the three."""
+    """What a text holds for a connection of that base URL. Raises `Invalid` for a text that is none of these."""
     if len(source) > LONGEST:
         raise Invalid("This is longer than 5 MB. Paste a part of it.", at="source")
     if re.match(r"\s*(\$\s*)?curl\s", source):
         return _of_curl(source, base_url)
+    if re.fullmatch(r"\s*(https?://\S+|/\S*)\s*", source):
+        found = Found("url")
+        address = source.strip()
+        address = base_url.rstrip("/") + address if address.startswith("/") else address
+        found.add(_draft(found, address, base_url, "GET", {}, {}, None))
+        return found
     import yaml
 
     try:
@@ -64,7 +70,9 @@ def drafts_of(source: str, base_url: str) -> Found:
         return _of_openapi(document)
     if isinstance(document, Mapping) and isinstance(document.get("item"), list) and "info" in document:
         return _of_postman(document, base_url)
-    raise Invalid("This is neither a cURL line, nor an OpenAPI 3 document, nor a Postman collection.", at="source")
+    raise Invalid(
+        "This is neither a cURL line, nor an address, nor an OpenAPI 3 document, nor a Postman collection.", at="source"
+    )
 
 
 def _of_curl(source: str, base_url: str) -> Found:

@@ -259,6 +259,8 @@ async def begin(
     table = await tables.get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     connections.require_use(ctx, connection)
+    if table.settings.pagination.type == "auto":
+        raise Invalid(f"{table.full_name} is a draft: its endpoint was not asked yet. Open it and press Publish.")
     _check_mark(table)
     above = await parents.above(ctx, connection, table.settings, own_id=table.id)
     return TableRead(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -25,6 +27,30 @@ async def of_import(ctx: Context, import_id: str) -> AsyncIterator[bytes]:
     ctx.require("tables:read")
     await imports.require_rows(ctx, await imports.get(ctx, import_id))
     return _lines(ctx, import_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """What did not fit in one read or import: the first of its values, and whether there are more."""
+
+    owner_id: str
+    at: float
+    values: list[dict[str, Any]]
+    more: bool
+
+
+async def of_table(ctx: Context, table_id: str, *, limit: int = 5, values: int = 10) -> list[Rejected]:
+    """Those of a table's newest reads and imports, at most so many values of each. Raises `NotFound`."""
+    ctx.require("tables:read")
+    await tables.get(ctx, table_id)
+    found = []
+    for owner_id, at in await ctx.database.read(rows.owners_of, ctx.workspace_id, table_id, limit):
+        first = await ctx.database.read(rows.after, ctx.workspace_id, owner_id, -1)
+        if first is not None:
+            following = await ctx.database.read(rows.after, ctx.workspace_id, owner_id, first[0])
+            more = len(first[1]) > values or following is not None
+            found.append(Rejected(owner_id, at, first[1][:values], more))
+    return found
 
 
 async def prune(scene: Context) -> int:

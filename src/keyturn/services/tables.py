@@ -18,10 +18,10 @@ from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.model.validation import merged, parse
 from keyturn.rest.children import MISSING
 from keyturn.rest.detect import Detected as Detection
+from keyturn.rest.detect import Evidence
 from keyturn.rest.detect import detect as detect_endpoint
 from keyturn.rest.drafts import Found, drafts_of
 from keyturn.rest.keyed import with_keys
-from keyturn.rest.paginators import Pagination
 from keyturn.services import audit, calls, connections, parents, schema_changes
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked, check_names, first_request
@@ -29,7 +29,7 @@ from keyturn.services.paces import pace_of
 from keyturn.services.readers import Parents, keys_of, own_part, pins, reader_of, samples, shape_of, system_of
 from keyturn.storage import marks as mark_rows
 from keyturn.storage import tables as rows
-from keyturn.wire import Request, Response
+from keyturn.wire import Headers, Request, Response
 
 if TYPE_CHECKING:
     from keyturn.rest.children import ChildrenReader
@@ -53,6 +53,9 @@ class Detected:
     columns: tuple[TableColumn, ...]
     rows: list[list[Any]]
     reported_total: int | None
+    came: int
+    request: Request
+    response: Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +68,15 @@ class Preview:
     reported_total: int | None
     stop_reason: str
     read_at: float
-    request: dict[str, Any]
-    response: dict[str, Any]
+    request: Request
+    response: Response
     expanded_from: int | None = None
 
 
-async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTHING) -> Table:
+async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTHING, draft: bool = False) -> Table:
     """Save a table; with `auto` paging or no rows path the endpoint is asked first and what was found is saved.
 
-    `asked` has the values of parameters for that question; they are not kept.
+    `asked` has the values of parameters for that question; they are not kept. A `draft` is saved unasked.
     """
     ctx.require("connections:write")
     settings = _parsed(raw)
@@ -82,7 +85,7 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
     settings, _ = await parents.checked(ctx, connection, settings)
     evidence: tuple[dict[str, str], ...] = ()
     columns: tuple[TableColumn, ...] | None = None
-    if settings.pagination.type == "auto" or settings.rows_path is None:
+    if settings.is_draft and not draft:
         found = await _detect(ctx, connection, settings, asked)
         settings, evidence, columns = found.settings, found.evidence, found.columns
     table_id = new_id("tb")
@@ -132,8 +135,11 @@ async def get_by_name(ctx: Context, full_name: str) -> Table:
     return await get(ctx, table.id)
 
 
-async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table:
-    """JSON merge patch. What decides where rows come from makes the learned schema start anew."""
+async def update(ctx: Context, table_id: str, patch: Mapping[str, Any], *, publish: bool = False) -> Table:
+    """JSON merge patch. What decides where rows come from makes the learned schema start anew.
+
+    With `publish` a draft's endpoint is asked first, as `create` does, and what was found is saved.
+    """
     ctx.require("connections:write")
     table = await get(ctx, table_id)
     connections.require_tables(ctx, await connections.get(ctx, table.settings.connection_id))
@@ -143,7 +149,12 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any]) -> Table
     if settings.parent is not None and settings.parent != table.settings.parent:
         connection = await connections.get(ctx, settings.connection_id)
         settings, _ = await parents.checked(ctx, connection, settings, own_id=table_id)
+    evidence = [item for item in table.evidence if _same(item["at"], settings, table.settings)]
+    if settings.is_draft and publish:
+        found = await _detect(ctx, await connections.get(ctx, settings.connection_id), settings)
+        settings, evidence = found.settings, list(found.evidence)
     values: dict[str, Any] = {
+        "evidence": evidence,
         "name": settings.name,
         "settings": settings.model_dump(mode="json"),
         "updated_at": ctx.clock(),
@@ -239,13 +250,12 @@ async def _detect(ctx: Context, connection: Connection, settings: TableSettings,
     connections.require_use(ctx, connection)
     settings, above = await parents.checked(ctx, connection, settings)
     found, keys = await _found(ctx, connection, settings, above, asked)
-    pagination: Pagination = found.pagination if settings.pagination.type == "auto" else settings.pagination
     # What is found to be unique is so among the rows of one row of the parent.
     unique = (*dict.fromkeys(keys), *found.primary_key) if found.primary_key else ()
     settings = settings.model_copy(
         update={
             "rows_path": settings.rows_path or found.rows_path,
-            "pagination": pagination,
+            "pagination": found.pagination,
             "primary_key": settings.primary_key or unique,
             "total_path": settings.total_path or found.reported_total_path,
         }
@@ -253,15 +263,17 @@ async def _detect(ctx: Context, connection: Connection, settings: TableSettings,
     came = Shaper(shape_of(settings)).add([with_keys(row, keys) for row in found.rows] if keys else found.rows)[MAIN]
     schema = infer(came, pins=pins(settings), infer_types=settings.infer_types)
     sample = to_json_rows(schema, came[:100])
-    evidence = tuple({"at": item.at, "sentence": item.sentence} for item in found.evidence)
-    return Detected(settings, evidence, as_columns(schema), sample, None if keys else found.reported_total)
+    evidence = tuple(_told(item) for item in found.evidence)
+    total = None if keys else found.reported_total
+    return Detected(
+        settings, evidence, as_columns(schema), sample, total, len(found.rows), found.request, found.response
+    )
 
 
 async def _found(
     ctx: Context, connection: Connection, settings: TableSettings, above: Parents, asked: Asked
 ) -> tuple[Detection, dict[str, Any]]:
     """What an endpoint tells of itself, and the keys of its rows: with a parent, for the first row that has any."""
-    pace = pace_of(ctx, connection, settings.requests_per_second)
 
     async def send(request: Request) -> Response:
         return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
@@ -269,17 +281,28 @@ async def _found(
     tries = await samples(ctx, connection, settings, above, asked) if settings.parent is not None else [{}]
     asked = own_part(settings, above, asked)
     for number, filled in enumerate(tries, 1):
-        request = first_request(connection, settings, replace(asked, filled=filled), now=ctx.clock())
+        keys = keys_of(settings, filled)
         try:
             found = await detect_endpoint(
-                request, send, rows_path=settings.rows_path, system=system_of(connection), pace=pace
+                first_request(connection, settings, replace(asked, filled=filled), now=ctx.clock()),
+                send,
+                rows_path=settings.rows_path,
+                pagination=None if settings.pagination.type == "auto" else settings.pagination,
+                primary_key=tuple(name for name in settings.primary_key if name not in keys),
+                system=system_of(connection),
+                pace=pace_of(ctx, connection, settings.requests_per_second),
+                format=settings.format,
             )
         except UpstreamError as error:
             if error.details.get("status") not in MISSING or number == len(tries):
                 raise
         else:
-            return found, keys_of(settings, filled)
+            return found, keys
     raise KeyturnError("There was nothing to ask with.")
+
+
+def _told(item: Evidence) -> dict[str, str]:
+    return {"at": item.at, "sentence": item.sentence, **({"kind": "doubt"} if item.doubt else {})}
 
 
 async def _preview(ctx: Context, settings: TableSettings, limit: int, asked: Asked) -> Preview:
@@ -287,7 +310,7 @@ async def _preview(ctx: Context, settings: TableSettings, limit: int, asked: Ask
         raise Invalid(f"Enter a whole number from 1 to {PREVIEW_MOST}.", at="limit")
     connection = await connections.get(ctx, settings.connection_id)
     connections.require_use(ctx, connection)
-    if settings.pagination.type == "auto" or settings.rows_path is None:
+    if settings.is_draft:
         settings = (await _detect(ctx, connection, settings, asked)).settings
     settings, above = await parents.checked(ctx, connection, settings)
     reader = reader_of(ctx, connection, settings, above, max_rows=limit, asked=asked)
@@ -302,6 +325,7 @@ def _shown(ctx: Context, settings: TableSettings, reader: Reader | ChildrenReade
     schema = infer(came, pins=pins(settings), infer_types=settings.infer_types)
     shown = came if settings.expand is not None else came[:limit]
     more = reader.has_more or len(page.rows) > limit or (settings.parent is not None and page.count > 0)
+    first = reader.endpoint.request if reader.endpoint is not None else Request(settings.method, "", Headers(()))
     return Preview(
         columns=as_columns(schema),
         rows=to_json_rows(schema, shown),
@@ -309,21 +333,15 @@ def _shown(ctx: Context, settings: TableSettings, reader: Reader | ChildrenReade
         reported_total=page.reported_total,
         stop_reason="max_rows" if more else (reader.completeness.stop_reason or "no_next"),
         read_at=ctx.clock(),
-        request=_shown_request(reader.endpoint.request) if reader.endpoint is not None else {"url": ""},
-        response=_shown_response(page.response),
+        request=settings.pagination.first(first),
+        response=page.response,
         expanded_from=page.count if settings.expand is not None else None,
     )
 
 
-def _shown_request(request: Request) -> dict[str, Any]:
-    return {"method": request.method, "url": request.url, "headers": dict(request.headers.items)}
-
-
-def _shown_response(response: Response) -> dict[str, Any]:
-    hidden = {"set-cookie", "authorization", "www-authenticate"}
-    headers = {name: value for name, value in response.headers.items if name.lower() not in hidden}
-    excerpt = response.body[:20_000].decode("utf-8", "replace")
-    return {"status": response.status, "headers": headers, "body": excerpt, "cut": len(response.body) > 20_000}
+def _same(field: str, one: TableSettings, other: TableSettings) -> bool:
+    """Whether what was found for a setting still speaks of what is set."""
+    return all(getattr(one, name) == getattr(other, name) for name in {field, "path", "method", "query"})
 
 
 def _parsed(raw: Mapping[str, Any]) -> TableSettings:

@@ -58,6 +58,19 @@ def after(tx: Tx, workspace_id: str, owner_id: str, rows_before: int) -> tuple[i
     return None if row is None else (row[0], row[1])
 
 
+def owners_of(tx: Tx, workspace_id: str, table_id: str, limit: int) -> list[tuple[str, float]]:
+    """The reads and imports of a table with values that did not fit, newest first, and when the last one came."""
+    at = sa.func.max(rejects.c.created_at)
+    found = (
+        sa.select(rejects.c.owner_id, at)
+        .where(rejects.c.workspace_id == workspace_id, rejects.c.table_id == table_id)
+        .group_by(rejects.c.owner_id)
+        .order_by(at.desc())
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in tx.execute(found)]
+
+
 def prune_anywhere(tx: Tx, before: float) -> int:
     """Remove what is older than `before` (epoch seconds)."""
     return tx.execute(rejects.delete().where(rejects.c.created_at < before)).rowcount

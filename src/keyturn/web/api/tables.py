@@ -64,9 +64,9 @@ Values = Annotated[Asked, Depends(_asked)]
 
 
 @router.post("/tables", status_code=201, openapi_extra=described(TableSettings))
-async def create(ctx: Ctx, request: Request, asked: Values) -> Response:
-    """Save a table; with `auto` paging the endpoint is asked first."""
-    return json_answer(shown(await tables.create(ctx, await json_body(request), asked=asked)), 201)
+async def create(ctx: Ctx, request: Request, asked: Values, draft: bool = False) -> Response:
+    """Save a table; with `auto` paging the endpoint is asked first. A `draft` is saved unasked, and cannot be read."""
+    return json_answer(shown(await tables.create(ctx, await json_body(request), asked=asked, draft=draft)), 201)
 
 
 @router.get("/tables")
@@ -106,9 +106,9 @@ async def get(ctx: Ctx, table_id: str) -> Response:
 
 
 @router.patch("/tables/{table_id}", openapi_extra=described(TableSettings))
-async def update(ctx: Ctx, table_id: str, request: Request) -> Response:
-    """Change it by JSON merge patch."""
-    return json_answer(shown(await tables.update(ctx, table_id, await json_body(request))))
+async def update(ctx: Ctx, table_id: str, request: Request, publish: bool = False) -> Response:
+    """Change it by JSON merge patch. With `publish` a draft's endpoint is asked and what was found is saved."""
+    return json_answer(shown(await tables.update(ctx, table_id, await json_body(request), publish=publish)))
 
 
 @router.delete("/tables/{table_id}", status_code=204)
