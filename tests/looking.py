@@ -39,11 +39,11 @@ class Look:
         if message.type in {"error", "warning"} and "the server responded with a status of 4" not in message.text:
             self.trouble.append(f"{message.location.get('url')}: {message.text}")
 
-    def at(self, name: str, page=None) -> None:
+    def at(self, name: str, page=None, *, widths: tuple[int, ...] = (380, 1280)) -> None:
         page = page or self.page
         page.evaluate("document.fonts.ready")
-        for width, height in ((380, 800), (1280, 800)):
-            page.set_viewport_size({"width": width, "height": height})
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 800})
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{name} is {wide} px too wide at {width}"
             if SHOTS:

@@ -177,7 +177,7 @@ async def _prove(
 
 
 def _named(row: Any, key: tuple[str, ...]) -> str:
-    return to_json([at_name(row, name) for name in key]) if key and isinstance(row, Mapping) else to_json(row)
+    return str(to_json([at_name(row, name) for name in key] if key and isinstance(row, Mapping) else row))
 
 
 def at_name(row: Mapping[str, Any], name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Drafts of tables out of what people have at hand: an address, a cURL line, an OpenAPI 3 document, a Postman collection. Pure.
+"""Drafts of tables out of what people have at hand: an address, cURL, an OpenAPI 3 document, Postman. Pure.
 
 Nothing is fetched: a `$ref` that leads out of its document is told and left out, and so is every credential.
 """

@@ -35,7 +35,7 @@ class Rejected:
 
     owner_id: str
     at: float
-    values: list[dict[str, Any]]
+    found: list[dict[str, Any]]
     more: bool
 
 

@@ -27,13 +27,18 @@ PAGES: dict[str, tuple[str, type[BaseModel]]] = {
 }
 _OBJECTS = {"query": "=", "headers": ":"}
 _TEXTS = ("connection_id", "name", "method", "path", "rows_path", "total_path", "timeout_seconds", "data_model",
-          "arrays", "expand", "no_new_data_days")  # fmt: skip
+          "arrays", "array_items", "expand", "no_new_data_days", "format", "when_columns_change", "columns_param",
+          "requests_per_second")  # fmt: skip
+_EMPTIED = ("rows_path", "total_path", "no_new_data_days", "body", "expand", "columns_param", "requests_per_second")
+_PIN = "pin:"
 CHOICES = {
     "data_model": {
         "flattened": "Flattened: objects as dotted columns",
         "document": "Document: what is nested stays JSON",
         "relational": "Relational: child tables for lists",
     },
+    "format": {"json": "JSON", "ndjson": "NDJSON", "csv": "CSV", "xml": "XML"},
+    "when_columns_change": {"add": "Add", "ask": "Ask me", "ignore": "Ignore"},
     "arrays": {"list": "As lists", "json": "As JSON text", "columns": "First items as columns"},
 }
 
@@ -68,6 +73,7 @@ FIELDS = (
     *_TEXTS,
     *_OBJECTS,
     "body",
+    "source",
     "pagination",
     "pagination.max_pages",
     *(f"pagination.{field.name.partition('.')[2]}" for fields in page_fields().values() for field in fields),
@@ -92,8 +98,7 @@ def raw(sent: Mapping[str, str]) -> dict[str, Any]:
         found["body"] = _json(sent["body"])
     found["pagination"] = _pagination(sent)
     found["primary_key"] = [part.strip() for part in sent.get("primary_key", "").split(",") if part.strip()]
-    pins = pairs(sent.get("columns", ""), at="columns")
-    found["columns"] = [{"name": name, "type": kind} for name, kind in pins.items()]
+    found["columns"] = [{"name": name, "type": kind} for name, kind in pins_of(sent).items()]
     found["infer_types"] = sent.get("infer_types") == "yes"
     found["parameters"] = _parameters(sent.get("parameters", ""))
     above, values = sent.get("parent.table", "").strip(), pairs(sent.get("parent.values", ""), at="parent.values")
@@ -107,7 +112,7 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
     """What `update` takes: everything the form shows, so that an emptied field is emptied."""
     found = raw(sent)
     found.pop("connection_id", None)
-    for name in ("rows_path", "total_path", "no_new_data_days", "body", "expand"):
+    for name in _EMPTIED:
         found.setdefault(name, None)
     for name in ("name", "path"):
         found.setdefault(name, "")
@@ -122,10 +127,26 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
     return found
 
 
+def pins_of(sent: Mapping[str, str]) -> dict[str, str]:
+    """The pinned types: those before, then what the Schema tab says of each column, then one more by its name."""
+    found = pairs(sent.get("columns", ""), at="columns")
+    for field, value in sent.items():
+        if field.startswith(_PIN):
+            found.pop(field.removeprefix(_PIN), None)
+            if value.strip():
+                found[field.removeprefix(_PIN)] = value.strip()
+    name, kind = sent.get("pin_name", "").strip(), sent.get("pin_type", "").strip()
+    if name and kind:
+        found[name] = kind
+    return found
+
+
 def values_of(settings: TableSettings) -> dict[str, str]:
     """Settings as field values."""
     found = {name: str(getattr(settings, name) or "") for name in _TEXTS}
     found["timeout_seconds"] = f"{settings.timeout_seconds:g}"
+    if settings.requests_per_second is not None:
+        found["requests_per_second"] = f"{settings.requests_per_second:g}"
     for name, separator in _OBJECTS.items():
         found[name] = lines_of(getattr(settings, name), separator if separator == "=" else ": ")
     found["body"] = "" if settings.body is None else orjson.dumps(settings.body, option=orjson.OPT_INDENT_2).decode()

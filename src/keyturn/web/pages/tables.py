@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from keyturn import redaction
-from keyturn.errors import KeyturnError
+from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.connections import Connection
 from keyturn.model.tables import Table, TableSettings
 from keyturn.rest.drafts import name_of
-from keyturn.services import connections, tables
-from keyturn.services.tables import Preview
+from keyturn.services import connections, samples, tables
+from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
-from keyturn.web.pages import table_form
+from keyturn.web.pages import table_form, table_results, table_start
+from keyturn.web.pages.table_results import Result
 
 router = APIRouter(prefix="/tables", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
 SAMPLE_ROWS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The right pane: a sample, or why there is none; the evidence for what was found."""
-
-    preview: Preview | None = None
-    error: KeyturnError | None = None
-    evidence: tuple[dict[str, str], ...] = ()
 
 
 @router.get("")
@@ -53,6 +42,22 @@ async def new(visit: Here, connection_id: str = "") -> Response:
     return await _new(visit, forms.Form(table_form.empty(chosen)), Result())
 
 
+@router.post("/start")
+async def start(request: Request, visit: Here) -> Response:
+    """Begin with what was pasted: one endpoint is looked at, of many one is chosen."""
+    sent = forms.typed(await request.form())
+    try:
+        drafts, left_out = await table_start.from_source(visit, sent)
+    except forms.MENDABLE as error:
+        return await _new(visit, forms.failed(error, sent, ("source", "connection_id")), Result(), status=422)
+    picked = sent.get("pick", "0" if len(drafts) == 1 else "")
+    if not picked.isdigit() or int(picked) >= len(drafts):
+        return await _new(visit, forms.Form(sent), Result(drafts=tuple(drafts), left_out=tuple(left_out)))
+    values = table_start.values_of(drafts[int(picked)], sent["source"])
+    form, result = await _looked(visit, values)
+    return await _new(visit, form, result.noting(left_out if len(drafts) == 1 else []))
+
+
 @router.post("/draft")
 async def look(request: Request, visit: Here) -> Response:
     """Ask the endpoint: where the rows are, how pages follow, and a sample. Nothing is stored."""
@@ -63,15 +68,18 @@ async def look(request: Request, visit: Here) -> Response:
 
 @router.post("/new")
 async def create(request: Request, visit: Here) -> Response:
-    """Save it."""
+    """Save it; as a draft, without asking the endpoint."""
     sent = forms.typed(await request.form())
 
     async def do() -> str:
-        made = await tables.create(visit.ctx, table_form.raw(sent))
+        values, _ = await _taken_apart(visit, sent)
+        made = await tables.create(visit.ctx, table_form.raw(values), draft=sent.get("save") == "draft")
         return f"/tables/{made.id}?done=created"
 
     async def again(error: KeyturnError, status: int) -> Response:
-        return await _new(visit, _failed(error, sent), Result(), status=status)
+        result = Result() if getattr(error, "problems", ()) else Result(error=error)
+        form = forms.Form(sent) if result.error else _failed(error, sent)
+        return await _new(visit, form, result, status=status)
 
     return await forms.attempt(do, again)
 
@@ -88,8 +96,20 @@ async def show(visit: Here, table_id: str, done: str = "") -> Response:
 async def sample(visit: Here, table_id: str) -> Response:
     """The right pane of a saved table, from a real call."""
     table = await tables.get(visit.ctx, table_id)
-    result = await _sampled(visit, lambda: tables.preview(visit.ctx, table_id, limit=SAMPLE_ROWS))
-    return rendering.fragment("tables/result.html", **_drawn(result), table=table, now=visit.ctx.clock())
+    connection = await connections.get(visit.ctx, table.settings.connection_id)
+    result = await table_results.sampled(lambda: tables.preview(visit.ctx, table_id, limit=SAMPLE_ROWS))
+    drawn = table_results.drawn(result, connection, table, table_form.values_of(table.settings))
+    drawn |= await table_results.history(visit, table)
+    return rendering.fragment("tables/result.html", **drawn, table=table, now=visit.ctx.clock(), form=forms.Form())
+
+
+@router.get("/{table_id}/reads/{read_id}/rejects")
+async def rejects(visit: Here, table_id: str, read_id: str) -> Response:
+    """The values of a read that did not fit, as NDJSON."""
+    await tables.get(visit.ctx, table_id)
+    lines = await rejects_of.of_read(visit.ctx, read_id)
+    headers = {"Content-Disposition": f'attachment; filename="{read_id}-rejects.ndjson"'}
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
 
 @router.post("/{table_id}/draft")
@@ -97,7 +117,7 @@ async def look_again(request: Request, visit: Here, table_id: str) -> Response:
     """The builder of a saved table with what was typed, and a sample for it; nothing is stored yet."""
     table = await tables.get(visit.ctx, table_id)
     sent = {**forms.typed(await request.form()), "connection_id": table.settings.connection_id}
-    form, result = await _looked(visit, sent)
+    form, result = await _looked(visit, sent, table)
     return await _edit(visit, table, form, result, status=422 if form.wrong else 200)
 
 
@@ -108,11 +128,15 @@ async def update(request: Request, visit: Here, table_id: str) -> Response:
     sent = forms.typed(await request.form())
 
     async def do() -> str:
-        await tables.update(visit.ctx, table_id, table_form.patch(sent, table.settings))
+        values, _ = await _taken_apart(visit, sent, table)
+        patch = table_form.patch(values, table.settings)
+        await tables.update(visit.ctx, table_id, patch, publish=sent.get("save") == "publish")
         return f"/tables/{table_id}?done=saved"
 
     async def again(error: KeyturnError, status: int) -> Response:
-        return await _edit(visit, table, _failed(error, sent), Result(evidence=table.evidence), status=status)
+        told = not getattr(error, "problems", ()) and sent.get("save") == "publish"
+        form, failure = (forms.Form(sent), error) if told else (_failed(error, sent), None)
+        return await _edit(visit, table, form, Result(error=failure, evidence=table.evidence), status=status)
 
     return await forms.attempt(do, again)
 
@@ -124,32 +148,34 @@ async def delete(visit: Here, table_id: str) -> Response:
     return RedirectResponse("/tables?done=deleted", 303)
 
 
-async def _looked(visit: Visit, sent: Mapping[str, str]) -> tuple[forms.Form, Result]:
+async def _looked(visit: Visit, sent: Mapping[str, str], table: Table | None = None) -> tuple[forms.Form, Result]:
     """The form with what was found in it, and the sample. What is wrong with a field is told at the field."""
+    sent = {**sent, **{name: sent[f"use_{name}"] for name in ("rows_path", "expand") if sent.get(f"use_{name}")}}
     try:
+        sent, left_out = await _taken_apart(visit, sent, table)
         raw = table_form.raw(sent)
         typed_name = raw.pop("name", "")
-        found = await tables.detect(visit.ctx, raw)
-        settings = found.settings
-    except forms.MENDABLE as error:
-        if getattr(error, "problems", ()):
+        found = await samples.look(visit.ctx, raw, limit=SAMPLE_ROWS)
+    except KeyturnError as error:
+        if isinstance(error, forms.MENDABLE) and getattr(error, "problems", ()):
             return _failed(error, sent), Result()
         return forms.Form(sent), Result(error=error)
-    except KeyturnError as error:
-        return forms.Form(sent), Result(error=error)
-    result = await _sampled(
-        visit, lambda: tables.preview_draft(visit.ctx, settings.model_dump(mode="json"), limit=SAMPLE_ROWS)
-    )
-    name = typed_name or sent.get("name", "") or name_of(settings.path)
-    form = forms.Form({**table_form.values_of(settings), "name": name})
-    return form, Result(result.preview, result.error, found.evidence)
+    name = typed_name or name_of(found.settings.path)
+    kept = {"name": name, "source": sent.get("source", "")}
+    form = forms.Form({**table_form.values_of(found.settings), **kept})
+    return form, Result(preview=found.preview, evidence=found.evidence).noting(left_out)
 
 
-async def _sampled(visit: Visit, read: Any) -> Result:  # noqa: ARG001 - the visit says whose read it is
-    try:
-        return Result(preview=await read())
-    except KeyturnError as error:
-        return Result(error=error)
+async def _taken_apart(
+    visit: Visit, sent: Mapping[str, str], table: Table | None = None
+) -> tuple[Mapping[str, str], list[str]]:
+    """The form with a URL in its path field taken apart, and what was left out of it. A saved table keeps its place."""
+    if not table_start.is_address(sent.get("path", "")):
+        return sent, []
+    values, left_out = await table_start.with_address(visit, sent)
+    if table is not None and values["connection_id"] != table.settings.connection_id:
+        raise Invalid("This address is on another connection. Make another table there.", at="path")
+    return values, left_out
 
 
 def _failed(error: KeyturnError, sent: Mapping[str, str]) -> forms.Form:
@@ -163,27 +189,6 @@ def _failed(error: KeyturnError, sent: Mapping[str, str]) -> forms.Form:
         for name, words in form.problems.items()
     }
     return forms.Form(form.values, problems, form.sentence, form.message_code)
-
-
-def _drawn(result: Result) -> dict[str, Any]:
-    preview = result.preview
-    objects: list[str] = []
-    request: dict[str, Any] = {}
-    if preview is not None:
-        names = [column.name for column in preview.columns]
-        objects = [
-            orjson.dumps(dict(zip(names, row, strict=False)), option=orjson.OPT_INDENT_2).decode()
-            for row in preview.rows[:20]
-        ]
-        request = {**preview.request, "url": redaction.url(preview.request["url"])}
-    return {"result": result, "preview": preview, "objects": objects, "request": request, "evidence": _by_field(result)}
-
-
-def _by_field(result: Result) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for item in result.evidence:
-        found.setdefault(item["at"], []).append(item["sentence"])
-    return found
 
 
 async def _new(visit: Visit, form: forms.Form, result: Result, *, status: int = 200) -> Response:
@@ -227,5 +232,6 @@ async def _builder(
         connection=connection,
         table=table,
         done=done,
-        **_drawn(result),
+        **table_results.drawn(result, connection, table, form.values),
+        **await table_results.history(visit, table),
     )

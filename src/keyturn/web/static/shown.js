@@ -23,6 +23,34 @@ function tabs(list) {
   });
 }
 
+// A link to a panel opens its tab.
+function opener(link) {
+  link.addEventListener("click", (event) => {
+    const tab = document.getElementById(link.dataset.opens);
+    if (!tab) return;
+    event.preventDefault();
+    tab.click();
+    tab.focus();
+  });
+}
+
+// A file's text goes where it could be pasted.
+function fileInto(place) {
+  const target = document.getElementById(place.dataset.fileInto);
+  const label = document.createElement("label");
+  const input = document.createElement("input");
+  label.className = "help";
+  label.textContent = "or open a file ";
+  input.type = "file";
+  input.accept = ".json,.yaml,.yml,.txt";
+  input.addEventListener("change", async () => {
+    if (input.files[0]) target.value = await input.files[0].text();
+    target.focus();
+  });
+  label.append(input);
+  place.replaceChildren(label);
+}
+
 function publicUrl(line) {
   const told = line.dataset.publicUrl;
   line.textContent = location.origin === told
@@ -32,6 +60,8 @@ function publicUrl(line) {
 
 export function start(root) {
   for (const list of root.querySelectorAll("[data-tabs]")) tabs(list);
+  for (const link of root.querySelectorAll("[data-opens]")) opener(link);
+  for (const place of root.querySelectorAll("[data-file-into]")) fileInto(place);
   for (const select of root.querySelectorAll("[data-shows]")) {
     select.addEventListener("change", () => {
       for (const option of select.options) {

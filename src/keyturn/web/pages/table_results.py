@@ -1,0 +1,127 @@
+"""The builder's right pane: a sample from a real call with what was sent and answered, the schema, and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from keyturn.errors import KeyturnError
+from keyturn.model.connections import Connection
+from keyturn.model.tables import Table
+from keyturn.services import rejects, samples, tables
+from keyturn.services.tables import Preview
+from keyturn.web.auth import Visit
+from keyturn.web.pages import table_form
+
+_ROWS_SHOWN = 20
+CHANGES = {"added": "New", "removed": "Gone", "type_changed": "Another type", "left_out": "Left out"}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A sample, or why there is none; the evidence for what was found; endpoints to choose from; what was left out."""
+
+    preview: Preview | None = None
+    error: KeyturnError | None = None
+    evidence: tuple[dict[str, str], ...] = ()
+    drafts: tuple[dict[str, Any], ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def noting(self, left_out: list[str]) -> Result:
+        """With what a pasted source had and the table has not."""
+        return replace(self, left_out=tuple(left_out))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaRow:
+    """A column as the Schema tab shows it; `seen` says whether the sample has it with a value."""
+
+    name: str
+    type: str
+    source_path: str
+    nullable: bool
+    note: str
+    pin: str
+    empty_percent: int | None
+
+
+async def sampled(read: Callable[[], Awaitable[Preview]]) -> Result:
+    """The sample, or why there is none."""
+    try:
+        return Result(preview=await read())
+    except KeyturnError as error:
+        return Result(error=error)
+
+
+async def history(visit: Visit, table: Table | None) -> dict[str, Any]:
+    """What changed of a saved table's columns, and what did not fit them."""
+    if table is None:
+        return {"changes": [], "rejected": []}
+    changes = await tables.schema_history(visit.ctx, table.id)
+    return {"changes": changes[:20], "rejected": await rejects.of_table(visit.ctx, table.id)}
+
+
+def drawn(
+    result: Result, connection: Connection | None, table: Table | None, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything the pane's template draws."""
+    preview = result.preview
+    found: dict[str, Any] = {
+        "result": result,
+        "preview": preview,
+        "objects": [],
+        "request": {},
+        "response": {},
+        "evidence": by_field(result),
+        "schema": schema_rows(preview, table, table_form.pins_of(values)),
+        "empty": {},
+        "change_words": CHANGES,
+    }
+    if preview is not None and connection is not None:
+        names = [column.name for column in preview.columns]
+        rows = [dict(zip(names, row, strict=False)) for row in preview.rows[:_ROWS_SHOWN]]
+        found["objects"] = [orjson.dumps(row, option=orjson.OPT_INDENT_2).decode() for row in rows]
+        found["request"] = samples.shown_request(connection, preview.request)
+        found["response"] = samples.shown_response(preview.response)
+        found["empty"] = _empty(preview)
+    return found
+
+
+def by_field(result: Result) -> dict[str, list[dict[str, str]]]:
+    """The evidence by the setting it speaks of."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for item in result.evidence:
+        found.setdefault(item["at"], []).append(item)
+    return found
+
+
+def schema_rows(preview: Preview | None, table: Table | None, pins: Mapping[str, str]) -> list[SchemaRow]:
+    """The sample's columns, then those only other reads met, then pins of columns nobody met yet."""
+    empty = {} if preview is None else _empty(preview)
+    found: dict[str, SchemaRow] = {}
+    for column in preview.columns if preview is not None else ():
+        note = column.note or ""
+        found[column.name] = SchemaRow(
+            column.name, column.type, column.source_path, column.nullable, note,
+            pins.get(column.name, ""), empty.get(column.name),
+        )  # fmt: skip
+    for column in (table.columns or ()) if table is not None else ():
+        note = column.note or ("" if preview is None else "not in this sample")
+        pin = pins.get(column.name, "")
+        known = SchemaRow(column.name, column.type, column.source_path, column.nullable, note, pin, None)
+        found.setdefault(column.name, known)
+    for name, kind in pins.items():
+        found.setdefault(name, SchemaRow(name, kind, "", True, "not seen yet", kind, None))
+    return list(found.values())
+
+
+def _empty(preview: Preview) -> dict[str, int]:
+    """How many percent of each column's sampled values are null or empty text."""
+    count = len(preview.rows)
+    if not count:
+        return {}
+    missing = [sum(row[at] is None or row[at] == "" for row in preview.rows) for at in range(len(preview.columns))]
+    return {column.name: round(100 * missing[at] / count) for at, column in enumerate(preview.columns)}
