@@ -71,3 +71,20 @@ def test_a_parent_without_values_is_told_at_its_field():
     with pytest.raises(Invalid) as told:
         parse(TableSettings, table_form.raw(sent))
     assert [problem.at for problem in told.value.problems] == ["parent.values"]
+
+
+def test_a_pin_of_the_schema_is_set_and_taken_away():
+    settings = parse(TableSettings, {**SETTINGS, "columns": [{"name": "total", "type": "string"}]})
+    sent = table_form.values_of(settings) | {"pin:total": "", "pin:id": "int64", "pin_name": "new", "pin_type": "date"}
+    assert table_form.pins_of(sent) == {"id": "int64", "new": "date"}
+
+
+def test_limits_are_kept_and_emptied():
+    settings = parse(
+        TableSettings, {**SETTINGS, "requests_per_second": 2.5, "format": "csv", "columns_param": "fields"}
+    )
+    again = parse(TableSettings, table_form.raw(table_form.values_of(settings)))
+    assert (again.requests_per_second, again.format, again.columns_param) == (2.5, "csv", "fields")
+    emptied = table_form.values_of(settings) | {"requests_per_second": "", "columns_param": ""}
+    changed = parse(TableSettings, merge_patch(settings.model_dump(mode="json"), table_form.patch(emptied, settings)))
+    assert (changed.requests_per_second, changed.columns_param) == (None, None)

@@ -40,9 +40,12 @@ export function replaceMain(page, again) {
       if (words && twin.querySelector("summary")?.firstChild?.nextSibling?.textContent === words) twin.open = true;
     }
   }
+  const tabs = [...old.querySelectorAll("[data-tabs] [aria-selected=true]")].map((tab) => tab.id);
   old.replaceWith(fresh);
   document.title = page.title;
   again(fresh);
+  // Whoever looked at a tab goes on looking at it.
+  for (const id of tabs) document.getElementById(id)?.click();
   focusNews(fresh);
 }
 
