@@ -77,3 +77,25 @@ def test_a_table_is_scheduled_paused_and_changed(world, table, look):
     page.goto(f"{server.url}/schedules")
     page.get_by_text("Paused").wait_for()
     look.at("64-schedules")
+
+
+def test_an_import_that_repeats_goes_on_to_its_schedule_with_what_was_chosen(table, look):
+    server, orders = table
+    page = look.page
+    sign_in(look, server)
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    page.get_by_label("Where to").select_option("csv")
+    page.get_by_label("File", exact=True).fill("weekly.csv")
+    page.get_by_label("If it exists").select_option("append")
+    page.get_by_label("Repeat").select_option("week")
+    look.at("65-import-that-repeats")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="Schedule acme.orders").wait_for()
+    page.get_by_label("On", exact=True).select_option("monday")
+    look.at("66-its-schedule")
+    page.get_by_role("button", name="Save schedule").click()
+    page.get_by_text("Saved. The first run is shown under Next.").wait_for()
+    [schedule] = server.api.get("/schedules").json()["data"]
+    assert (schedule["every"], schedule["mode"]) == ("week", "append")
+    assert (schedule["destination"]["type"], schedule["destination"]["url"]) == ("csv", "weekly.csv")
+    assert server.api.get("/imports").json()["data"] == []

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from keyturn.errors import Conflict, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
+from keyturn.model.schedules import EVERY_LABELS
 from keyturn.services import connections, imports, reads, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
@@ -45,10 +47,13 @@ async def dialog(visit: Here, table_id: str) -> Response:
 
 @router.post("/tables/{table_id}/import")
 async def create(request: Request, visit: Here, table_id: str) -> Response:
-    """Start it."""
+    """Start it; one that repeats goes on to the schedule, where its time is chosen."""
     sent = forms.typed(await request.form())
 
     async def do() -> str:
+        if sent.get("every", "once") != "once":
+            chosen = {name: sent[name] for name in (*FIELDS, "every") if sent.get(name)}
+            return f"/tables/{table_id}/schedule?{urlencode(chosen)}"
         raw = {"table_id": table_id, "destination": typed_destination(sent), "mode": sent.get("mode", "replace")}
         return f"/imports/{(await imports.create(visit.ctx, raw)).id}"
 
@@ -160,4 +165,5 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         formats=FORMATS,
         databases=await destinations.choices(visit),
         modes=MODES,
+        every=EVERY_LABELS,
     )

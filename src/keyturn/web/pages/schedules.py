@@ -46,11 +46,14 @@ async def next_runs(request: Request, visit: Here) -> Response:
 
 
 @router.get("/tables/{table_id}/schedule")
-async def dialog(visit: Here, table_id: str) -> Response:
-    """Where to, how often, and what if that cannot be."""
+async def dialog(request: Request, visit: Here, table_id: str) -> Response:
+    """Where to, how often, and what if that cannot be; begins with what was chosen for an import."""
     table = await tables.get(visit.ctx, table_id)
     usual = {"destination.url": f"{table.name}.parquet", "every": "day", "at": "06:00", "timezone": "UTC"}
-    return await _dialog(visit, table_id, forms.Form({**usual, "if_missed": "run_once", "if_running": "skip"}))
+    chosen = {name: value for name, value in request.query_params.items() if name in FIELDS}
+    return await _dialog(
+        visit, table_id, forms.Form({**usual, "if_missed": "run_once", "if_running": "skip", **chosen})
+    )
 
 
 @router.post("/tables/{table_id}/schedule")
