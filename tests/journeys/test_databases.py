@@ -74,7 +74,7 @@ def test_an_address_that_the_guard_refuses_cannot_be_made_nor_reached(world, war
     named = "postgresql://writer@localhost.localdomain.invalid/db"
     there = ok(server.api.post("/destinations", json={"name": "W", "url": named}))
     answer = server.api.post(f"/destinations/{there['id']}/test")
-    assert (answer.status_code, answer.json()["message_code"]) == (502, "E-DNS")
+    assert (answer.status_code, answer.json()["message_code"]) == (409, "E-DNS")
     plain = server.api.post(
         "/destinations", json={"name": "P", "url": "postgresql://w@db.example.com/d?sslmode=disable"}
     )

@@ -13,7 +13,7 @@ from keyturn.destinations.destination import Away
 from keyturn.destinations.postgresql import Server
 from keyturn.egress import addresses_of, authorities_file, check_literal
 from keyturn.encryption import AssociatedData
-from keyturn.errors import Conflict, Invalid, NotFound, Unavailable, UpstreamError
+from keyturn.errors import Conflict, Invalid, NotFound, UpstreamError
 from keyturn.model.destinations import DestinationPassword, DestinationSettings, SavedDestination, parted
 from keyturn.model.ids import new_id
 from keyturn.model.validation import merged, parse
@@ -119,8 +119,8 @@ async def test(ctx: Context, destination_id: str) -> str:
     try:
         version = await asyncio.to_thread(postgresql.look, server, found.settings.db_schema)
         result = "ok"
-    except Away as error:
-        raise Unavailable(error.sentence) from None
+    except (Away, UpstreamError) as error:
+        raise Conflict(str(error), message_code=getattr(error, "message_code", None)) from None
     finally:
         await ctx.database.run(audit.record, ctx, "destination.tested", destination_id, result=result)
     return version

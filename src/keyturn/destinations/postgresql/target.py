@@ -43,10 +43,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class TableWay:
-    """How a table is filled; `key` are the columns an update matches rows by, as the server names them."""
+    """How a table is filled; `by` are the columns an update matches rows by, as the server names them."""
 
     mode: Mode = "replace"
-    key: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ def fill(tx: Tx, place: Place, incoming: Incoming, way: TableWay) -> None:
         there = _shape(tx, table, place, there, incoming, empty=way.mode == "replace")
     carried = {name: _carried(name, kind, there[name]) for name, kind in incoming.columns.items()}
     if way.mode == "update":
-        _check_key(way.key, incoming)
-        _keep_last(tx, incoming, way.key)
-        _update(tx, table, carried, way.key)
+        _check_key(way.by, incoming)
+        _keep_last(tx, incoming, way.by)
+        _update(tx, table, carried, way.by)
     _insert(tx, table, incoming, carried, way)
 
 
@@ -168,7 +168,7 @@ def _insert(
     fresh = sql.SQL("")
     if way.mode == "update":
         words = " where not exists (select from {} as t where {})"
-        fresh = sql.SQL(words).format(table, _same_key(carried, way.key))
+        fresh = sql.SQL(words).format(table, _same_key(carried, way.by))
     words = "insert into {} ({}) select {} from pg_temp.keyturn_incoming as i{} order by i.{}"
     tx.execute(sql.SQL(words).format(table, names, values, fresh, sql.Identifier(incoming.number)))
 
