@@ -151,6 +151,14 @@ class Surface:
                 for file in archive.namelist()
             }
 
+    def sql(self, query: str, **asked: Any) -> list[list[Any]]:
+        """The answer of a query; it runs on the caller's machine, so there is no route for it."""
+        if self.kind == "cli":
+            return self._cli("sql", query, *self._params(asked))["rows"]
+        since = asked.pop("since", None)
+        parameters = {name.replace("__", "."): value for name, value in asked.items()}
+        return self._client(lambda ws: list(map(list, ws.sql(query, since=since, parameters=parameters).fetchall())))
+
     def drafts(self, connection: str, source: str) -> dict[str, Any]:
         """What a cURL line, an OpenAPI document or a Postman collection describes."""
         if self.kind == "cli":

@@ -118,6 +118,61 @@ def test_a_column_that_changed_since_its_schema_was_read_is_learned(fake, ws, sh
     assert ws.sql("select id from acme.orders").fetchall() == [("a1",)]
 
 
+@pytest.fixture
+def asking(fake, shop):
+    """Both tables ask for `year`, orders for `kind` too."""
+    names = {"orders": ["year", "kind"], "customers": ["year"], "unused": ["other"]}
+    tables = [
+        {"id": f"tb_{name}", "full_name": f"acme.{name}", "parameters": [{"name": each} for each in asks]}
+        for name, asks in names.items()
+    ]
+    fake.on("GET", "/tables", {"data": tables, "next_cursor": None})
+
+
+BOTH = "select count(*) from acme.orders join acme.customers using (id)"
+
+
+def asked_values(fake, name):
+    """What a read was given, and what the question for its columns was given: the same."""
+    kept = [
+        {key: value for key, value in asked.query.items() if key == "since" or key.startswith("param.")}
+        for asked in fake.asked
+        if asked.path.startswith(f"/api/v1/tables/tb_{name}/")
+    ]
+    assert kept[0] == kept[-1]
+    return kept[-1]
+
+
+def test_a_value_goes_to_every_table_that_asks_for_it_and_by_name_to_one(fake, ws, asking):
+    ws.sql(BOTH, parameters={"year": 2025, "acme.orders.kind": "open", "acme.customers": {"year": 2024}})
+    assert asked_values(fake, "orders") == {"param.year": "2025", "param.kind": "open"}
+    assert asked_values(fake, "customers") == {"param.year": "2024"}
+
+
+def test_since_is_for_all_tables_or_for_one_by_name(fake, ws, asking):
+    ws.sql(BOTH, since="2026-03-01")
+    assert [asked_values(fake, name) for name in ("orders", "customers")] == [{"since": "2026-03-01"}] * 2
+    fake.asked.clear()
+    ws.sql(BOTH, since={"acme.orders": 5})
+    assert [asked_values(fake, name) for name in ("orders", "customers")] == [{"since": "5"}, {}]
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"parameters": {"other": 1}}, Invalid, "No table of the query asks for other"),
+        ({"parameters": {"acme.unused.other": 1}}, Invalid, "does not read acme.unused"),
+        ({"since": {"acme.unused": 1}}, Invalid, "does not read acme.unused"),
+        ({"parameters": {"acme.order.year": 1}}, NotFound, "Did you mean acme.orders"),
+        ({"since": {"acme.order": 1}}, NotFound, "Did you mean acme.orders"),
+    ],
+)
+def test_a_value_that_no_table_would_be_given_is_refused_before_rows_are_read(fake, ws, asking, asked, error, words):
+    with pytest.raises(error, match=words):
+        ws.sql(BOTH, **asked)
+    assert not [each for each in fake.asked if "/rows" in each.path]
+
+
 def test_an_unknown_table_is_named_with_what_was_meant(ws, shop):
     with pytest.raises(NotFound, match=r"no table called acme\.order\. Did you mean acme\.orders\?"):
         ws.sql("select * from acme.order")

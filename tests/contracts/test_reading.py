@@ -66,6 +66,21 @@ def test_row1_a_post_that_only_reads_has_values_in_its_body_and_headers(surface,
     assert api.asked[-1]["method"] == "POST"
 
 
+def test_row1_a_query_gives_its_tables_what_they_ask_for(surface, connection, api):
+    api.on("things", lambda asked: [{"id": int(asked["query"]["y"]), "since": asked["query"].get("after", "")}])
+    only = {"column": "id", "param": "after"}
+    surface.create(connection, "things", path="/things", query={"y": "{{year}}"}, incremental=only,
+                   parameters=[{"name": "year", "type": "integer"}], **NONE)  # fmt: skip
+    query = f"select id, since from {connection}.things"
+    # The columns are not known yet: what the table asks for is needed for that question too.
+    assert surface.sql(query, year=2025) == [[2025, ""]]
+    assert surface.sql(query, year=2026, since="7") == [[2026, "7"]]
+    with pytest.raises(Failed, match="asks for it each time"):
+        surface.sql(query)
+    with pytest.raises(Failed, match="asks for yaer"):
+        surface.sql(query, year=1, yaer=2)
+
+
 def test_row9_only_rows_since_a_time_are_asked_for(surface, connection, api):
     api.on("things", lambda asked: [{"id": 1, "asked": asked["query"].get("changed_after", "everything")}])
     only = {"column": "updated_at", "param": "changed_after"}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from keyturn.client.asked import asked_of_tables
 from keyturn.client.names import suggestion
 from keyturn.client.reads import SCHEMA_MOVED, WHOLE_ATTEMPTS
 from keyturn.errors import IncompleteData, Invalid, NotFound
@@ -41,21 +42,34 @@ class Need:
     limit: int | None = None
 
 
-def run(tables: Tables, query: str, *, allow_incomplete: bool = False) -> duckdb.DuckDBPyRelation:
+def run(
+    tables: Tables,
+    query: str,
+    *,
+    since: Any = None,
+    parameters: Mapping[str, Any] | None = None,
+    allow_incomplete: bool = False,
+) -> duckdb.DuckDBPyRelation:
     """The answer of one SELECT over tables by their names, as a DuckDB relation (`.df()`, `.arrow()`, `.fetchall()`).
+
+    `since` and `parameters` are given to the tables that are read: one value for all of them, or, in a mapping by the
+    table's name, to that table alone; see `asked`.
 
     Raises `Invalid` for what is no single SELECT, `NotFound` for an unknown table, and what reading raises:
     `IncompleteData` above all, unless `allow_incomplete`.
     """
     database = duckdb.connect()
     known = {table.name: table for table in tables}
+    asks = asked_of_tables(known, since, parameters or {})
     with in_words(known):
         _refuse_other_statements(database, query)
         # A name that only looks like a table's costs its schema and no more: the plan decides what is read.
-        schemas = {name: _create(database, table) for name, table in known.items() if _mentions(query, name)}
+        named = [name for name in known if _mentions(query, name)]
+        schemas = {name: _create(database, known[name], asks.of(name)) for name in named}
         needs = _needs(database, query, schemas)
+    asks.check(needs)
     for name, need in needs.items():
-        _fill(database, known[name], schemas[name], need, allow_incomplete=allow_incomplete)
+        _fill(database, known[name], schemas[name], need, asks.of(name), allow_incomplete=allow_incomplete)
     with in_words(known):
         return database.sql(query)
 
@@ -70,9 +84,9 @@ def _mentions(query: str, name: str) -> bool:
     return all(re.search(rf"\b{part}\b", query, re.IGNORECASE) for part in name.split("."))
 
 
-def _create(database: duckdb.DuckDBPyConnection, table: Table) -> pa.Schema:
+def _create(database: duckdb.DuckDBPyConnection, table: Table, asked: Mapping[str, Any]) -> pa.Schema:
     """The table without rows."""
-    schema = table.arrow_schema
+    schema = table.learned_schema(**asked)
     connection, _, name = table.name.partition(".")
     database.execute(f'create schema if not exists "{connection}"')
     database.execute(f'drop table if exists "{connection}"."{name}"')
@@ -137,13 +151,19 @@ def _limit(nodes: list[dict[str, Any]]) -> int | None:
 
 
 def _fill(
-    database: duckdb.DuckDBPyConnection, table: Table, schema: pa.Schema, need: Need, *, allow_incomplete: bool
+    database: duckdb.DuckDBPyConnection,
+    table: Table,
+    schema: pa.Schema,
+    need: Need,
+    asked: Mapping[str, Any],
+    *,
+    allow_incomplete: bool,
 ) -> None:
     """Read what is needed into the table. A schema that moves meanwhile is learned, and the read begins again."""
     if need.limit == 0:
         return
     for attempt in range(1, WHOLE_ATTEMPTS + 1):
-        read = table.read(limit=need.limit, columns=need.columns, allow_incomplete=allow_incomplete)
+        read = table.read(limit=need.limit, columns=need.columns, allow_incomplete=allow_incomplete, **asked)
         try:
             for batch in read.batches(_BATCH_ROWS):
                 if any(field.type != schema.field(field.name).type for field in batch.schema):
@@ -152,7 +172,7 @@ def _fill(
         except IncompleteData as error:
             if error.message_code != SCHEMA_MOVED or attempt == WHOLE_ATTEMPTS:
                 raise
-            schema = _create(database, table)
+            schema = _create(database, table, asked)
         else:
             return
 

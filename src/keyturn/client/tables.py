@@ -105,6 +105,8 @@ class Table:
         self._http = transport
         self.id = str(found["id"])
         self.name = str(found["full_name"])
+        # The names of what it asks for each time.
+        self.asks_for = tuple(str(parameter["name"]) for parameter in found.get("parameters") or ())
 
     def __repr__(self) -> str:
         return f"Table({self.name!r})"
@@ -130,9 +132,14 @@ class Table:
     @property
     def arrow_schema(self) -> pa.Schema:
         """The same as an Arrow schema."""
+        return self.learned_schema()
+
+    def learned_schema(self, *, since: Any = None, **parameters: Any) -> pa.Schema:
+        """The same; `since` and `parameters` are for asking the endpoint, if that was not done yet."""
         import pyarrow as pa
 
-        with self._http.stream("GET", f"{self.route}/schema", params={"format": "arrow"}) as response:
+        query = {"format": "arrow", **asked_of(since, parameters)}
+        with self._http.stream("GET", f"{self.route}/schema", params=query) as response:
             return pa.ipc.read_schema(pa.py_buffer(response.read()))
 
     def refresh_schema(self) -> Schema:

@@ -83,15 +83,24 @@ class Workspace:
         """The table called `connection.table`. Raises `NotFound` with a suggestion."""
         return self.tables[name]
 
-    def sql(self, query: str, *, allow_incomplete: bool = False) -> duckdb.DuckDBPyRelation:
+    def sql(
+        self,
+        query: str,
+        *,
+        since: Any = None,
+        parameters: Mapping[str, Any] | None = None,
+        allow_incomplete: bool = False,
+    ) -> duckdb.DuckDBPyRelation:
         """The answer of one SELECT over tables called `connection.table`, as a DuckDB relation.
 
-        It runs on this machine; only the tables and columns it needs are read. Raises `IncompleteData` if rows of
-        one are missing, unless `allow_incomplete`.
+        It runs on this machine; only the tables and columns it needs are read. `parameters` are what its tables ask
+        for: `{"year": 2025}` for all that ask for it, `{"acme.orders": {"year": 2025}}` for one; `since` alike, a
+        value or `{"acme.orders": value}`. Raises `IncompleteData` if rows of one are missing, unless
+        `allow_incomplete`.
         """
         from keyturn.client import sql
 
-        return sql.run(self.tables, query, allow_incomplete=allow_incomplete)
+        return sql.run(self.tables, query, since=since, parameters=parameters, allow_incomplete=allow_incomplete)
 
     def run_import(
         self, table: str, *, to: str, mode: str = "replace", parameters: Mapping[str, Any] | None = None

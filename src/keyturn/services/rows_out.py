@@ -70,11 +70,11 @@ async def begin(
     return RowStream(read.id, FORMATS[format], chunks)
 
 
-async def schema(ctx: Context, table_id: str) -> bytes:
+async def schema(ctx: Context, table_id: str, *, asked: Asked = EVERYTHING) -> bytes:
     """A table's columns as an Arrow schema in IPC form, learned from the endpoint if that was not done yet."""
     table = await tables.get(ctx, table_id)
     if table.columns is None:
-        table = await tables.refresh_schema(ctx, table_id)
+        table = await tables.refresh_schema(ctx, table_id, asked=asked)
     return schema_message(reads.schema_of(table) or Schema(()))
 
 

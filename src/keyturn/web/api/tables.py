@@ -136,10 +136,10 @@ async def preview(ctx: Ctx, table_id: str, asked: Values, limit: int = 100) -> R
 
 
 @router.get("/tables/{table_id}/schema")
-async def schema(ctx: Ctx, table_id: str, format: Literal["json", "arrow"] = "json") -> Response:
+async def schema(ctx: Ctx, table_id: str, asked: Values, format: Literal["json", "arrow"] = "json") -> Response:
     """The learned schema, null before the first read; as `arrow` it is learned then, and answered in IPC form."""
     if format == "arrow":
-        return Response(await rows_out.schema(ctx, table_id), media_type=rows_out.ARROW_TYPE)
+        return Response(await rows_out.schema(ctx, table_id, asked=asked), media_type=rows_out.ARROW_TYPE)
     return json_answer({"columns": shown_columns((await tables.get(ctx, table_id)).columns)})
 
 
