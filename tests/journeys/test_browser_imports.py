@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+import warehouse as databases
 from world import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -99,3 +100,35 @@ def test_an_import_that_repeats_goes_on_to_its_schedule_with_what_was_chosen(tab
     assert (schedule["every"], schedule["mode"]) == ("week", "append")
     assert (schedule["destination"]["type"], schedule["destination"]["url"]) == ("csv", "weekly.csv")
     assert server.api.get("/imports").json()["data"] == []
+
+
+def test_a_database_is_made_a_destination_tested_and_imported_to(world, steps, warehouse, look):
+    allowed = f"127.0.0.1:{world.end_system.port},127.0.0.1:{warehouse.relay.port}"
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed)
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    orders = steps.ok(server.api.post("/tables", json=body))
+    page = look.page
+    sign_in(look, server)
+    page.goto(f"{server.url}/admin/settings")
+    page.get_by_role("link", name="New destination").click()
+    page.get_by_role("button", name="Create").click()
+    page.locator("#url-error").wait_for()
+    look.at("67-destination-wrong")
+    page.get_by_label("Name", exact=True).fill("Warehouse")
+    page.locator("#url").fill(warehouse.url)
+    page.get_by_label("Password").fill(databases.PASSWORD)
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Test").click()
+    page.get_by_text("It takes tables (PostgreSQL").wait_for()
+    assert databases.PASSWORD not in page.content()
+    look.at("68-destination")
+    page.goto(f"{server.url}/admin/settings")
+    look.at("69-settings-with-a-destination")
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    page.get_by_label("Where to").select_option(label="Warehouse (PostgreSQL)")
+    page.get_by_label("Table there").fill("orders_of_acme")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
+    look.at("70-imported-into-a-database")
+    assert warehouse.rows("select count(*), count(distinct id) from orders_of_acme") == [(1234, 1234)]
