@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+import keyturn
 import warehouse as databases
-from world import PASSWORD
+from world import PASSWORD, TOKEN
 
 pytestmark = pytest.mark.browser
 
@@ -132,3 +133,6 @@ def test_a_database_is_made_a_destination_tested_and_imported_to(world, steps, w
     page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
     look.at("70-imported-into-a-database")
     assert warehouse.rows("select count(*), count(distinct id) from orders_of_acme") == [(1234, 1234)]
+    with keyturn.connect(server.url, TOKEN) as ws:
+        assert ws.run_import("acme.orders", to="Warehouse/again").wait().status == "complete"
+    assert warehouse.rows("select count(*), count(distinct id) from again") == [(1234, 1234)]
