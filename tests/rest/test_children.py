@@ -36,7 +36,7 @@ class Shop:
     under_way: int = 0
     most_at_once: int = 0
 
-    async def send(self, request: Request):
+    async def send(self, request: Request, **_: int):
         self.under_way += 1
         self.most_at_once = max(self.most_at_once, self.under_way)
         await asyncio.sleep(0)
@@ -205,7 +205,7 @@ async def test_a_full_page_is_suspected_only_where_no_child_is_larger():
     async def stamp(shop):
         send = shop.send
 
-        async def whole(request):
+        async def whole(request, **_):
             found = await send(request)
             if "/lines" in request.url:
                 order = int(request.url.split("/")[-2])

