@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -164,7 +165,8 @@ class Egress:
             ) as answer:
                 body = await _read(answer, max_bytes, request)
                 elapsed = time.monotonic() - started
-                log.debug("call", method=request.method, url=redaction.url(request.url), status=answer.status)
+                if log.is_enabled_for(logging.DEBUG):
+                    log.debug("call", method=request.method, url=redaction.url(request.url), status=answer.status)
                 return Response(answer.status, _headers_of(answer), body, request.url, elapsed)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise self._failed(request, error, progress) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from keyturn.errors import Invalid
@@ -14,6 +14,38 @@ from keyturn.wire import Headers, Request
 VERSION = 1
 # A cycle of cursors is noticed over a resume if it is not longer than this.
 ASKED_MOST = 200
+
+
+class PageText:
+    """The JSON text of a page's rows, or only its digest: made when it is asked for, which is not for every page."""
+
+    __slots__ = ("_digest", "_text")
+
+    def __init__(self, text: bytes | None, digest: str | None = None) -> None:
+        self._text, self._digest = text, digest
+
+    @property
+    def digest(self) -> str:
+        """As it is stored."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(self._text or b"").hexdigest()[:32]
+        return self._digest
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PageText):
+            return NotImplemented
+        if self._text is not None and other._text is not None:
+            return self._text == other._text
+        return self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return "PageText()"
+
+
+NO_PAGE = PageText(None, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +61,7 @@ class Checkpoint:
     pages: int
     rows: int
     reported_total: int | None = None
-    last_page: str = ""
+    last_page: PageText = NO_PAGE
     asked: tuple[str, ...] = ()
     stop_reason: str | None = None
     rejected: int = 0
@@ -40,8 +72,9 @@ class Checkpoint:
     version: int = VERSION
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON-safe."""
-        return asdict(self)
+        """JSON-safe. Nothing in it is changed afterwards, so nothing is copied."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**values, "last_page": self.last_page.digest, "asked": [*self.asked]}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Checkpoint:
@@ -51,6 +84,7 @@ class Checkpoint:
             raise Invalid("This checkpoint was made by another version. Start the read anew.", at="resume_from")
         whole: dict[str, Any] = dict(stored)
         whole.update({name: tuple(stored[name]) for name in ("asked", "schema") if stored.get(name) is not None})
+        whole["last_page"] = PageText(None, str(stored.get("last_page", "")))
         try:
             return cls(**whole)
         except TypeError:

@@ -9,13 +9,14 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from keyturn.errors import Invalid, KeyturnError, UpstreamError
-from keyturn.rest.checkpoints import ASKED_MOST, Checkpoint, fingerprint, packed, unpacked
+from keyturn.rest.checkpoints import ASKED_MOST, NO_PAGE, Checkpoint, PageText, fingerprint, packed, unpacked
 from keyturn.rest.envelopes import Envelope, cut
 from keyturn.rest.fetching import Ahead, Fetcher, OnWait, Send, Sleep
 from keyturn.rest.pace import Pace
@@ -89,7 +90,7 @@ class _Body:
     body: Any
     rows: list[Any] | None
     envelope: Envelope | None
-    digest: str
+    text: PageText
 
     @property
     def count(self) -> int:
@@ -124,7 +125,9 @@ class Reader:
         self._fetcher = Fetcher(send, pace=pace, on_wait=on_wait, system=system, sleep=sleep)
         self._ahead = Ahead(self._fetcher, ahead)
         self._asked: dict[str, None] = {}
-        self._last_page = ""
+        self._last_page = NO_PAGE
+        self._name = endpoint.name
+        self._plain = endpoint.format == "json" and not any(map(self._looks_into_rows, self._paths()))
         self._first: Request | None = endpoint.pagination.first(endpoint.request)
         self._resumed_end: str | None = None
         if resume_from is not None:
@@ -179,7 +182,7 @@ class Reader:
         self._end("error")
 
     def _resume(self, checkpoint: Checkpoint) -> None:
-        if checkpoint.endpoint != self.endpoint.name:
+        if checkpoint.endpoint != self._name:
             raise Invalid("The table asks something else than when it was left. Start the read anew.", at="resume_from")
         self.completeness = Completeness(checkpoint.rows, checkpoint.pages, checkpoint.reported_total)
         self._asked = dict.fromkeys(checkpoint.asked)
@@ -204,10 +207,10 @@ class Reader:
                 return
             found = await self._taken_apart(response)
             # The rows are compared, not the bodies: a link to the next page differs even where nothing else does.
-            if found.count and found.digest == self._last_page:
+            if found.count and found.text == self._last_page:
                 self._end("repeated_page")
                 return
-            self._last_page = found.digest
+            self._last_page = found.text
             before = self.completeness.rows
             self.completeness = count = self._counted(found.count, self._total(found.body))
             if (sunset := response.headers.get("sunset")) is not None:  # RFC 8594
@@ -230,25 +233,24 @@ class Reader:
 
     async def _taken_apart(self, response: Response) -> _Body:
         if response.status == NO_CONTENT:
-            return _Body(None, [], None, "")
+            return _Body(None, [], None, NO_PAGE)
         if len(response.body) < 1 << 20:
             return self._cut_or_parsed(response)
         return await asyncio.to_thread(self._cut_or_parsed, response)
 
     def _cut_or_parsed(self, response: Response) -> _Body:
         path = self.endpoint.rows_path
-        inside = any(map(self._looks_into_rows, self._paths()))
-        envelope = None if inside or self.endpoint.format != "json" else cut(response.body, path)
+        envelope = cut(response.body, path) if self._plain else None
         if envelope is not None:
             try:
                 around = envelope.body(parse_json)
             except ValueError:
                 around = None
             if around is not None:
-                return _Body(around, None, envelope, _digest(envelope.rows))
+                return _Body(around, None, envelope, PageText(envelope.rows))
         body = parse_body(response, self.endpoint.format)
         rows = rows_at(body, path)
-        return _Body(body, rows, None, _digest(to_json(rows)))
+        return _Body(body, rows, None, PageText(to_json(rows)))
 
     def _paths(self) -> list[str]:
         fields = self.endpoint.pagination.model_dump()
@@ -291,13 +293,13 @@ class Reader:
             own = tuple(pair for pair in request.headers.items if pair not in known)
             stored = packed(replace(request, headers=replace(request.headers, items=own)))
         return Checkpoint(
-            endpoint=self.endpoint.name,
+            endpoint=self._name,
             next_request=stored,
             pages=stamp.pages,
             rows=stamp.rows,
             reported_total=stamp.reported_total,
             last_page=self._last_page,
-            asked=tuple(self._asked)[-ASKED_MOST:] if self._remembers else (),
+            asked=tuple(islice(reversed(self._asked), ASKED_MOST))[::-1] if self._remembers else (),
             stop_reason=stamp.stop_reason,
         )
 
@@ -346,8 +348,3 @@ class Reader:
 
     def _end(self, reason: str) -> None:
         self.completeness = self.completeness.ended(reason, paging=self.paging)
-
-
-def _digest(rows: bytes) -> str:
-    # SHA-256 because processors have it built in: this is done for every byte that is read.
-    return hashlib.sha256(rows).hexdigest()[:32]

@@ -73,13 +73,45 @@ _OURS_OUT = (
     "x-frame-options",
 )
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_KNOWN_SECONDS = 2.0
+_USUAL = Advanced()
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 
 
+class Known:
+    """What many calls in a row need of one connection beside its token: looked up anew every two seconds."""
+
+    def __init__(self) -> None:
+        self._advanced: tuple[float, Advanced] | None = None
+        self._credential: tuple[float, str | None] | None = None
+
+    async def advanced(self, ctx: Context, connection: Connection) -> Advanced:
+        """The advanced settings of its client."""
+        if self._advanced is None or self._advanced[0] <= time.monotonic():
+            self._advanced = time.monotonic() + _KNOWN_SECONDS, await _advanced(ctx, connection)
+        return self._advanced[1]
+
+    async def credential(self, ctx: Context, connection: Connection) -> str | None:
+        """The credential given by hand."""
+        if self._credential is None or self._credential[0] <= time.monotonic():
+            found = await connections.credential(ctx, connection)
+            self._credential = time.monotonic() + _KNOWN_SECONDS, found
+        return self._credential[1]
+
+    def __repr__(self) -> str:
+        return "Known()"
+
+
 async def send(
-    ctx: Context, connection: Connection, request: Request, *, timeout_seconds: float = 60.0, max_bytes: int = MAX_BYTES
+    ctx: Context,
+    connection: Connection,
+    request: Request,
+    *,
+    timeout_seconds: float = 60.0,
+    max_bytes: int = MAX_BYTES,
+    known: Known | None = None,
 ) -> Response:
-    """Send `request` with the connection's credential and read the answer whole.
+    """Send `request` with the connection's credential and read the answer whole. A reader keeps one `known` for all.
 
     A rejected token is renewed once and the request repeated (RFC 6750 §3.1); a rejected one that is younger than a
     minute is a matter of permission: that path then has a cool-down, so that it cannot burn refresh tokens.
@@ -87,8 +119,9 @@ async def send(
     """
     connections.require_use(ctx, connection)
     await connections.recheck_use(ctx, connection)
-    advanced = await _advanced(ctx, connection)
-    prepared = await _prepared(ctx, connection, request, advanced)
+    known = known or Known()
+    advanced = await known.advanced(ctx, connection)
+    prepared = await _prepared(ctx, connection, request, advanced, known=known)
     response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
     token, redirected = prepared.token, response.url != prepared.request.url
     if token is None or redirected or not _expired(response, advanced) or _cooling(connection, request):
@@ -213,7 +246,13 @@ class _Prepared:
 
 
 async def _prepared(
-    ctx: Context, connection: Connection, request: Request, advanced: Advanced, newer: AccessToken | None = None
+    ctx: Context,
+    connection: Connection,
+    request: Request,
+    advanced: Advanced,
+    newer: AccessToken | None = None,
+    *,
+    known: Known | None = None,
 ) -> _Prepared:
     """The request with the connection's fixed headers and query, and its credential: in one place only."""
     if origin_of(request.url) != origin_of(connection.settings.base_url):
@@ -233,7 +272,7 @@ async def _prepared(
         token = newer or await access_tokens.fresh(ctx, connection)
         placed = place_token(request, token.value, advanced.api, bound=token.dpop_key is not None)
         return _Prepared(placed, token, token.value, (token.value,))
-    secret = await connections.credential(ctx, connection)
+    secret = await (known or Known()).credential(ctx, connection)
     keys = keys_in(connection.settings.auth, secret)
     for name, key in keys.items():
         request = request.with_header(name, key)
@@ -309,7 +348,7 @@ def _unrepeated(answer: Streamed, prepared: _Prepared) -> Streamed:
 
 async def _advanced(ctx: Context, connection: Connection) -> Advanced:
     if connection.oauth_client_id is None:
-        return Advanced()
+        return _USUAL
     return (await oauth_clients.get(ctx, connection.oauth_client_id)).settings.advanced
 
 

@@ -169,9 +169,11 @@ def _endpoint_reader(
         total_path=settings.total_path,
     )
 
+    known = calls.Known()
+
     async def send(request: Request, max_bytes: int = calls.MAX_BYTES) -> Response:
-        limit = min(max_bytes, calls.MAX_BYTES)
-        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds, max_bytes=limit)
+        limit, seconds = min(max_bytes, calls.MAX_BYTES), settings.timeout_seconds
+        return await calls.send(ctx, connection, request, timeout_seconds=seconds, max_bytes=limit, known=known)
 
     return Reader(
         endpoint,

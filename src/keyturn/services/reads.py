@@ -99,6 +99,7 @@ class TableRead:
         self._rejected = self._pages_before = self._rows_before = 0
         self.high_water: str | int | None = None
         self._left_out: set[str] = set()
+        self._stored: tuple[Schema, tuple[dict[str, Any], ...]] | None = None
         self._shaper = Shaper(readers.shape_of(settings))
         self._children: dict[str, tuple[PageTyper, Deduplicator]] = {}
         self._more: int | None = 0 if settings.expand is not None else None
@@ -191,9 +192,15 @@ class TableRead:
             duplicates=self._keys.duplicates,
             high_water=self.high_water,
             values=page.checkpoint.values | ({} if self._more is None else {"more": self._more}),
-            schema=tuple(asdict(column) for column in tables.as_columns(typed.schema)),
+            schema=self._as_stored(typed.schema),
         )
         return Batch(page.number, data, typed.schema, typed.widened_by, checkpoint, typed.rejects, children)
+
+    def _as_stored(self, schema: Schema) -> tuple[dict[str, Any], ...]:
+        """The columns as a checkpoint holds them, made anew only when they changed."""
+        if self._stored is None or self._stored[0] is not schema:
+            self._stored = schema, tuple(asdict(column) for column in tables.as_columns(schema))
+        return self._stored[1]
 
     def _shaped(self, page: Page) -> tuple[Typed, dict[str, Part]]:
         """The page typed in the table's shape, and the child tables that came with it."""
