@@ -232,7 +232,8 @@ class Surface:
         return item
 
     def connection_id(self, name: str) -> str:
-        return next(item["id"] for item in self.http.get("/connections").json()["data"] if item["name"] == name)
+        found = self.http.get("/connections", params={"limit": 1000}).json()["data"]
+        return next(item["id"] for item in found if item["name"] == name)
 
     def table_id(self, name: str) -> str:
         found = self.http.get("/tables", params={"limit": 1000}).json()["data"]
