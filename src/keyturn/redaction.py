@@ -18,7 +18,7 @@ _NAMES = (
     "access_token refresh_token id_token client_secret client_assertion code code_verifier state nonce password "
     "token authorization cookie set-cookie proxy-authorization secret api_key apikey x-api-key api_token dpop "
     "assertion setup_code encryption_key recovery_key bootstrap_password bootstrap_api_token device_code user_code "
-    "request_uri subject_token actor_token browser_binding"
+    "vault_token x-vault-token request_uri subject_token actor_token browser_binding"
 )
 SECRET_NAMES = frozenset(_NAMES.split())
 _API_TOKEN = re.compile(r"\bkt_[A-Za-z0-9_-]{16,}")

@@ -103,6 +103,11 @@ class Keyring:
         return cls(parse_keys(text))
 
     @property
+    def source(self) -> Keys | None:
+        """Where it looks again."""
+        return self._source
+
+    @property
     def fingerprints(self) -> tuple[str, ...]:
         """Every key it holds, the one that seals first."""
         return tuple(_key_id(key).hex() for key in self._held.keys)

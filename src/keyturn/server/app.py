@@ -24,7 +24,8 @@ from keyturn.jobs.schedules import Ticker
 from keyturn.jobs.sign_ins import DevicePoller
 from keyturn.server.config import Config
 from keyturn.server.control import listen
-from keyturn.server.ground import Ground, deployment_of, egress_of, keep_for_good, load_keyring, lock_data_dir
+from keyturn.server.ground import Ground, deployment_of, egress_of, keep_for_good, lock_data_dir
+from keyturn.server.key_sources import load_keyring
 from keyturn.server.owner import Owner, take_owner
 from keyturn.services import accounts, import_runs, refreshes, upkeep
 from keyturn.storage.database import Database

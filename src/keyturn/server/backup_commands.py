@@ -12,13 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from keyturn.encryption import FileKeys, Keyring, KeySource
+from keyturn.encryption import FileKeys, Keyring, KeySource, WrappedKeys, unwrap
 from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.server.config import Config
 from keyturn.server.control import perform
-from keyturn.server.ground import key_source, lock_data_dir
+from keyturn.server.ground import lock_data_dir
+from keyturn.server.key_sources import key_services, key_source
 from keyturn.server.speech import configured, say, stop
 from keyturn.services import backups
+from keyturn.services.wrapped_keys import WrappedRow
 from keyturn.storage.database import Database
 
 Target = Annotated[Path | None, typer.Argument(help="A new file. Default keyturn-<time>.backup in this folder.")]
@@ -59,8 +61,11 @@ def restore(
 def restore_file(config: Config, file: Path, recovery_key: str | None, *, check: bool) -> dict[str, int]:
     """Restore (or only `check`) a backup. Raises `Conflict`, `Invalid`, `CannotOpen`, and leaves nothing then."""
     header = backups.look(file)
+    services = key_services(config)
     source = key_source(config)
     held = _held(source)
+    if services and header.get("wrapped") and recovery_key is None:
+        held = Keyring(unwrap(header["wrapped"], services))
     keyring = backups.keyring_of(header, held, recovery_key)
     if check:
         return backups.check(file, keyring)
@@ -68,7 +73,9 @@ def restore_file(config: Config, file: Path, recovery_key: str | None, *, check:
     database = Database(config.database_url)
     try:
         counts = backups.restore(database, file, keyring, now=time.time())
-        if held is None or set(keyring.fingerprints) - set(held.fingerprints):
+        if services:
+            _wrap_again(WrappedKeys(services, WrappedRow(database)), keyring)
+        elif held is None or set(keyring.fingerprints) - set(held.fingerprints):
             _keep(source, keyring)
     finally:
         database.close()
@@ -85,6 +92,12 @@ def _held(source: KeySource) -> Keyring | None:
     if isinstance(source, FileKeys) and not source.path.exists():
         return None
     return Keyring(source.read())
+
+
+def _wrap_again(source: WrappedKeys, keyring: Keyring) -> None:
+    """By the service of this deployment, whatever wrapped the keys where the backup was made."""
+    if source.empty or not source.current(keyring):
+        source.write(keyring.keys)
 
 
 def _keep(source: KeySource, keyring: Keyring) -> None:

@@ -20,6 +20,9 @@ SETTINGS: dict[str, str] = {
     "KEYTURN_PUBLIC_URL": "What browsers type. Default http://localhost:<port of KEYTURN_BIND>",
     "KEYTURN_ENCRYPTION_KEY": "base64 of 32 bytes; several, comma-separated: the first encrypts, all decrypt",
     "KEYTURN_ENCRYPTION_KEY_COMMAND": "A command that prints the keys in the same form, run without a shell",
+    "KEYTURN_ENCRYPTION_KEY_SERVICE": "A key service that wraps the keys: aws-kms:<key ARN or alias/name>, or "
+    "vault-transit:https://<host>/<mount>/<key>; several, comma-separated: the first wraps, all unwrap",
+    "KEYTURN_VAULT_TOKEN": "The token for vault-transit; its file is read again for each call",
     "KEYTURN_ALLOWED_PRIVATE_HOSTS": "Hosts, host:port or CIDRs that may be private or plain http. Default none",
     "KEYTURN_CA_FILE": "PEM file of certificate authorities to trust besides the system's, for end systems of your own",
     "KEYTURN_BOOTSTRAP_EMAIL": "On an empty database only: the first Workspace Admin",
@@ -37,6 +40,7 @@ _SECRET = frozenset(
     {
         "KEYTURN_ENCRYPTION_KEY",
         "KEYTURN_ENCRYPTION_KEY_COMMAND",
+        "KEYTURN_VAULT_TOKEN",
         "KEYTURN_BOOTSTRAP_PASSWORD",
         "KEYTURN_BOOTSTRAP_API_TOKEN",
     }
@@ -55,6 +59,9 @@ class Config:
     encryption_key: str | None
     encryption_key_file: Path | None
     encryption_key_command: str | None
+    encryption_key_service: str | None
+    vault_token: str | None
+    vault_token_file: Path | None
     allowed: AllowList
     ca_file: Path | None
     bootstrap_email: str | None
@@ -101,6 +108,9 @@ def read_config(environment: Mapping[str, str]) -> Config:
         encryption_key=values["KEYTURN_ENCRYPTION_KEY"],
         encryption_key_file=_key_file(environment, values),
         encryption_key_command=values["KEYTURN_ENCRYPTION_KEY_COMMAND"],
+        encryption_key_service=values["KEYTURN_ENCRYPTION_KEY_SERVICE"],
+        vault_token=values["KEYTURN_VAULT_TOKEN"],
+        vault_token_file=Path(file).absolute() if (file := environment.get("KEYTURN_VAULT_TOKEN_FILE")) else None,
         allowed=allowed,
         ca_file=_ca_file(values["KEYTURN_CA_FILE"]),
         bootstrap_email=values["KEYTURN_BOOTSTRAP_EMAIL"],

@@ -14,22 +14,12 @@ from dataclasses import dataclass
 from typing import IO
 
 import keyturn
-from keyturn import redaction
 from keyturn.egress import Egress, EgressSettings
-from keyturn.encryption import (
-    CommandKeys,
-    FileKeys,
-    FixedKeys,
-    Keyring,
-    KeySource,
-    key_mismatch,
-    load_or_make_key_file,
-)
+from keyturn.encryption import KeySource
 from keyturn.errors import Conflict
 from keyturn.server.config import Config
-from keyturn.services import keys
+from keyturn.server.key_sources import load_keyring
 from keyturn.services.context import Context, Deployment, scene
-from keyturn.storage import accounts as deployment_rows
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 
@@ -108,30 +98,3 @@ def deployment_of(config: Config, owner: str | None = None) -> Deployment:
         version=keyturn.__version__,
         operator=config.shown,
     )
-
-
-def key_source(config: Config) -> KeySource:
-    """Where this process's keys come from: a file of the operator's, the environment, a command, or our own file."""
-    if config.encryption_key_file is not None:
-        return FileKeys(config.encryption_key_file)
-    if config.encryption_key:
-        redaction.remember(*config.encryption_key.split(","))
-        return FixedKeys(config.encryption_key)
-    if config.encryption_key_command:
-        return CommandKeys(config.encryption_key_command)
-    return FileKeys(config.data_dir / "key", ours=True)
-
-
-async def load_keyring(config: Config, database: Database) -> tuple[Keyring, KeySource]:
-    """The keyring, checked against what stored values need. A key is made only while the database is empty."""
-    source = key_source(config)
-    if isinstance(source, FileKeys) and source.ours:
-        stored = await database.read(deployment_rows.deployment_value, keys.FINGERPRINT)
-        made = await asyncio.to_thread(load_or_make_key_file, source.path, may_make=stored is None)
-        if made is None:
-            raise key_mismatch(stored=str(stored), given="none", place=source.place)
-        keyring = made
-    else:
-        keyring = await asyncio.to_thread(Keyring.of, source)
-    await keys.check_at_start(database, keyring, place=source.place)
-    return keyring, source

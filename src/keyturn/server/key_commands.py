@@ -17,7 +17,8 @@ from keyturn.encryption import FileKeys, unwrap_keyring
 from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.server.config import Config
 from keyturn.server.control import perform
-from keyturn.server.ground import key_source, lock_data_dir
+from keyturn.server.ground import lock_data_dir
+from keyturn.server.key_sources import key_source
 from keyturn.server.speech import configured, say, stop
 from keyturn.services import recovery
 from keyturn.storage.database import Database
@@ -81,6 +82,9 @@ def recover(
 def recover_keys(config: Config, recovery_key: str) -> tuple[str, ...]:
     """Unwrap the stored keyring into the data folder's key file. Raises `CannotOpen`, `Conflict`, `Invalid`."""
     redaction.remember(recovery_key)
+    if config.encryption_key_service is not None:
+        raise Invalid("Unset KEYTURN_ENCRYPTION_KEY_SERVICE for this: it writes the keys to the key file.",
+                      at="KEYTURN_ENCRYPTION_KEY_SERVICE")  # fmt: skip
     source = key_source(config)
     if not isinstance(source, FileKeys):
         raise Invalid(f"Keys come from {source.place} here, so there is no file to write.", at="KEYTURN_ENCRYPTION_KEY")

@@ -34,7 +34,7 @@ from keyturn.encryption import (
 from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.model.audit import Who
 from keyturn.model.ids import new_id
-from keyturn.services import audit, keys, recovery
+from keyturn.services import audit, keys, recovery, wrapped_keys
 from keyturn.services.context import Context
 from keyturn.storage import accounts as deployment_rows
 from keyturn.storage import backups as rows
@@ -164,6 +164,7 @@ def _write(tx: Tx, scene: Context, path: Path, file: BinaryIO, revision: str) ->
         "fingerprint": scene.keyring.fingerprint,
         "sealed_key": base64.b64encode(scene.keyring.seal(encode_key(data_key), ad=_ad(backup_id))).decode(),
         "recovery": recovery.stored(tx),
+        "wrapped": wrapped_keys.stored(tx),
     }
     text = orjson.dumps(header)
     file.write(MAGIC + len(text).to_bytes(4, "big") + text)

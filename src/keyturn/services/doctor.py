@@ -9,7 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from keyturn import redaction
-from keyturn.errors import Invalid, Unavailable
+from keyturn.encryption import WrappedKeys
+from keyturn.errors import Invalid, KeyturnError, Unavailable
 from keyturn.model.checks import Check
 from keyturn.model.permissions import ROLE_LABELS
 from keyturn.services import backups, keys, recovery
@@ -41,6 +42,7 @@ async def examine(ctx: Context, *, reached_at: str | None = None, their_clock: f
         *found,
         _clock(ctx, database, their_clock, hosts),
         await _key(ctx),
+        *await _key_service(ctx),
         _database(database),
         _private_hosts(ctx),
         await asyncio.to_thread(_authorities, ctx),
@@ -101,6 +103,19 @@ async def _key(ctx: Context) -> Check:
         fix = "Put the old key back beside the new one, or run keyturn keys recover with your recovery key."
         return Check("key", "fail", f"Stored data needs encryption key {missing[0]}, which is not here.", fix)
     return Check("key", "ok", f"Encryption key {ctx.keyring.fingerprint} matches stored data.")
+
+
+async def _key_service(ctx: Context) -> list[Check]:
+    source = ctx.keyring.source
+    if not isinstance(source, WrappedKeys):
+        return []
+    name = source.services[0].name
+    try:
+        await asyncio.to_thread(source.check)
+    except KeyturnError as error:
+        fix = "All goes on until the next start, which needs it. Mend the key service or this server’s way to it."
+        return [Check("key_service", "fail", redaction.text(error.message, limit=400), fix)]
+    return [Check("key_service", "ok", f"The keys are wrapped by {name}, which unwraps them.")]
 
 
 def _database(found: DatabaseHealth) -> Check:

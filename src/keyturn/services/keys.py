@@ -111,7 +111,7 @@ async def rotate(scene: Context, source: KeySource, say: Say) -> Rotated:
 
     Raises `Conflict` when there is no new key, or a replica does not have it.
     """
-    scene.keyring.look_again()
+    await asyncio.to_thread(scene.keyring.look_again)
     before = [use for use in await uses(scene) if use.values and not use.seals]
     if before:
         say(f"Going on to key {scene.keyring.fingerprint}: {sum(use.values for use in before)} values still need "
@@ -141,7 +141,7 @@ async def rotate(scene: Context, source: KeySource, say: Say) -> Rotated:
 
 async def remove(scene: Context, source: KeySource, fingerprint: str) -> None:
     """Take an old key away for good. Raises `Conflict` while a value or a replica needs it, `NotFound`."""
-    scene.keyring.look_again()
+    await asyncio.to_thread(scene.keyring.look_again)
     held = scene.keyring.fingerprints
     if fingerprint not in held:
         raise NotFound(f"There is no key {fingerprint} here. Keys are {', '.join(held)}.")
@@ -161,9 +161,9 @@ async def remove(scene: Context, source: KeySource, fingerprint: str) -> None:
         raise Conflict(f"{behind[0]} still seals with key {fingerprint}. Give it the new key, then remove the old one.")
     if not source.writable:
         raise Conflict(f"Nothing needs key {fingerprint} any more. Take it out of {source.place} yourself.")
-    kept = [key for key in source.read() if fingerprint_of(key) != fingerprint]
-    source.write(kept)
-    scene.keyring.look_again()
+    kept = [key for key in await asyncio.to_thread(source.read) if fingerprint_of(key) != fingerprint]
+    await asyncio.to_thread(source.write, kept)
+    await asyncio.to_thread(scene.keyring.look_again)
 
     def write(tx: Tx) -> None:
         audit.record_everywhere(tx, _OPERATOR, "deployment.key_removed", at=scene.clock(), fingerprint=fingerprint)
@@ -182,8 +182,8 @@ async def _new_key(scene: Context, source: KeySource, say: Say) -> None:
             "openssl rand -base64 32), then run this again."
         )
     made = new_key()
-    source.write([made, *source.read()])
-    scene.keyring.look_again()
+    await asyncio.to_thread(lambda: source.write([made, *source.read()]))
+    await asyncio.to_thread(scene.keyring.look_again)
     say(f"Key {fingerprint_of(made)} was made in {source.place}; the old one stays beside it.")
 
 

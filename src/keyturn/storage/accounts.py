@@ -283,6 +283,21 @@ def set_deployment_value(tx: Tx, name: str, value: Any) -> None:
         tx.execute(deployment.insert().values(name=name, value=value))
 
 
+def exchange_deployment_value(tx: Tx, name: str, value: Any, *, instead_of: Any) -> bool:
+    """Store a fact where `instead_of` (None: nothing) still is; answers whether it was."""
+    found = tx.execute(sa.select(deployment.c.value).where(deployment.c.name == name).with_for_update())
+    if found.scalar_one_or_none() != instead_of:
+        return False
+    if instead_of is not None:
+        tx.execute(deployment.update().where(deployment.c.name == name).values(value=value))
+        return True
+    try:
+        tx.execute(deployment.insert().values(name=name, value=value))
+    except sa.exc.IntegrityError:
+        return False
+    return True
+
+
 def throttle(tx: Tx, name: str) -> tuple[int, float, float]:
     """(failures, closed until, last failure) of one throttle; zeros when there were none."""
     row = tx.execute(sa.select(throttles).where(throttles.c.name == name)).one_or_none()

@@ -113,6 +113,10 @@ class Database:
                 self._checkpoint("PASSIVE")
             return result
 
+    def read_now(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """`read` for callers without a loop."""
+        return _once(self._reader, self.wakeups, fn, *args, **kwargs)
+
     async def look_at_clock(self) -> None:
         """See what time it is by the database; half of the way there and back is taken off."""
         if self.is_sqlite:
