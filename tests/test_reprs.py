@@ -23,7 +23,7 @@ OURS = re.compile(
 WORDS = {
     ("Event", "state"), ("Grant", "state"), ("Callback", "code"), ("Callback", "state"), ("Variable", "value"),
     ("Step", "code"), ("Step", "state"), ("CheckStep", "state"), ("Verdict", "code"), ("Streamed", "body"), ("Source", "link"), ("Envelope", "keys"), ("Way", "key"), ("Shape", "key"), ("Attempt", "code"),
-    ("Incident", "code"), ("Incident", "state"), ("Family", "keys"), ("StoredGrant", "state"), ("GrantSeen", "state"),
+    ("Incident", "code"), ("Incident", "state"), ("Family", "keys"), ("StoredGrant", "state"), ("GrantSeen", "state"), ("AwsKms", "key"),
 }  # fmt: skip
 
 
