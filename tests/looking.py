@@ -13,6 +13,17 @@ from playwright.sync_api import sync_playwright
 
 SHOTS = os.environ.get("KEYTURN_SHOTS")
 
+# What makes a page scroll sideways: the elements that reach past the window and lie in no box that scrolls by itself.
+STICKS_OUT = """() => {
+  const root = document.documentElement;
+  if (root.scrollWidth <= root.clientWidth) return null;
+  const boxed = (e) => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement)
+    if (getComputedStyle(p).overflowX !== 'visible') return true; return false; };
+  return [...document.querySelectorAll('body *')]
+    .filter((e) => e.getBoundingClientRect().right > root.clientWidth + 0.5 && !boxed(e))
+    .slice(-3).map((e) => e.outerHTML.slice(0, 120)).join(' | ') || `${root.scrollWidth} px wide`;
+}"""
+
 
 def chromium() -> str | None:
     return next(
@@ -53,6 +64,29 @@ class Look:
         told = [f"{v['id']}: {[node['html'][:160] for node in v['nodes']]}" for v in found]
         assert told == [], f"{name}: {told}"
         assert self.trouble == [], self.trouble
+
+    def over(self, name: str, path: str, *, widths: tuple[int, ...], options: dict) -> list[str]:
+        """What is wrong with the page that is open: axe in both colour schemes, and what sticks out at each width."""
+        page, wrong = self.page, []
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": 1280, "height": 800})
+            for found in self._axe.run(page, options=options).response["violations"]:
+                wrong += [f"{path} {scheme}: {found['id']}: {node['html'][:200]}" for node in found["nodes"]]
+            self._shot(f"{name}-{scheme}-1280")
+            for width in widths:
+                page.set_viewport_size({"width": width, "height": 800})
+                if wide := page.evaluate(STICKS_OUT):
+                    wrong.append(f"{path} at {width} px: {wide}")
+                self._shot(f"{name}-{scheme}-{width}")
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size({"width": 1280, "height": 800})
+        return wrong
+
+    def _shot(self, name: str) -> None:
+        if SHOTS:
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
 
 
 @pytest.fixture
