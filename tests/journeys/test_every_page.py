@@ -79,7 +79,7 @@ def invitations(look: Look, server: Any, things: dict[str, str]) -> dict[str, st
 
 def addresses(things: dict[str, str]) -> list[str]:
     """Each page's path, filled in. A parameter that is new here wants its thing in `furnished.py`."""
-    paths = [LINKS.get(path) and path.replace("{link}", f"{{{LINKS[path]}}}") or path for path in ROUTES]
+    paths = [path.replace("{link}", f"{{{LINKS[path]}}}") if path in LINKS else path for path in ROUTES]
     return [path.format_map(things) for path in [*paths, *MORE] if path not in BEFORE_SIGN_IN]
 
 
@@ -102,20 +102,14 @@ def furnished(world, steps, look):
     return server, invitations(look, server, things)
 
 
-@pytest.fixture
-def lenient(look):
-    """A page that says what is wrong answers 4xx, which Chromium logs of itself."""
-    yield look
-    assert look.trouble == [], look.trouble
-
-
-def test_every_page_is_fine_for_axe_in_both_schemes_and_fits_the_narrowest_window(furnished, lenient):
-    look, (server, things) = lenient, furnished
+def test_every_page_is_fine_for_axe_in_both_schemes_and_fits_the_narrowest_window(furnished, look):
+    server, things = furnished
     wrong: list[str] = []
     for path in addresses(things):
         name = opened(look, server.url + path)
         wrong += look.over(name, path, widths=WIDTHS, options=AXE)
     assert not wrong, "\n" + "\n".join(wrong)
+    assert look.trouble == [], look.trouble
 
 
 def test_every_list_is_fine_while_it_is_empty_and_before_there_is_an_account(world, look):
@@ -141,3 +135,4 @@ def test_every_list_is_fine_while_it_is_empty_and_before_there_is_an_account(wor
     page.goto(server.url + "/sign-in")
     wrong += look.over("sign-in", "/sign-in", widths=WIDTHS, options=AXE)
     assert not wrong, "\n" + "\n".join(wrong)
+    assert look.trouble == [], look.trouble
