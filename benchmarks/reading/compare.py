@@ -8,7 +8,6 @@ The whole process counts: from `exec` to exit, with its processor time and its p
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import data_sets
+from at_a_server import KEYTURN, Server
 
 HERE = Path(__file__).parent
 TOKEN = "kt_" + "b" * 40
@@ -66,8 +66,12 @@ class Ran:
     peak_mb: float
 
 
-def timed(command: list[str], environment: dict[str, str], rows: int) -> Ran:
-    """Run a command as a process of its own. Its last line says how many rows it wrote."""
+def timed(command: list[str], environment: dict[str, str], rows: int, server: Server | None = None) -> Ran:
+    """Run a command as a process of its own, at a server if it wants one, whose work counts too.
+
+    What it prints last is JSON that says how many rows it wrote.
+    """
+    before = server.cpu_seconds() if server else 0.0
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=out, stderr=err)
@@ -76,10 +80,15 @@ def timed(command: list[str], environment: dict[str, str], rows: int) -> Ran:
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        lines = out.read().decode().strip().splitlines()
-        if process.returncode or not lines or json.loads(lines[-1])["rows"] != rows:
-            raise SystemExit(f"{command} did not write {rows:,} rows:\n{lines[-3:]}\n{err.read().decode()[-2000:]}")
-    return Ran(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+        said = out.read().decode().strip()
+        if process.returncode or f'"rows": {rows}' not in said:
+            raise SystemExit(f"{command} did not write {rows:,} rows:\n{said[-500:]}\n{err.read().decode()[-2000:]}")
+    cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    return (
+        Ran(seconds, cpu + server.cpu_seconds() - before, peak + server.peak_mb())
+        if server
+        else Ran(seconds, cpu, peak)
+    )
 
 
 class Bench:
@@ -88,8 +97,20 @@ class Bench:
     def __init__(self, folder: Path, *, peers: bool) -> None:
         self.folder = folder.absolute()
         self.port = 8911
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TMPDIR": tempfile.gettempdir()}
-        self.contestants: dict[str, Callable[[Case], list[str]]] = {"keyturn": self._keyturn, "by hand": self._by_hand}
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "TMPDIR": tempfile.gettempdir(),
+            "KEYTURN_DATA_DIR": str(self.folder / "keyturn"),
+            "KEYTURN_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{self.port}",
+            "KEYTURN_BOOTSTRAP_EMAIL": "bench@example.com",
+            "KEYTURN_BOOTSTRAP_API_TOKEN": TOKEN,
+        }
+        self.contestants: dict[str, Callable[[Case], list[str]]] = {
+            "keyturn": self._keyturn,
+            "keyturn import": self._at_a_server,
+            "by hand": self._by_hand,
+        }
         if peers:
             self.contestants |= {name: self._peer(name, wanted) for name, wanted in PEERS.items()}
 
@@ -113,11 +134,17 @@ class Bench:
     def _case(self, name: str, case: Case, runs: int) -> None:
         found: dict[str, list[Ran]] = {contestant: [] for contestant in self.contestants}
         commands = {contestant: command(case) for contestant, command in self.contestants.items()}
-        for _ in range(runs):
-            for contestant, command in commands.items():
-                shutil.rmtree(self.folder / "out", ignore_errors=True)
-                (self.folder / "out").mkdir()
-                found[contestant].append(timed(command, self.environment, case.rows))
+        server = Server(self.environment | {"KEYTURN_DATA_DIR": str(self.folder / "served")})
+        self.environment |= {"KEYTURN_URL": server.url, "KEYTURN_TOKEN": TOKEN}
+        try:
+            for _ in range(runs):
+                for contestant, command in commands.items():
+                    shutil.rmtree(self.folder / "out", ignore_errors=True)
+                    (self.folder / "out").mkdir()
+                    beside = server if command[0] == KEYTURN else None
+                    found[contestant].append(timed(command, self.environment, case.rows, beside))
+        finally:
+            server.stop()
         ours = statistics.median(run.seconds for run in found["keyturn"])
         for contestant, ran in found.items():
             seconds, cpu, peak = (
@@ -129,17 +156,19 @@ class Bench:
             )
 
     def _keyturn(self, case: Case) -> list[str]:
-        data = self.folder / "keyturn"
+        return [*self._prepared(case, "keyturn"), "import"]
+
+    def _at_a_server(self, case: Case) -> list[str]:
+        self._prepared(case, "served")
+        return [KEYTURN, "import", "bench.rows", "--to", str(self.folder / "out" / "rows.parquet"), "--json"]
+
+    def _prepared(self, case: Case, name: str) -> list[str]:
+        data = self.folder / name
         shutil.rmtree(data, ignore_errors=True)
-        self.environment |= {
-            "KEYTURN_DATA_DIR": str(data),
-            "KEYTURN_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{self.port}",
-            "KEYTURN_BOOTSTRAP_EMAIL": "bench@example.com",
-            "KEYTURN_BOOTSTRAP_API_TOKEN": TOKEN,
-        }
         program = [sys.executable, str(HERE / "with_keyturn.py")]
-        subprocess.run([*program, "prepare", case.url(self.port), case.style], env=self.environment, check=True)
-        return [*program, "import"]
+        environment = self.environment | {"KEYTURN_DATA_DIR": str(data)}
+        subprocess.run([*program, "prepare", case.url(self.port), case.style], env=environment, check=True)
+        return program
 
     def _by_hand(self, case: Case) -> list[str]:
         in_flight = "16" if case.latency else "1"

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
         UpstreamTimeout,
     )
 
-__version__ = metadata.version("keyturn")
+__version__ = "0.1.0"
 __all__ = [
     "ClientRefused",
     "Conflict",

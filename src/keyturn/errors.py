@@ -192,11 +192,12 @@ def _summary(problems: tuple[Problem, ...]) -> str:
 
 
 def by_code() -> dict[str, type[KeyturnError]]:
-    """Every concrete class by its code: the table the Python client inverts."""
+    """Every class that has a code of its own by it: the table the Python client inverts."""
     found: dict[str, type[KeyturnError]] = {}
     todo = list(KeyturnError.__subclasses__())
     while todo:
         cls = todo.pop()
-        found[cls.code] = cls
+        if "code" in vars(cls):
+            found[cls.code] = cls
         todo.extend(cls.__subclasses__())
     return found

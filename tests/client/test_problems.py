@@ -63,3 +63,10 @@ def test_an_answer_in_other_words_is_sorted_by_its_status(status, kind):
     found = error_of_status(status, "https://data.example.com")
     assert type(found) is kind
     assert "https://data.example.com" in found.message
+
+
+def test_a_kind_within_a_class_does_not_take_its_place():
+    class TooLong(errors.Invalid):
+        pass
+
+    assert errors.by_code()["invalid"] is errors.Invalid, TooLong

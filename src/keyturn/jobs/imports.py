@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import structlog
 
 from keyturn.errors import Conflict, Unavailable
 from keyturn.services import import_places, import_runs
 from keyturn.services.context import Context
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +32,11 @@ class ImportRunner:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """The loop; ends soon after `stop`."""
+        """The loop; ends soon after `stop`. An import that is asked for begins at once."""
+        with import_runs.queued(self._scene) as woken:
+            await self._run(woken)
+
+    async def _run(self, woken: Callable[[float], Awaitable[None]]) -> None:
         tidied_at: float | None = None
         while not self._stopping.is_set():
             if tidied_at is None or time.monotonic() - tidied_at > _TIDY_SECONDS:
@@ -44,7 +52,7 @@ class ImportRunner:
                     # Another process took one for the same place in this moment.
                     log.info("imports_claimed_elsewhere")
             if claimed is None:
-                await self._pause()
+                await woken(_POLL_SECONDS)
                 continue
             task = asyncio.create_task(import_runs.run(self._scene, *claimed))
             self._running.add(task)
@@ -63,9 +71,3 @@ class ImportRunner:
             await import_places.tidy(self._scene)
         except (Unavailable, OSError) as error:
             log.warning("imports_not_tidied", reason=str(error))
-
-    async def _pause(self) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), _POLL_SECONDS)
-        except TimeoutError:
-            return

@@ -36,7 +36,10 @@ from keyturn.storage import imports as rows
 from keyturn.storage import marks as mark_rows
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from keyturn.storage.database import Tx
+    from keyturn.storage.wakeups import Woken
 
 log = structlog.get_logger(__name__)
 Values = dict[str, Any]
@@ -51,6 +54,11 @@ _DISK_PASSES = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT,
      errno.ENOTCONN}
 )  # fmt: skip
+
+
+def queued(scene: Context) -> AbstractContextManager[Woken]:
+    """Hear of imports that are asked for, here and on other replicas."""
+    return scene.database.wakeups.watching(rows.QUEUED)
 
 
 async def claim(scene: Context) -> tuple[Import, int] | None:

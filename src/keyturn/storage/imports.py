@@ -13,6 +13,10 @@ from keyturn.storage.accounts import accounts
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, db_now, metadata
 from keyturn.storage.tables import tables
+from keyturn.storage.wakeups import notify
+
+# Wakes who runs imports: there is one to take.
+QUEUED = "imports"
 
 imports = sa.Table(
     "imports",
@@ -70,6 +74,7 @@ def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
         "attempts": 0,
     }
     tx.execute(imports.insert().values(workspace_id=workspace_id, **start, **values))
+    notify(tx, QUEUED)
 
 
 def _selection() -> sa.Select[*tuple[Any, ...]]:
@@ -209,6 +214,7 @@ def queue_again(tx: Tx, workspace_id: str, import_id: str, *, anew: bool) -> boo
     values |= {"error": None, "completeness": None, "files": [], "next_attempt_at": None}
     if anew:
         values |= {"checkpoint": None, "rows": 0, "pages": 0}
+    notify(tx, QUEUED)
     return tx.execute(found.values(**values)).rowcount == 1
 
 
