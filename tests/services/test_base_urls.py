@@ -9,7 +9,15 @@ import httpx2
 import pytest
 
 from keyturn.errors import Invalid, ReconnectNeeded
-from keyturn.services import access_tokens, authorizations, calls, connection_tests, connections, sign_ins
+from keyturn.services import (
+    access_tokens,
+    authorizations,
+    calls,
+    confirmations,
+    connection_tests,
+    connections,
+    sign_ins,
+)
 from keyturn.wire import Request
 
 TENANT = {"tenant": {"label": "Your tenant", "kind": "path_segment"}}
@@ -19,7 +27,7 @@ async def signed_in(place, connection) -> sign_ins.Outcome:
     """A person's browser, as far as the end system leads it back to us."""
     begun = await authorizations.begin(place.ana, connection.id)
     browser = secrets.token_urlsafe(8)
-    url = await authorizations.proceed(
+    url = await confirmations.proceed(
         place.ana, begun.start_url.rpartition("/")[2], browser=browser, account_id="ac_ana"
     )
     async with httpx2.AsyncClient() as person:

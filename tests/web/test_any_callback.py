@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from keyturn import redaction
 from keyturn.server.app import create_app, prepare
 from keyturn.server.config import read_config
-from keyturn.services import authorizations
+from keyturn.services import confirmations
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 CASES = 5_000 if SOAK else 60
@@ -85,7 +85,7 @@ async def _a_state(here: SimpleNamespace, browser: str) -> str:
     """A state that waits for its answer in that browser."""
     begun = (await here.api.post(here.begin, headers=here.headers)).json()
     link = begun["start_url"].rsplit("/", 1)[1]
-    url = await authorizations.proceed(here.scene, link, browser=browser, account_id=None)
+    url = await confirmations.proceed(here.scene, link, browser=browser, account_id=None)
     return parse_qs(urlsplit(url).query)["state"][0]
 
 

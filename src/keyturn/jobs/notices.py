@@ -8,7 +8,7 @@ import time
 import structlog
 
 from keyturn.errors import Unavailable
-from keyturn.services import deliveries, events, forecasts, notices
+from keyturn.services import connect_links, deliveries, events, forecasts, notices
 from keyturn.services.context import Context
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class Notifier:
         self._stopping.set()
 
     async def _prune(self) -> None:
-        for noun in (deliveries, events, notices):
+        for noun in (deliveries, events, notices, connect_links):
             await noun.prune(self._scene)
 
     def _is_time(self, what: str, every_seconds: float) -> bool:

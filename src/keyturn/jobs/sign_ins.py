@@ -1,4 +1,4 @@
-"""Waiting for people who sign in on another device: each attempt is asked about when its time has come."""
+"""Waiting for people who sign in elsewhere: on another device, which is asked about, or by a link, which ends."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import structlog
 
 from keyturn.errors import Unavailable
-from keyturn.services import device_sign_ins
+from keyturn.services import connect_links, device_sign_ins
 from keyturn.services.context import Context
 
 log = structlog.get_logger(__name__)
@@ -16,7 +16,7 @@ _LOOK_SECONDS = 1.0
 
 
 class DevicePoller:
-    """Polls what is due until it is stopped."""
+    """Polls and ends what is due until it is stopped."""
 
     def __init__(self, scene: Context) -> None:
         self._scene = scene
@@ -27,6 +27,7 @@ class DevicePoller:
         while not self._stopping.is_set():
             try:
                 await device_sign_ins.poll_due(self._scene)
+                await connect_links.end_due(self._scene)
             except Unavailable:
                 log.warning("device_polls_wait_for_database")
             try:

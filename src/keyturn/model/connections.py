@@ -240,6 +240,7 @@ class Connection:
     """A connection with its health as the asking member sees it. Times are epoch seconds.
 
     `kept`: what the sign-in told besides its tokens. The Base URL is empty while only a sign-in can tell it.
+    `end_user`: whose it is among the people of a program that embeds us, by its own id of them.
     """
 
     id: str
@@ -267,6 +268,7 @@ class Connection:
     last_data_at: float | None = None
     kept: dict[str, Any] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
+    end_user: str | None = None
 
     @property
     def name(self) -> str:

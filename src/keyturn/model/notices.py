@@ -87,6 +87,16 @@ KINDS: dict[str, Kind] = {
         ),
         Words("connection.recovered", "{name} is healthy", "The sign-in of {name} was renewed.", mailed=False),
     ),
+    "link_undecided": Kind(
+        "connection",
+        "To be accepted",
+        Words(
+            "connect_link.undecided",
+            "Somebody signed in for {name}",
+            "Somebody signed in through a connect link for {name} as {account}. Nothing is read with it until you "
+            "accept it under Links; it is kept until {until}.",
+        ),
+    ),
     "client_refused": Kind(
         "oauth_client",
         "Client refused",
@@ -166,6 +176,9 @@ KINDS: dict[str, Kind] = {
 # What is told to webhooks without being trouble.
 ANNOUNCED: dict[str, str] = {
     "connection.connected": "{name} was signed in",
+    "connect_link.completed": "Somebody signed in through a connect link for {name}",
+    "connect_link.failed": "A sign-in through a connect link for {name} failed",
+    "connect_link.expired": "A connect link for {name} ended unused",
     "import.finished": "An import of {name} ended",
 }
 _WORDS = [words for kind in KINDS.values() for words in (kind.begins, kind.ends) if words is not None]

@@ -26,6 +26,7 @@ from keyturn.oauth.settings_rules import (
     Path,
     Rename,
     Resources,
+    ReturnUrls,
     Text,
     Url,
     header_name,
@@ -305,6 +306,11 @@ class Advanced(Part):
         default=(),
         title="Resources",
         description="Addresses the tokens shall be for (RFC 8707), sent with every request for one.",
+    )
+    return_urls: ReturnUrls = Field(
+        default=(),
+        title="Return URLs",
+        description="Where a connect link may lead afterwards, letter by letter. Example: https://app.example.com/done",
     )
     issuer: Issuer | None = Field(
         default=None, title="Issuer", description="As the server writes it in its metadata, to the letter."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
@@ -54,6 +54,9 @@ RESERVED_HEADERS = frozenset(
     }
 )
 _MAX_ENTRIES = 50
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+# What is said to whoever is gone back to.
+_OURS_ON_RETURN = frozenset({"connect_link", "status"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _PATH = re.compile(r"[A-Za-z0-9_:@/$-]+(?:\.[A-Za-z0-9_:@/$-]+){0,9}")
 _BLANK = re.compile(r"\{[^{}]*\}")
@@ -220,6 +223,25 @@ def _hosts(values: tuple[str, ...]) -> tuple[str, ...]:
     return _paths(hosts)
 
 
+def _return_urls(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Whole addresses, compared letter by letter (RFC 9700 §4.11.1): https, or http on the machine itself."""
+    found = []
+    for value in values:
+        try:
+            checked = check_url(value)
+        except UrlProblem as problem:
+            raise ValueError(problem.message) from None
+        parts = urlsplit(checked)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise ValueError("A return URL begins with https. Plain http is for localhost alone.")
+        if "*" in checked:
+            raise ValueError("A return URL is compared letter by letter, so * stands for nothing. Write each in full.")
+        if {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} & _OURS_ON_RETURN:
+            raise ValueError("Leave connect_link and status out of a return URL: we add them.")
+        found.append(checked)
+    return _paths(tuple(found))
+
+
 Text = Annotated[str, AfterValidator(_visible)]
 ParameterName = Annotated[str, AfterValidator(_parameter_name), AfterValidator(_visible)]
 Params = Annotated[dict[str, str], AfterValidator(_params)]
@@ -235,3 +257,4 @@ Url = Annotated[str, AfterValidator(_url)]
 Issuer = Annotated[str, AfterValidator(_issuer)]
 Resources = Annotated[tuple[Text, ...], AfterValidator(_resources)]
 Hosts = Annotated[tuple[str, ...], AfterValidator(_hosts)]
+ReturnUrls = Annotated[tuple[str, ...], AfterValidator(_return_urls)]

@@ -1,4 +1,6 @@
-"""A reconnect as somebody else: the new sign-in is held until it is said whose data the connection shall read."""
+"""A sign-in that is held until it is said whose data the connection shall read: a reconnect as somebody else, and
+what came through a connect link that holds.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keyturn import redaction
-from keyturn.errors import Conflict, KeyturnError, NotFound
+from keyturn.errors import Conflict, Forbidden, KeyturnError, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.messages import say
 from keyturn.oauth.errors import OAuthError
 from keyturn.oauth.tokens import TokenSet
-from keyturn.services import authorizations, events, grants, oauth_clients, revocations
+from keyturn.services import authorizations, events, grants, link_outcomes, oauth_clients, revocations
 from keyturn.services.context import Context
 from keyturn.services.oauth_clients import Registration
 from keyturn.storage import authorizations as rows
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from keyturn.storage.database import Tx
 
 log = structlog.get_logger(__name__)
+_NOTHING = "There is nothing to decide here any more. Start the sign-in again."
 
 
 def is_another(before: str | None, now: str | None) -> bool:
@@ -38,13 +41,24 @@ def holder_of(row: dict[str, Any], connection: Connection) -> str | None:
 
 
 async def hold(
-    ctx: Context, row: dict[str, Any], tokens: TokenSet, *, before: str, now: str, requested_at: float
+    ctx: Context, row: dict[str, Any], tokens: TokenSet, *, before: str | None, now: str | None, requested_at: float
 ) -> Conflict:
     """Seal the token set beside the attempt; the error that asks for a decision (E-OTHERUSER)."""
     held = json.dumps({"tokens": asdict(tokens), "account": now, "requested_at": requested_at})
     sealed = ctx.keyring.seal(held, ad=authorizations.sealed_ad(row, "held_sealed"))
-    await ctx.database.run(rows.hold, ctx.workspace_id, row["id"], sealed)
-    return Conflict(say("E-OTHERUSER", before=before, now=now), message_code="E-OTHERUSER")
+    error = Conflict("Nothing is read with this sign-in until its account is accepted.")
+    if is_another(before, now):
+        error = Conflict(say("E-OTHERUSER", before=before, now=now), message_code="E-OTHERUSER")
+
+    def write(tx: Tx) -> None:
+        until = None
+        if row["connect_link_id"] is not None:
+            until = link_outcomes.held(tx, ctx, row, now)
+            rows.finish(tx, ctx.workspace_id, row["id"], "failed", {"error": authorizations.problem_of(error)})
+        rows.hold(tx, ctx.workspace_id, row["id"], sealed, expires_at=until)
+
+    await ctx.database.run(write)
+    return error
 
 
 async def decide(ctx: Context, authorization_id: str, *, switch: bool) -> None:
@@ -53,17 +67,27 @@ async def decide(ctx: Context, authorization_id: str, *, switch: bool) -> None:
     Raises `NotFound` when there is nothing to decide (any more).
     """
     attempt = await authorizations.get(ctx, authorization_id)
-    row = await ctx.database.run(rows.take_held, ctx.workspace_id, attempt.id)
-    if row is None or ctx.clock() >= row["expires_at"]:
-        raise NotFound("There is nothing to decide here any more. Start the sign-in again.")
+    await decide_held(ctx, attempt.id, switch=switch)
+
+
+async def decide_held(ctx: Context, authorization_id: str, *, switch: bool) -> None:
+    """The same for a caller who has checked that the actor may. Raises `NotFound`."""
+    row = await ctx.database.run(rows.take_held, ctx.workspace_id, authorization_id)
+    if row is None or (switch and ctx.clock() >= row["expires_at"]):
+        raise NotFound(_NOTHING)
     await _decide(ctx, row, switch=switch)
 
 
 async def decide_here(scene: Context, done: str, *, browser: str | None, switch: bool) -> None:
-    """The same in the window that signed in, which is bound to the attempt by its cookie."""
+    """The same in the window that signed in, which is bound to the attempt by its cookie.
+
+    Not where a connect link led here: whoever opened it does not decide whose data the connection reads.
+    """
     row = await scene.database.read(rows.by_done_anywhere, authorizations.hash_of(done))
     if row is None or browser is None or row["browser_hash"] != authorizations.hash_of(browser):
-        raise NotFound("There is nothing to decide here any more. Start the sign-in again.")
+        raise NotFound(_NOTHING)
+    if row["connect_link_id"] is not None:
+        raise Forbidden("Whoever sent you the link decides this.")
     ctx, _ = await authorizations.starter(scene, row)
     await decide(ctx, row["id"], switch=switch)
 
@@ -77,15 +101,18 @@ async def _decide(ctx: Context, row: dict[str, Any], *, switch: bool) -> None:
     if connection is None:
         raise NotFound("This connection is gone.")
     registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
-    if registration.client.version != row["client_version"]:
-        raise Conflict(f"{registration.client.name} was changed while you signed in. Start again.")
     if not switch:
-        await _forget(ctx, row, registration, tokens)
+        await _forget(ctx, row, connection, registration, tokens, held["account"])
         return
+    if registration.client.version != row["client_version"]:
+        error = Conflict(f"{registration.client.name} was changed while you signed in. Start again.")
+        await ctx.database.run(link_outcomes.failed, ctx, row, authorizations.problem_of(error))
+        raise error
 
     def write(tx: Tx) -> None:
         store(tx, ctx, row, connection, registration, tokens, held["account"], held["requested_at"])
         rows.finish(tx, ctx.workspace_id, row["id"], "completed", {"account": held["account"]})
+        link_outcomes.completed(tx, ctx, row, held["account"])
 
     await ctx.database.run(write)
 
@@ -115,18 +142,50 @@ def store(
         account=account,
     )
     connection_rows.update(tx, ctx.workspace_id, connection.id, {"detail": None})
-    events.record(tx, ctx, connection.id, "connected" if before is None else "reconnected", account=account)
+    told = {"account": account, "connect_link": row["connect_link_id"]}
+    events.record(tx, ctx, connection.id, "connected" if before is None else "reconnected", **told)
     changes = "" if before is None else grants.scope_changes(before, tokens)
     if changes:
         events.record(tx, ctx, connection.id, "scopes_changed", changes=changes)
 
 
-async def _forget(ctx: Context, row: dict[str, Any], registration: Registration, tokens: TokenSet) -> None:
+async def drop(
+    ctx: Context,
+    row: dict[str, Any],
+    connection: Connection,
+    registration: Registration,
+    tokens: TokenSet,
+    account: str | None,
+) -> None:
+    """Have a sign-in that is not taken forgotten at the end system too, if that can be asked for."""
+    held_by = (ctx.workspace_id, connection.id, holder_of(row, connection))
+    grant = await ctx.database.read(grant_rows.of_connection, *held_by)
     # The grant that is kept must not be the one that is revoked: some servers keep one grant for an app and a person,
-    # but here the persons differ.
+    # so it is only done where nothing is kept, or where the persons differ.
+    if grant is not None and not is_another(grant.account, account):
+        return
     try:
         await revocations.revoke(ctx, registration, tokens.refresh_token, tokens.access_token)
     except (KeyturnError, OAuthError) as error:
         log.info("revocation_failed", connection=row["connection_id"], error=type(error).__name__)
+
+
+async def _forget(
+    ctx: Context,
+    row: dict[str, Any],
+    connection: Connection,
+    registration: Registration,
+    tokens: TokenSet,
+    account: str | None,
+) -> None:
+    await drop(ctx, row, connection, registration, tokens, account)
     problem = {"code": "conflict", "message": "The connection reads as before; the other sign-in was dropped."}
-    await ctx.database.run(rows.finish, ctx.workspace_id, row["id"], "failed", {"error": problem})
+
+    def write(tx: Tx) -> None:
+        rows.finish(tx, ctx.workspace_id, row["id"], "failed", {"error": problem})
+        if row["connect_link_id"] is not None:
+            events.record(tx, ctx, connection.id, "link_refused", account=account)
+        refused = {"code": "conflict", "message": "The account was not accepted; the sign-in was dropped."}
+        link_outcomes.failed(tx, ctx, row, refused)
+
+    await ctx.database.run(write)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _GONE = "There is no such connection in this workspace."
 
 
-async def create(ctx: Context, raw: Mapping[str, Any]) -> Connection:
-    """Make a connection; uses no network. Raises `Invalid` (also for a private base URL), `Conflict` (name)."""
+async def create(ctx: Context, raw: Mapping[str, Any], *, end_user: str | None = None) -> Connection:
+    """Make a connection, or an end user's; no network. Raises `Invalid` (also for a private base URL), `Conflict`."""
     ctx.require("connections:write")
     settings = parse(ConnectionSettings, raw)
     settings = base_urls.settle(ctx, settings, await _client_of(ctx, settings))
@@ -52,6 +52,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Connection:
             "name": settings.name,
             "oauth_client_id": client_id,
             "owner_id": ctx.actor.account_id,
+            "end_user": end_user,
             "settings": settings.without_secret().model_dump(mode="json"),
             "secret_sealed": _seal(ctx, connection_id, secret),
             "created_at": now,
@@ -128,6 +129,8 @@ async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> 
 
     def write(tx: Tx) -> None:
         values["oauth_client_id"] = client_id = _check_again(tx, ctx, connection_id, before, settings)
+        if connection.end_user is not None and client_id != connection.oauth_client_id:
+            raise Invalid(f"{connection.name} is an end user’s on its client. Make another one.", at="auth")
         if moved or other_auth or client_id != connection.oauth_client_id:
             if grant_rows.delete_of_connection(tx, ctx.workspace_id, connection_id):
                 events.record(tx, ctx, connection_id, "base_url_changed")

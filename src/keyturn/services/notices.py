@@ -41,11 +41,19 @@ KEPT_SECONDS = 90 * 86400.0
 
 
 def open(  # noqa: A001 - read as notices.open
-    tx: Tx, ctx: Context, kind: str, subject_id: str, *, account_id: str | None = None, stage: str = "", **data: object
+    tx: Tx,
+    ctx: Context,
+    kind: str,
+    subject_id: str,
+    *,
+    account_id: str | None = None,
+    stage: str = "",
+    more: Mapping[str, Any] | None = None,
+    **data: object,
 ) -> bool:
     """Begin an episode, or move the open one on to another stage; answers whether there is something new to tell.
 
-    `account_id`: the member whose own sign-in it is about; None for everybody's.
+    `account_id`: the member whose own sign-in it is about; None for everybody's. `more` goes to webhooks as it is.
     """
     values = _values(tx, ctx, kind, subject_id, account_id=account_id, stage=stage, data=data)
     if values is None:
@@ -57,7 +65,7 @@ def open(  # noqa: A001 - read as notices.open
     if new:
         counted.labels(kind, "opened").inc()
         log.info("notice_opened", kind=kind, subject=subject_id, stage=stage or None)
-        outbox.put(tx, ctx, KINDS[kind].begins, _news(kind, values, values["opened_at"]))
+        outbox.put(tx, ctx, KINDS[kind].begins, _news(kind, values, values["opened_at"], more))
     return new
 
 
@@ -160,8 +168,8 @@ def _clean(data: Mapping[str, object]) -> dict[str, str]:
     return {name: redaction.text(value, limit=500) for name, value in data.items() if value is not None}
 
 
-def _news(kind: str, values: Mapping[str, Any], at: float) -> News:
-    return News(KINDS[kind].noun, values["subject_id"], values["account_id"] or None, values["data"], at)
+def _news(kind: str, values: Mapping[str, Any], at: float, more: Mapping[str, Any] | None = None) -> News:
+    return News(KINDS[kind].noun, values["subject_id"], values["account_id"] or None, values["data"], at, more or {})
 
 
 def _about(tx: Tx, ctx: Context, noun: str, subject_id: str) -> dict[str, str] | None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from keyturn import redaction
-from keyturn.errors import Invalid, KeyturnError, ReconnectNeeded
+from keyturn.errors import Conflict, Invalid, KeyturnError, ReconnectNeeded
+from keyturn.model.connect_links import ConnectLink
 from keyturn.model.connections import Connection
 from keyturn.model.messages import say
 from keyturn.oauth.authorization import CallbackAnswer, check_iss, parse_callback
@@ -24,6 +25,7 @@ from keyturn.services import (
     connections,
     events,
     grants,
+    link_outcomes,
     oauth_clients,
     refusals,
     token_requests,
@@ -54,6 +56,9 @@ class Outcome:
     technical: str | None = None
     notes: tuple[dict[str, str], ...] = ()
     undecided: bool = False
+    # Of a connect link: where the browser goes from here, and whom to ask for a new one.
+    way_back: str | None = None
+    asked_by: str | None = None
 
 
 async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str, str]], *, browser: str | None) -> str:
@@ -84,6 +89,7 @@ async def complete(scene: Context, slug: str | None, params: Sequence[tuple[str,
         registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
         # It may have been taken back while they were away.
         connections.require_may_sign_in(ctx, connection)
+        await link_outcomes.require_pending(ctx, row)
         answer = parse_callback(params, registration.client.settings.advanced)
         await _exchange_and_store(ctx, row, connection, registration, answer)
     except (KeyturnError, OAuthError) as error:
@@ -109,6 +115,9 @@ async def outcome(scene: Context, done: str) -> Outcome:
         raise _state_error()
     connection = await scene.database.read(connection_rows.get, row["workspace_id"], row["connection_id"])
     name = None if connection is None else connection.name
+    its = await link_outcomes.link_of(scene, row)
+    if its is not None:
+        return await _of_link(scene, row, its)
     found = row["outcome"]
     if row["status"] == "completed":
         account = found.get("account")
@@ -128,6 +137,34 @@ async def outcome(scene: Context, done: str) -> Outcome:
         technical,
         undecided=undecided,
     )
+
+
+async def _of_link(scene: Context, row: dict[str, Any], link: ConnectLink) -> Outcome:
+    """What whoever came through a connect link is told: nothing of who signed in before them."""
+    status = link.at(scene.clock())
+    client = await scene.database.read(client_rows.get, link.workspace_id, link.oauth_client_id)
+    # The list as it is now: what was taken out of it is not led to any more.
+    listed = client is not None and link.return_url in client.settings.advanced.return_urls
+    ended = status if status in {"completed", "undecided"} else "failed"
+    as_whom = f" as {link.account}" if link.account else ""
+    notes: tuple[dict[str, str], ...] = ()
+    technical = code = None
+    if status == "completed":
+        sentence = f"Connected{as_whom}."
+        notes = tuple(row["outcome"].get("notes") or ())
+    elif status == "undecided":
+        sentence = f"You signed in{as_whom}. {link.made_by} looks at the account before anything is read with it."
+    else:
+        error = row["outcome"].get("error") or link.error or {}
+        sentence = error.get("message") or "This sign-in came to nothing."
+        code = error.get("message_code")
+        technical = None if error.get("technical") == sentence else error.get("technical")
+        if code == "E-OTHERUSER":
+            sentence, code = "This sign-in was not taken.", None
+    return Outcome(
+        ended != "failed", sentence, code, link.account, None, link.connection_name, technical, notes,
+        way_back=link.way_back(ended) if listed else None, asked_by=link.made_by,
+    )  # fmt: skip
 
 
 async def _exchange_and_store(
@@ -167,15 +204,36 @@ async def store(
     holder = account_switches.holder_of(row, connection)
     before = await ctx.database.read(grant_rows.of_connection, ctx.workspace_id, connection.id, holder)
     was = None if before is None else before.account
-    if was is not None and account is not None and account_switches.is_another(was, account):
-        raise await account_switches.hold(ctx, row, tokens, before=was, now=account, requested_at=requested_at)
+    link = await link_outcomes.link_of(ctx, row)
+    error: Conflict | None = None
+    try:
+        if link_outcomes.must_hold(link, was, account, signed_in=before is not None):
+            error = await account_switches.hold(ctx, row, tokens, before=was, now=account, requested_at=requested_at)
+        else:
+            await ctx.database.run(_write, ctx, row, connection, registration, tokens, account, requested_at)
+    except Conflict:
+        if link is not None:
+            # It was taken back while the code was exchanged.
+            await account_switches.drop(ctx, row, connection, registration, tokens, account)
+        raise
+    if error is not None and link is None:
+        raise error
+
+
+def _write(
+    tx: Tx,
+    ctx: Context,
+    row: dict[str, Any],
+    connection: Connection,
+    registration: Registration,
+    tokens: TokenSet,
+    account: str | None,
+    requested_at: float,
+) -> None:
     notes = _notes(row, registration, tokens, requested_at)
-
-    def write(tx: Tx) -> None:
-        account_switches.store(tx, ctx, row, connection, registration, tokens, account, requested_at)
-        rows.finish(tx, ctx.workspace_id, row["id"], "completed", {"account": account, "notes": notes})
-
-    await ctx.database.run(write)
+    account_switches.store(tx, ctx, row, connection, registration, tokens, account, requested_at)
+    rows.finish(tx, ctx.workspace_id, row["id"], "completed", {"account": account, "notes": notes})
+    link_outcomes.completed(tx, ctx, row, account)
 
 
 async def _tokens_for(
@@ -245,6 +303,7 @@ async def fail(
 
     def write(tx: Tx) -> None:
         rows.finish(tx, ctx.workspace_id, row["id"], "failed", {"error": problem})
+        link_outcomes.failed(tx, ctx, row, problem)
         events.record(tx, ctx, connection.id, "sign_in_failed", sentence=ours.message)
 
     await ctx.database.run(write)

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from keyturn.storage.connect_links import connect_links as _links  # noqa: F401 - its table is referred to
 from keyturn.storage.database import Tx, metadata
 
 authorizations = sa.Table(
@@ -15,6 +16,10 @@ authorizations = sa.Table(
     sa.Column("workspace_id", sa.Text, sa.ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
     sa.Column("connection_id", sa.Text, sa.ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
     sa.Column("oauth_client_id", sa.Text, nullable=False),
+    # Of one that begins with a connect link.
+    sa.Column(
+        "connect_link_id", sa.Text, sa.ForeignKey("connect_links.id", ondelete="CASCADE"), unique=True, index=True
+    ),
     sa.Column("client_version", sa.Integer, nullable=False),
     sa.Column("account_id", sa.Text, nullable=False),
     sa.Column("link_hash", sa.Text, nullable=False, unique=True),
@@ -70,12 +75,26 @@ def by_done_anywhere(tx: Tx, done_hash: str) -> dict[str, Any] | None:
     return None if row is None else row._asdict()
 
 
+def of_link(tx: Tx, workspace_id: str, connect_link_id: str) -> dict[str, Any] | None:
+    """The attempt that a connect link begins."""
+    found = sa.select(authorizations).where(
+        authorizations.c.workspace_id == workspace_id, authorizations.c.connect_link_id == connect_link_id
+    )
+    row = tx.execute(found).one_or_none()
+    return None if row is None else row._asdict()
+
+
 def bind(tx: Tx, workspace_id: str, authorization_id: str, values: dict[str, Any]) -> bool:
-    """Give a pending attempt its state and browser; a second press of Continue replaces the first's."""
+    """Give a pending attempt its state and browser; a second press of Continue replaces the first's.
+
+    A connect link stays with the browser that was first.
+    """
+    c = authorizations.c
     found = authorizations.update().where(
-        authorizations.c.workspace_id == workspace_id,
-        authorizations.c.id == authorization_id,
-        authorizations.c.status == "pending",
+        c.workspace_id == workspace_id,
+        c.id == authorization_id,
+        c.status == "pending",
+        sa.or_(c.connect_link_id.is_(None), c.browser_hash.is_(None), c.browser_hash == values["browser_hash"]),
     )
     return tx.execute(found.values(**values)).rowcount == 1
 
@@ -101,12 +120,15 @@ def peek_anywhere(tx: Tx, state_hash: str) -> dict[str, Any] | None:
     return None if row is None else row._asdict()
 
 
-def hold(tx: Tx, workspace_id: str, authorization_id: str, held_sealed: bytes) -> None:
-    """Keep a token set until somebody decides."""
+def hold(
+    tx: Tx, workspace_id: str, authorization_id: str, held_sealed: bytes, *, expires_at: float | None = None
+) -> None:
+    """Keep a token set until somebody decides, or until the attempt's end."""
     found = authorizations.update().where(
         authorizations.c.workspace_id == workspace_id, authorizations.c.id == authorization_id
     )
-    tx.execute(found.values(held_sealed=held_sealed))
+    later = {} if expires_at is None else {"expires_at": expires_at}
+    tx.execute(found.values(held_sealed=held_sealed, **later))
 
 
 def take_held(tx: Tx, workspace_id: str, authorization_id: str) -> dict[str, Any] | None:

@@ -24,6 +24,8 @@ connections = sa.Table(
     # RESTRICT is news on its way up: an OAuth client in use cannot vanish, and its verbs need not know connections.
     sa.Column("oauth_client_id", sa.Text, sa.ForeignKey("oauth_clients.id", ondelete="RESTRICT"), index=True),
     sa.Column("owner_id", sa.Text, sa.ForeignKey("accounts.id"), nullable=False),
+    # Whose it is among the people of a program that embeds us, by that program's own id of them.
+    sa.Column("end_user", sa.Text),
     sa.Column("settings", sa.JSON, nullable=False),
     sa.Column("secret_sealed", sa.LargeBinary),
     sa.Column("paused", sa.Boolean, nullable=False),
@@ -31,6 +33,7 @@ connections = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("updated_at", sa.Double, nullable=False),
     sa.UniqueConstraint("workspace_id", "name"),
+    sa.Index("uq_connections_end_user", "workspace_id", "oauth_client_id", "end_user", unique=True),
 )
 
 
@@ -65,6 +68,14 @@ def get(tx: Tx, workspace_id: str, connection_id: str) -> Connection | None:
 def by_name(tx: Tx, workspace_id: str, name: str) -> Connection | None:
     """The connection of that name."""
     row = tx.execute(_selection(workspace_id).where(connections.c.name == name)).one_or_none()
+    return None if row is None else _noun(row, shares.of_connection(tx, workspace_id, row.id))
+
+
+def of_end_user(tx: Tx, workspace_id: str, oauth_client_id: str, end_user: str) -> Connection | None:
+    """The connection of an end user on an OAuth client: there is one at most."""
+    c = connections.c
+    found = _selection(workspace_id).where(c.oauth_client_id == oauth_client_id, c.end_user == end_user)
+    row = tx.execute(found).one_or_none()
     return None if row is None else _noun(row, shares.of_connection(tx, workspace_id, row.id))
 
 
@@ -122,5 +133,6 @@ def _noun(row: Any, shared: tuple[Share, ...]) -> Connection:
         created_at=row.created_at,
         updated_at=row.updated_at,
         status_detail=row.detail,
+        end_user=row.end_user,
         shares=shared,
     )

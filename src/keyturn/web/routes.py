@@ -8,6 +8,7 @@ from starlette.staticfiles import StaticFiles
 from keyturn.web import errors, keys, openapi, operator, pages
 from keyturn.web.api import (
     audit,
+    connect_links,
     connections,
     destinations,
     doctor,
@@ -34,6 +35,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/presets…                               web/api/presets.py
 #  /api/v1/connections… /api/v1/authorizations…   web/api/connections.py
 #  /api/v1/connections/{id}/shares…               web/api/shares.py
+#  /api/v1/connect-links…                         web/api/connect_links.py
 #  /api/v1/connections/{id}/proxy/{path}          web/api/proxy.py
 #  /api/v1/tables… /api/v1/reads…                 web/api/tables.py
 #  /api/v1/imports…                               web/api/imports.py
@@ -54,6 +56,7 @@ from keyturn.web.rendering import FOLDER
 #  /admin/oauth-clients…                          web/pages/oauth_clients.py
 #  /connections… (list, new, health, settings)    web/pages/connections.py
 #  /connections/{id}/sharing…                     web/pages/shares.py
+#  /connections/{id}/links…                       web/pages/connect_links.py
 #  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py
 #  /tables… (list, builder, sample)               web/pages/tables.py
 #  /tables/{id}/import /imports…                  web/pages/imports.py
@@ -73,6 +76,7 @@ API = (
     presets.router,
     connections.router,
     shares.router,
+    connect_links.router,
     proxy.router,
     doctor.router,
     tables.router,
@@ -96,6 +100,7 @@ PAGES = (
     sign_ins.router,
     pages.connections.router,
     pages.shares.router,
+    pages.connect_links.router,
     pages.imports.router,
     pages.schedules.router,
     pages.tables.router,

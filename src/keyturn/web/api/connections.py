@@ -33,6 +33,7 @@ def shown(ctx: Context, connection: Connection) -> dict[str, Any]:
         **settings,
         "oauth_client_id": connection.oauth_client_id,
         "oauth_client_name": connection.oauth_client_name,
+        "end_user": connection.end_user,
         "owner": {"id": connection.owner_id, "name": connection.owner_name},
         "status": connection.status,
         "status_detail": connection.status_detail,

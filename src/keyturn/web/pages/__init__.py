@@ -2,6 +2,7 @@
 
 from keyturn.web.pages import (
     audit,
+    connect_links,
     connections,
     destinations,
     doctor,
@@ -18,6 +19,7 @@ from keyturn.web.pages import (
 
 __all__ = [
     "audit",
+    "connect_links",
     "connections",
     "destinations",
     "doctor",

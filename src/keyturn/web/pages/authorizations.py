@@ -8,8 +8,8 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from keyturn.errors import KeyturnError
-from keyturn.services import account_switches, authorizations, sign_ins
+from keyturn.errors import KeyturnError, NotFound
+from keyturn.services import account_switches, confirmations, sign_ins
 from keyturn.web import rendering
 from keyturn.web.auth import require_same_origin, runtime, session_of
 
@@ -28,7 +28,11 @@ async def connect(request: Request, link: str) -> Response:
     scene = runtime(request).scene()
     session = await session_of(request)
     account_id = session.member.account_id if session else None
-    invitation = await authorizations.look(scene, link, account_id)
+    browser = request.cookies.get(_cookie_name(request))
+    try:
+        invitation = await confirmations.look(scene, link, account_id, browser=browser)
+    except NotFound as error:
+        return _over(request, error)
     if invitation.mine and request.headers.get("sec-fetch-site") in {None, "same-origin", "none"}:
         return await _leave(request, link, account_id)
     return rendering.page("connect.html", request=request, invitation=invitation, link=link)
@@ -39,14 +43,19 @@ async def proceed(request: Request, link: str) -> Response:
     """Continue: this browser is bound to the attempt and goes to the end system."""
     require_same_origin(request)
     session = await session_of(request)
-    return await _leave(request, link, session.member.account_id if session else None)
+    try:
+        return await _leave(request, link, session.member.account_id if session else None)
+    except NotFound as error:
+        return _over(request, error)
 
 
 @router.get("/oauth2/callback/{slug}/done")
 @router.get("/oauth2/callback/done")
 async def done(request: Request, id: str = "", slug: str | None = None) -> Response:  # noqa: ARG001 - in the path
-    """How it ended; code and state are gone from the address."""
+    """How it ended; code and state are gone from the address. A connect link may lead on to where it came from."""
     outcome = await sign_ins.outcome(runtime(request).scene(), id)
+    if outcome.way_back is not None:
+        return RedirectResponse(outcome.way_back, 303)
     member = await session_of(request) is not None
     status = 200 if outcome.ok else 400
     return rendering.page("signed_in.html", request=request, outcome=outcome, member=member, done=id, status=status)
@@ -79,11 +88,18 @@ async def callback(request: Request, slug: str | None = None) -> Response:
     return RedirectResponse(f"{base}done?id={done_id}", 303)
 
 
+def _over(request: Request, error: NotFound) -> Response:
+    """Why a link leads nowhere, for somebody who need not know Keyturn."""
+    return rendering.page(
+        "link_over.html", request=request, status=404, sentence=error.message, message_code=error.message_code
+    )
+
+
 async def _leave(request: Request, link: str, account_id: str | None) -> Response:
     name = _cookie_name(request)
     # One value a browser: two tabs have two states, and both must find their way back.
     browser = request.cookies.get(name) or secrets.token_urlsafe(32)
-    url = await authorizations.proceed(runtime(request).scene(), link, browser=browser, account_id=account_id)
+    url = await confirmations.proceed(runtime(request).scene(), link, browser=browser, account_id=account_id)
     response = RedirectResponse(url, 303)
     response.set_cookie(
         name,

@@ -217,6 +217,7 @@ async def detail_page(visit: Visit, connection: Connection, tab: str, *, status:
         other_ways=OTHER_WAYS,
         health_sentence=health.sentence(connection),
         missing=health.missing_scopes(connection),
+        may_link=visit.ctx.may("connect_links.create"),
         mine=connection.owner_id == visit.ctx.actor.account_id,
         reads_as=connection.reads_as(visit.ctx.actor.account_id),
         **more,

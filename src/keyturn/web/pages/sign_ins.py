@@ -28,10 +28,9 @@ async def begin_page(visit: Here, connection_id: str) -> Response:
 
 
 @router.post("/authorizations")
-async def begin(request: Request, visit: Here, connection_id: str) -> Response:
+async def begin(visit: Here, connection_id: str) -> Response:
     """Begin a sign-in. The link is in the address of the waiting page, where only this browser sees it."""
     connection, client = await _both(visit, connection_id)
-    wants_link = (await request.form()).get("link") == "yes"
     try:
         begun = await authorizations.begin(visit.ctx, connection_id)
     except (*forms.MENDABLE, Forbidden) as error:
@@ -41,12 +40,11 @@ async def begin(request: Request, visit: Here, connection_id: str) -> Response:
     if begun.error is not None:
         return await _step(visit, connection, client, error=begun.error["message"], status=409)
     link = (begun.start_url or "").rpartition("/")[2]
-    mode = "&send=yes" if wants_link else ""
-    return RedirectResponse(f"/connections/{connection_id}/authorizations/{begun.id}?link={quote(link)}{mode}", 303)
+    return RedirectResponse(f"/connections/{connection_id}/authorizations/{begun.id}?link={quote(link)}", 303)
 
 
 @router.get("/authorizations/{authorization_id}")
-async def waiting(visit: Here, connection_id: str, authorization_id: str, link: str = "", send: str = "") -> Response:
+async def waiting(visit: Here, connection_id: str, authorization_id: str, link: str = "") -> Response:
     """Wait for the other window."""
     connection, client = await _both(visit, connection_id)
     attempt = await authorizations.get(visit.ctx, authorization_id)
@@ -60,7 +58,6 @@ async def waiting(visit: Here, connection_id: str, authorization_id: str, link: 
         attempt=attempt,
         link=plain,
         start_url=f"{visit.ctx.deployment.public_url}/connect/{plain}" if plain else None,
-        send=send == "yes",
         access_labels=ACCESS_LABELS,
         hosts=_hosts(connection, client),
     )
@@ -78,7 +75,6 @@ async def state(visit: Here, connection_id: str, authorization_id: str) -> Respo
         attempt=attempt,
         csrf=visit.session.csrf,
         start_url=None,
-        send=False,
     )
     if attempt.status == "completed":
         answer.headers["Keyturn-Location"] = f"/connections/{connection_id}?done=connected"
