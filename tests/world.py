@@ -72,6 +72,7 @@ class Server:
     process: Forked | subprocess.Popen
     log_path: Path
     api: httpx2.Client
+    database_url: str | None = None
 
     @property
     def log(self) -> str:
@@ -122,7 +123,7 @@ class World:
             process = Forked(["serve"], environment, log_path)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         api = httpx2.Client(base_url=url + "/api/v1", headers=headers, timeout=60)
-        server = Server(url, process, log_path, api)
+        server = Server(url, process, log_path, api, database_url)
         self.servers.append(server)
         deadline = time.monotonic() + 60
         while True:

@@ -13,9 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
-import keyturn
 from postbox import Receiver
-from world import PASSWORD, TOKEN
 
 LINKS = "/connect-links"
 
@@ -134,3 +132,202 @@ def test_an_end_user_signs_in_once_and_the_program_hears_of_it(world, steps, ser
     again = httpx2.get(link["url"])
     assert (again.status_code, "was used at" in again.text, "Ask ana for a new one." in again.text) == (404, True, True)
     assert len(world.end_system.demo.token_requests) == 1
+
+
+def test_the_browser_that_was_first_keeps_the_link_and_a_replay_sends_no_second_code(world, steps, server, embed):
+    link = embed()
+    first = opened(link)
+    for second in (httpx2.get(link["url"]), httpx2.post(link["url"], headers={"Origin": server.url})):
+        assert second.status_code == 404
+        assert "was opened in another browser" in second.text
+    # The first may look again and press Continue again; its older state is worth nothing then.
+    assert first.get(link["url"]).status_code == 200
+    stale = allowed(world, first.to)
+    first.to = first.post(link["url"], headers={"Origin": server.url}).headers["location"]
+    assert first.get(stale).status_code == 400
+    back = allowed(world, first.to)
+    # A stranger with the address that came back is refused and spoils nothing.
+    assert httpx2.get(back).status_code == 400
+    assert first.get(back).status_code == 303
+    assert first.get(back).status_code == 400
+    assert len(world.end_system.demo.token_requests) == 1
+    assert steps.ok(server.api.get(f"{LINKS}/{link['id']}"))["status"] == "completed"
+    first.close()
+
+
+def test_who_declines_at_the_end_system_is_led_back_as_failed_and_the_link_is_used(
+    world, steps, server, embed, returned
+):
+    with Receiver() as receiver:
+        secret = hooked(server, steps, receiver)
+        link = embed()
+        steps.sign_in(link["url"], decision="deny")
+        assert returned.seen == [{"connect_link": [link["id"]], "status": ["failed"]}]
+        got = waited_for(receiver, "connect_link.failed")
+        assert signed_by(secret, got)
+        assert "choose Allow" in got.json["data"]["connect_link"]["error"]
+    now = steps.ok(server.api.get(f"{LINKS}/{link['id']}"))
+    assert (now["status"], now["error"]["message_code"]) == ("failed", "E-DENIED")
+    assert httpx2.get(link["url"]).status_code == 404
+    # The next link is for the same connection, which nobody else's is merged with.
+    assert embed()["connection_id"] == link["connection_id"]
+    assert embed("customer-43")["connection_id"] != link["connection_id"]
+
+
+def test_a_link_taken_back_on_the_way_stores_nothing_and_asks_for_no_token(world, steps, server, embed, returned):
+    link = embed()
+    browser = opened(link)
+    back = allowed(world, browser.to)
+    assert server.api.delete(f"{LINKS}/{link['id']}").status_code == 204
+    done = browser.get(back, follow_redirects=True)
+    assert "Back at the program" in done.text
+    assert returned.seen == [{"connect_link": [link["id"]], "status": ["failed"]}]
+    assert world.end_system.demo.token_requests == []
+    assert "ana took this link back." in browser.get(link["url"]).text
+    assert steps.ok(server.api.get(f"{LINKS}/{link['id']}"))["status"] == "revoked"
+    assert steps.ok(server.api.get(f"/connections/{link['connection_id']}"))["status"] == "not_connected"
+    browser.close()
+
+
+def elapse(server, world, link: dict, seconds: float) -> None:
+    """That long ago for everything about a link: what the database would hold then."""
+    import sqlalchemy as sa
+
+    url = server.database_url or f"sqlite:///{world.tmp_path / 'data' / 'keyturn.db'}"
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    with engine.begin() as tx:
+        for table, columns in (("connect_links", ("expires_at", "ends_at")), ("authorizations", ("expires_at",))):
+            moved = ", ".join(f"{column} = {column} - {seconds}" for column in columns)
+            key = "id" if table == "connect_links" else "connect_link_id"
+            tx.execute(sa.text(f"update {table} set {moved} where {key} = :id"), {"id": link["id"]})
+    engine.dispose()
+
+
+def test_a_link_ends_after_its_time_and_whoever_has_it_reads_whom_to_ask(world, steps, server, embed):
+    with Receiver() as receiver:
+        secret = hooked(server, steps, receiver)
+        unopened, under_way = embed(), embed("customer-43", expires_in_seconds=60)
+        browser = opened(under_way)
+        back = allowed(world, browser.to)
+        elapse(server, world, unopened, 1900)
+        elapse(server, world, under_way, 700)
+        page = httpx2.get(unopened["url"])
+        assert (page.status_code, "This link ended at" in page.text) == (404, True)
+        assert browser.get(back).status_code == 400, "its ten minutes are over"
+        got = waited_for(receiver, "connect_link.expired")
+        assert signed_by(secret, got)
+        for link in (unopened, under_way):
+            assert steps.ok(server.api.get(f"{LINKS}/{link['id']}"))["status"] == "expired"
+    assert world.end_system.demo.token_requests == []
+    browser.close()
+
+
+def test_another_account_is_the_owners_decision_and_never_the_visitors(world, steps, server, embed, returned):
+    link = embed()
+    steps.sign_in(link["url"])
+    connection_url = f"/connections/{link['connection_id']}"
+    second = embed(return_url=None)
+    with httpx2.Client(timeout=30, follow_redirects=True) as browser:
+        done = steps.sign_in(second["url"], account="joe", browser=browser)
+        assert "You signed in as joe@demo. ana looks at the account" in done.text
+        assert "jane" not in done.text, "who signed in before is nobody's business"
+        sent = {"id": str(done.url).partition("id=")[2], "switch": "yes"}
+        answer = browser.post(server.url + "/oauth2/callback/done/account", data=sent, headers={"Origin": server.url})
+        assert (answer.status_code, "Whoever sent you the link decides this." in answer.text) == (403, True)
+    assert steps.ok(server.api.get(connection_url))["account"] == "jane@demo"
+    waits = steps.ok(server.api.get(f"{LINKS}/{second['id']}"))
+    assert (waits["status"], waits["account"]) == ("undecided", "joe@demo")
+    assert [one["id"] for one in steps.ok(server.api.get(f"{LINKS}?status=undecided"))["data"]] == [second["id"]]
+    notice = steps.ok(server.api.get("/notices"))["data"][0]
+    assert (notice["kind"], "joe@demo" in notice["message"]) == ("link_undecided", True)
+    # Dropped: the old one reads on, and the new one is revoked there.
+    assert server.api.delete(f"{LINKS}/{second['id']}").status_code == 204
+    assert steps.ok(server.api.get(f"{LINKS}/{second['id']}"))["status"] == "failed"
+    assert server.api.get(f"{connection_url}/proxy/orders").status_code == 200
+    third = embed()
+    steps.sign_in(third["url"], account="joe")
+    assert returned.seen[-1] == {"connect_link": [third["id"]], "status": ["undecided"]}
+    accepted = steps.ok(server.api.post(f"{LINKS}/{third['id']}/accept"))
+    assert accepted["status"] == "completed"
+    assert steps.ok(server.api.get(connection_url))["account"] == "joe@demo"
+    assert server.api.post(f"{LINKS}/{third['id']}/accept").status_code == 409
+
+
+def test_what_somebody_outside_signed_in_waits_until_its_owner_saw_the_account(world, steps, server, client):
+    body = {"name": "acme", "base_url": world.end_system.url + "/api/v1", "access": "only_me",
+            "auth": {"type": "oauth2", "oauth_client_id": client["id"]}}  # fmt: skip
+    connection = steps.ok(server.api.post("/connections", json=body))
+    link = steps.ok(server.api.post(LINKS, json={"connection_id": connection["id"]}))
+    assert link["hold"] is True
+    done = steps.sign_in(link["url"])
+    assert done.status_code == 200
+    assert "ana looks at the account before anything is read with it." in done.text
+    assert server.api.get(f"/connections/{connection['id']}/proxy/orders").status_code == 409
+    assert steps.ok(server.api.post(f"{LINKS}/{link['id']}/accept"))["status"] == "completed"
+    assert server.api.get(f"/connections/{connection['id']}/proxy/orders").status_code == 200
+    # The same account again needs no second look.
+    again = steps.ok(server.api.post(LINKS, json={"connection_id": connection["id"]}))
+    assert "Connected as jane@demo." in steps.sign_in(again["url"]).text
+    kinds = [event["kind"] for event in steps.ok(server.api.get(f"/connections/{connection['id']}/events"))["data"]]
+    assert {"link_made", "link_held", "connected", "reconnected"} <= set(kinds)
+
+
+def refused(server, body: dict, status: int = 422, **more) -> dict:
+    answer = server.api.post(LINKS, json=body, **more)
+    assert answer.status_code == status, answer.text
+    return {item["at"]: item["message"] for item in answer.json().get("errors", [])} | {"": answer.json()["detail"]}
+
+
+def test_what_cannot_be_a_link_is_refused_in_words_and_leaves_nothing_behind(world, steps, server, client, returned):
+    good = {"oauth_client_id": client["id"], "end_user": "u", "base_url": world.end_system.url + "/api/v1"}
+    for wrong in (
+        returned.url + "/",
+        returned.url + "?x=1",
+        returned.url.upper(),
+        "https://evil.example/",
+        returned.url + "#a",
+    ):
+        assert "return_url" in refused(server, {**good, "return_url": wrong}), wrong
+    assert (
+        "Admin adds it there (advanced.return_urls)"
+        in refused(server, {**good, "return_url": "https://evil.example/"})["return_url"]
+    )
+    assert set(refused(server, {})) == {"connection_id", ""}
+    assert set(refused(server, {"oauth_client_id": client["id"]})) == {"end_user", ""}
+    assert set(refused(server, {"connection_id": "cn_x", "end_user": "u"})) == {"end_user", ""}
+    assert "expires_in_seconds" in refused(server, {**good, "expires_in_seconds": 1801})
+    assert "return_to" in refused(server, {**good, "return_to": returned.url})
+    refused(server, {"connection_id": "cn_x"}, 404)
+    refused(server, {**good, "oauth_client_id": "oc_x"}, 404)
+    assert steps.ok(server.api.get("/connections"))["data"] == []
+    # A host that the client does not list needs a Workspace Admin, however the connection is shared.
+    steps.ok(server.api.patch(f"/oauth-clients/{client['id']}", json={"advanced": {"allowed_hosts": []}}))
+    account = steps.ok(server.api.post("/service-accounts", json={"name": "Editor", "role": "editor"}))
+    body = {"name": "e", "account_id": account["id"], "permissions": ["connections:write", "connections:use"]}
+    headers = {"Authorization": f"Bearer {steps.ok(server.api.post('/tokens', json=body))['token']}"}
+    assert "127.0.0.1 is not among the allowed hosts" in refused(server, good, headers=headers)["base_url"]
+    assert steps.ok(server.api.get("/connections"))["data"] == []
+    made = steps.ok(server.api.post(LINKS, json=good))
+    # Not theirs: another member neither sees nor reuses it.
+    assert server.api.get(f"{LINKS}/{made['id']}", headers=headers).status_code == 404
+    assert steps.ok(server.api.get(LINKS, headers=headers))["data"] == []
+    refused(server, good, 403, headers=headers)
+    assert refused(server, {**good, "base_url": "https://elsewhere.example"}, 409)["base_url"]
+
+
+def test_a_return_url_that_was_taken_out_of_the_list_is_not_led_to_any_more(
+    world, steps, server, client, embed, returned
+):
+    link = embed()
+    steps.ok(server.api.patch(f"/oauth-clients/{client['id']}", json={"advanced": {"return_urls": []}}))
+    assert "Connected as jane@demo." in steps.sign_in(link["url"]).text
+    assert returned.seen == []
+
+
+@pytest.mark.parametrize("wrong", ["http://app.example.com/back", "https://*.example.com/", "https://u@app.example.com/",
+                                   "https://app.example.com/#x", "https://app.example.com/?status=ok", "javascript:alert(1)"])  # fmt: skip
+def test_l8_a_return_url_is_a_whole_https_address(world, steps, wrong):
+    server = world.serve()
+    client = steps.register(world, server)
+    answer = server.api.patch(f"/oauth-clients/{client['id']}", json={"advanced": {"return_urls": [wrong]}})
+    assert (answer.status_code, answer.json()["errors"][0]["at"]) == (422, "advanced.return_urls")

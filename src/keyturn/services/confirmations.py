@@ -196,7 +196,7 @@ async def _open_row(scene: Context, link: str, browser: str | None) -> tuple[dic
         reason = its.why_not(now=scene.clock(), browser_is_another=another)
         if reason is not None:
             raise NotFound(reason)
-    elif scene.clock() >= row["expires_at"]:
+    elif row["connect_link_id"] is not None or scene.clock() >= row["expires_at"]:
         raise over()
     if row["status"] != "pending":
         raise over()

@@ -129,8 +129,6 @@ async def update(ctx: Context, connection_id: str, patch: Mapping[str, Any]) -> 
 
     def write(tx: Tx) -> None:
         values["oauth_client_id"] = client_id = _check_again(tx, ctx, connection_id, before, settings)
-        if connection.end_user is not None and client_id != connection.oauth_client_id:
-            raise Invalid(f"{connection.name} is an end user’s on its client. Make another one.", at="auth")
         if moved or other_auth or client_id != connection.oauth_client_id:
             if grant_rows.delete_of_connection(tx, ctx.workspace_id, connection_id):
                 events.record(tx, ctx, connection_id, "base_url_changed")
@@ -347,7 +345,10 @@ def _check_again(
     if current is not None and current.settings.access != before.access:
         raise Conflict("Somebody else changed who can use it at the same moment. Look again, then repeat it.")
     _refuse_taken_name(tx, ctx, settings.name, except_id=connection_id)
-    return _check_client(tx, ctx, settings)
+    client_id = _check_client(tx, ctx, settings)
+    if current is not None and current.end_user is not None and client_id != current.oauth_client_id:
+        raise Invalid(f"{current.name} is an end user’s on its client. Make another one.", at="auth")
+    return client_id
 
 
 def _change_access(

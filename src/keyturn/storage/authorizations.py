@@ -6,7 +6,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from keyturn.storage.connect_links import connect_links as _links  # noqa: F401 - its table is referred to
 from keyturn.storage.database import Tx, metadata
 
 authorizations = sa.Table(
@@ -16,10 +15,8 @@ authorizations = sa.Table(
     sa.Column("workspace_id", sa.Text, sa.ForeignKey("workspaces.id", ondelete="CASCADE"), nullable=False),
     sa.Column("connection_id", sa.Text, sa.ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
     sa.Column("oauth_client_id", sa.Text, nullable=False),
-    # Of one that begins with a connect link.
-    sa.Column(
-        "connect_link_id", sa.Text, sa.ForeignKey("connect_links.id", ondelete="CASCADE"), unique=True, index=True
-    ),
+    # Of one that begins with a connect link; an attempt whose link is gone is over.
+    sa.Column("connect_link_id", sa.Text, unique=True, index=True),
     sa.Column("client_version", sa.Integer, nullable=False),
     sa.Column("account_id", sa.Text, nullable=False),
     sa.Column("link_hash", sa.Text, nullable=False, unique=True),

@@ -45,17 +45,13 @@ def upgrade() -> None:
     op.create_index("ix_connect_links_connection_id", "connect_links", ["connection_id"])
     op.create_index("ix_connect_links_newest", "connect_links", ["workspace_id", "created_at"])
     op.create_index("ix_connect_links_due", "connect_links", ["status", "ends_at"])
-    # In one statement, since SQLite adds a foreign key with its column only.
-    op.execute(
-        "ALTER TABLE authorizations ADD COLUMN connect_link_id TEXT REFERENCES connect_links (id) ON DELETE CASCADE"
-    )
+    op.add_column("authorizations", sa.Column("connect_link_id", sa.Text(), nullable=True))
     op.create_index("ix_authorizations_connect_link_id", "authorizations", ["connect_link_id"], unique=True)
 
 
 def downgrade() -> None:
     op.drop_index("ix_authorizations_connect_link_id", "authorizations")
-    with op.batch_alter_table("authorizations") as batch:
-        batch.drop_column("connect_link_id")
+    op.drop_column("authorizations", "connect_link_id")
     op.drop_table("connect_links")
     op.drop_index("uq_connections_end_user", "connections")
     op.drop_column("connections", "end_user")
