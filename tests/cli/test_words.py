@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from keyturn.cli import words
+from keyturn.cli import connect_links, words
+from keyturn.model import connect_links as links
 from keyturn.model.connections import STATUS_WORDS
 
 NOW = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
@@ -10,6 +11,7 @@ NOW = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
 
 def test_status_words_are_those_of_the_model():
     assert words.STATUS_WORDS == STATUS_WORDS
+    assert connect_links.STATUS_WORDS == links.STATUS_WORDS
 
 
 @pytest.mark.parametrize(

@@ -211,26 +211,17 @@ def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
     def bodies(ids: dict[str, str]) -> list[tuple[str, str, dict[str, Any]]]:
         auth = {"type": "oauth2", "oauth_client_id": ids["client_id"]}
         base = {"base_url": "https://api.example.com", "access": "only_me"}
+        parquet = {"type": "parquet", "url": "x.parquet"}
         heir = {"otherwise": {"action": "transfer", "to": ids["account_id"]}}
         return [
             ("POST", "/connections", {"name": "x", **base, "auth": auth}),
             ("PATCH", f"/connections/{mine['connection_id']}", {"auth": auth}),
             ("POST", "/tables", {"connection_id": ids["connection_id"], "name": "x", "path": "/x"}),
             ("POST", "/tables/detect", {"connection_id": ids["connection_id"], "path": "/x"}),
-            ("POST", "/imports", {"table_id": ids["table_id"], "destination": {"type": "parquet", "url": "x.parquet"}}),
-            (
-                "POST",
-                "/schedules",
-                {"table_id": ids["table_id"], "destination": {"type": "parquet", "url": "x.parquet"}},
-            ),
-            (
-                "POST",
-                "/imports",
-                {
-                    "table_id": mine["table_id"],
-                    "destination": {"type": "postgresql", "destination_id": ids["destination_id"]},
-                },
-            ),
+            ("POST", "/imports", {"table_id": ids["table_id"], "destination": parquet}),
+            ("POST", "/schedules", {"table_id": ids["table_id"], "destination": parquet}),
+            ("POST", "/imports", {"table_id": mine["table_id"], "destination": {"destination_id": ids["destination_id"],
+                                                                                "type": "postgresql"}}),
             ("POST", "/connect-links", {"connection_id": ids["connection_id"]}),
             (
                 "POST",
@@ -240,7 +231,7 @@ def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
             ("POST", "/tokens", {"name": "x", "account_id": ids["account_id"]}),
             ("POST", "/tokens", {"name": "x", "workspace_id": ids["workspace_id"]}),
             ("POST", f"/members/{mine['account_id']}/removal", heir),
-        ]
+        ]  # fmt: skip
 
     for (method, path, foreign), (_, _, missing) in zip(bodies(theirs), bodies(absent), strict=True):
         answers = [admin.request(method, "/api/v1" + path, json=body) for body in (foreign, missing)]

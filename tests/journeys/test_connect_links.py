@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 import pytest
 
+import keyturn
 from postbox import Receiver
+from world import TOKEN
 
 LINKS = "/connect-links"
 
@@ -331,3 +333,39 @@ def test_l8_a_return_url_is_a_whole_https_address(world, steps, wrong):
     client = steps.register(world, server)
     answer = server.api.patch(f"/oauth-clients/{client['id']}", json={"advanced": {"return_urls": [wrong]}})
     assert (answer.status_code, answer.json()["errors"][0]["at"]) == (422, "advanced.return_urls")
+
+
+def test_the_command_line_and_python_make_links_wait_for_them_and_accept(
+    world, steps, server, client, returned, terminal
+):
+    terminal.run("login", server.url, "--token-stdin", typed=steps.token + "\n")
+    base_url = world.end_system.url + "/api/v1"
+    create = ("connect-links", "create", "--client", "Demo CRM", "--end-user", "42", "--return-url", returned.url)
+    url = terminal.run(*create, "--base-url", base_url).strip()
+    steps.sign_in(url)
+    told = terminal.run("connect-links", "list", "--end-user", "42")
+    assert ("demo_crm_42" in told, "Signed in" in told, "jane@demo" in told) == (True, True, True)
+    assert "422" not in terminal.run(*create[:-1], "https://evil.example/", code=2)
+    with keyturn.connect(server.url, TOKEN) as ws:
+        link = ws.connect_links.create(client="Demo CRM", end_user="43", base_url=base_url)
+        assert link.url not in repr(link)
+        steps.sign_in(link.url)
+        assert link.wait(timeout_seconds=10).status == "completed"
+        assert link.connection.health.account == link.account == "jane@demo"
+        # A colleague's own: held, seen on the command line, accepted.
+        held = ws.connect_links.create("demo_crm_43", hold=True)
+        steps.sign_in(held.url, account="joe")
+        assert held.wait().status == "undecided"
+        assert "To be accepted" in terminal.run("connect-links", "show", held.id)
+        assert "reads as joe@demo from now on" in terminal.run("connect-links", "accept", held.id)
+        assert next(iter(ws.connect_links)).id == held.id
+        assert ws.connect_links[held.id].status == "completed"
+    waiting = terminal.start("connections", "reconnect-link", "demo_crm_42", "--wait")
+    url = waiting.stdout.readline().strip()
+    steps.sign_in(url)
+    said, _ = waiting.communicate(timeout=30)
+    assert (waiting.returncode, "Signed in as jane@demo" in said) == (0, True)
+    unused = terminal.run("connections", "reconnect-link", "demo_crm_42").strip()
+    link_id = steps.ok(server.api.get(LINKS))["data"][0]["id"]
+    assert "Taken back" in terminal.run("connect-links", "revoke", link_id)
+    assert httpx2.get(unused).status_code == 404

@@ -30,6 +30,8 @@ POST /service-accounts | GET /invitations | POST /invitations | DELETE /invitati
 GET /notices | POST /webhooks | GET /webhooks | GET /webhooks/{webhook_id} | PATCH /webhooks/{webhook_id}
 DELETE /webhooks/{webhook_id} | POST /webhooks/{webhook_id}/test | GET /webhooks/{webhook_id}/deliveries
 POST /webhooks/{webhook_id}/secret | GET /settings | POST /settings/mail/test | PATCH /me
+GET /connect-links | POST /connect-links | GET /connect-links/{connect_link_id} | DELETE /connect-links/{connect_link_id}
+POST /connect-links/{connect_link_id}/accept
 GET /destinations | POST /destinations | GET /destinations/{destination_id} | PATCH /destinations/{destination_id}
 DELETE /destinations/{destination_id} | POST /destinations/{destination_id}/test
 GET /doctor | GET /workspaces | POST /workspaces | PATCH /workspaces/{workspace_id} | DELETE /workspaces/{workspace_id}
@@ -41,6 +43,7 @@ BODIES = {
     "/tables": "connection_id name method path query headers body format rows_path pagination primary_key columns "
     "infer_types",
     "/webhooks": "name url events enabled",
+    "/connect-links": "connection_id oauth_client_id end_user base_url return_url hold expires_in_seconds",
     "/destinations": "name type url schema",
     "/imports": "table_id destination mode",
 }

@@ -14,6 +14,7 @@ from keyturn.cli import (
     audit,
     client_keys,
     config,
+    connect_links,
     destinations,
     doctor,
     exits,
@@ -42,6 +43,7 @@ app.command("login")(profile.login)
 app.command("doctor")(doctor.doctor)
 app.add_typer(client_keys.app, name="clients")
 app.add_typer(shares.app, name="connections")
+app.add_typer(connect_links.app, name="connect-links")
 app.add_typer(tables.app, name="tables")
 app.command("preview")(tables.preview)
 app.command("import")(imports.import_)

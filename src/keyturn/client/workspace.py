@@ -11,6 +11,7 @@ from keyturn.client import profile as profiles
 from keyturn.client.api_tokens import ApiTokens
 from keyturn.client.audit import Audit
 from keyturn.client.config import Config
+from keyturn.client.connect_links import ConnectLinks
 from keyturn.client.connections import Connections
 from keyturn.client.destinations import Destinations
 from keyturn.client.imports import ImportRun, Imports
@@ -37,6 +38,7 @@ class Workspace:
         self.url = transport.url
         self.clients = OAuthClients(transport)
         self.connections = Connections(transport)
+        self.connect_links = ConnectLinks(transport)
         self.tables = Tables(transport)
         self.imports = Imports(transport)
         self.schedules = Schedules(transport)
