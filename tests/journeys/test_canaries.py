@@ -68,6 +68,11 @@ class Story:
                 self.call("GET", f"/authorizations/{begun['id']}")
                 secrets[f"state {mode}"] = secrets["state"]
                 secrets |= {f"cookie {name} {mode}": value for name, value in person.cookies.items()}
+            link = self.server.api.post("/connect-links", json={"connection_id": self.id, "hold": False}).json()
+            secrets["connect link"] = link["url"].rsplit("/", 1)[1]
+            page = self.steps.sign_in(link["url"], browser=person)
+            self.heard += [page.text, str(page.url), person.get(link["url"]).text]
+            self.call("GET", f"/connect-links/{link['id']}")
             foreign = f"{self.server.url}/oauth2/callback?code={secrets['code']}&state={secrets['state']}"
             self.heard.append(person.get(foreign).text)
         assert self.server.api.get(self.path).json()["status"] == "healthy"
