@@ -21,6 +21,7 @@ from keyturn.cli import (
     imports,
     members,
     notices,
+    organisations,
     profile,
     schedules,
     settings,
@@ -58,6 +59,7 @@ app.add_typer(members.app, name="members")
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(notices.app, name="notices")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(organisations.app, name="organisation")
 app.add_typer(settings.app, name="settings")
 
 

@@ -18,6 +18,7 @@ from keyturn.client.imports import ImportRun, Imports
 from keyturn.client.members import Invitations, Members, Workspaces
 from keyturn.client.notices import Notices
 from keyturn.client.oauth_clients import OAuthClients
+from keyturn.client.organisations import DeploymentOrganisation
 from keyturn.client.profile import Profile
 from keyturn.client.schedules import Schedule, Schedules
 from keyturn.client.settings import DeploymentSettings
@@ -51,6 +52,7 @@ class Workspace:
         self.workspaces = Workspaces(transport)
         self.notices = Notices(transport)
         self.webhooks = Webhooks(transport)
+        self.organisation = DeploymentOrganisation(transport)
         self.settings = DeploymentSettings(transport)
 
     def __repr__(self) -> str:

@@ -25,6 +25,7 @@ NOUNS: dict[str, str] = {
     "im": "import",
     "iv": "invitation",
     "oc": "oauth_client",
+    "og": "organisation",
     "sc": "schedule",
     "tb": "table",
     "wh": "webhook",

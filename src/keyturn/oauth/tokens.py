@@ -12,6 +12,7 @@ from typing import Any
 
 from keyturn.oauth.bodies import at, is_page, object_of, text_of
 from keyturn.oauth.errors import OAuthError
+from keyturn.oauth.id_tokens import problem_of
 from keyturn.oauth.quirks import STANDARD, Advanced, TokenField, TokenResponse
 from keyturn.wire import Response
 
@@ -24,7 +25,6 @@ _WHERE = "token"
 _EXPIRY_NAMES = ("expires_in", "expires_at", "expires")
 _REFRESH_EXPIRY_NAMES = ("refresh_token_expires_in", "refresh_expires_in")
 _ACCOUNT_NAMES = ("email", "preferred_username", "username", "login", "user_name", "name")
-_CLOCK_SKEW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,18 +132,7 @@ def identity_of(
     if label is not None or tokens.id_token is None or issuer is None or client_id is None or now is None:
         return label
     claims = _claims(tokens.id_token) or {}
-    audience = claims.get("aud")
-    audiences = audience if isinstance(audience, list) else [audience]
-    expires_at = _number(claims.get("exp"))
-    good = (
-        claims.get("iss") == issuer
-        and client_id in audiences
-        and (len(audiences) == 1 or claims.get("azp") == client_id)
-        and expires_at is not None
-        and now < expires_at + _CLOCK_SKEW_SECONDS
-        and (nonce is None or claims.get("nonce") == nonce)
-    )
-    if not good:
+    if problem_of(claims, issuer=issuer, client_id=client_id, nonce=nonce, now=now) is not None:
         return None
     # Nothing else has to be in an ID token, so the subject's own id is better than no name.
     subject = claims.get("sub")

@@ -131,7 +131,8 @@ async def verify_password(database: Database, email: str, password: str, *, now:
     if until > now:
         raise LimitReached("Too many tries. Wait 60 seconds.", retry_after_seconds=until - now)
     found = await database.read(rows.account_by_email_anywhere, email.strip().lower())
-    password_hash = found[1] if found else _hash_of_nobody()
+    # Whoever has no password takes as long as somebody who is not there.
+    password_hash = found[1] if found and found[1].startswith("$") else _hash_of_nobody()
     good = len(password) <= PASSWORD_MAX and await _verified(password_hash, password)
     if not good or found is None:
         await database.run(_tell_failure, found[0] if found else None, now)

@@ -69,9 +69,12 @@ async def _from_issuer(ctx: Context, url: str, issuer: str) -> Draft:
     return draft_of(*await metadata_of(ctx, issuer, url=url))
 
 
-async def metadata_of(ctx: Context, issuer: str, *, url: str | None = None) -> tuple[AuthorizationServer, str]:
+async def metadata_of(
+    ctx: Context, issuer: str, *, url: str | None = None, fix: str = "Enter the URLs by hand, or check the issuer."
+) -> tuple[AuthorizationServer, str]:
     """RFC 8414 §3 and OIDC Discovery §4: each place it may lie in, the first usable one counts; and which it was.
 
+    `fix` ends the sentence where there is none.
     Raises `Invalid` when none is usable, `UpstreamError` for a host that is blocked or not found.
     """
     url = url or issuer
@@ -92,7 +95,7 @@ async def metadata_of(ctx: Context, issuer: str, *, url: str | None = None) -> t
     host = urlsplit(url).hostname
     reason = getattr(problem, "description", None) or "nothing usable was answered"
     raise Invalid(
-        f"{host} publishes no metadata for this issuer: {reason} Enter the URLs by hand, or check the issuer.",
+        f"{host} publishes no metadata for this issuer: {reason} {fix}",
         at="issuer",
     )
 

@@ -105,7 +105,7 @@ async def accept_as_new(database: Database, link: str, raw: Mapping[str, Any], *
             raise Conflict("You have an account here already. Sign in, then open the link again.")
         account = Account(new_id("ac"), joining.name, row["email"], now)
         account_rows.insert_account(tx, account, password_hash)
-        return _join(tx, row, account, now)
+        return join(tx, row, account, now)
 
     return await database.run(write)
 
@@ -118,7 +118,7 @@ async def accept(database: Database, link: str, email: str, *, now: float) -> Me
         found = account_rows.account_by_email_anywhere(tx, email)
         if found is None or row["email"] != email:
             raise Forbidden(f"This invitation is for {row['email']}, and you are signed in as {email}.")
-        return _join(tx, row, found[0], now)
+        return join(tx, row, found[0], now)
 
     return await database.run(write)
 
@@ -130,7 +130,8 @@ def _taken(tx: Tx, link: str, now: float) -> dict[str, Any]:
     return row
 
 
-def _join(tx: Tx, row: dict[str, Any], account: Account, now: float) -> Member:
+def join(tx: Tx, row: dict[str, Any], account: Account, now: float) -> Member:
+    """Make an account the member that an invitation, used up just now, is for."""
     workspace_id = row["workspace_id"]
     there = account_rows.member(tx, workspace_id, account.id)
     if there is not None:

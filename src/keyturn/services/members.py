@@ -21,6 +21,7 @@ from keyturn.services.context import Actor, Context, asked_from
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import invitations as link_rows
 from keyturn.storage import members as rows
+from keyturn.storage import organisations as organisation_rows
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Database, Tx
@@ -146,6 +147,8 @@ async def use_reset(database: Database, link: str, raw: Mapping[str, Any], *, no
             raise _over()
         account_rows.set_password_hash(tx, row["account_id"], password_hash)
         account_rows.delete_sessions_of(tx, row["account_id"])
+        # Whoever the organisation took them for is asked anew: by its verified address, at the next sign-in.
+        organisation_rows.forget_identities_of(tx, row["account_id"])
         member = account_rows.member(tx, row["workspace_id"], row["account_id"])
         who = Who("person", row["account_id"], member.name if member else "", address=asked_from.get())
         audit.record_as(tx, row["workspace_id"], who, "account.password_reset", row["account_id"], at=now)

@@ -56,8 +56,19 @@ class Browser:
         return f"Browser({self.id})"
 
 
-async def start(database: Database, member: Member, *, user_agent: str, now: float) -> tuple[str, str]:
-    """A new session; answers (the cookie's value, the forms' token)."""
+async def start(
+    database: Database,
+    member: Member,
+    *,
+    user_agent: str,
+    now: float,
+    organisation: str | None = None,
+    proved_at: float | None = None,
+) -> tuple[str, str]:
+    """A new session; answers (the cookie's value, the forms' token).
+
+    `organisation`: its name, where they signed in with it. `proved_at`: when they proved who they are, if not just now.
+    """
     cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     redaction.remember(cookie, csrf)
     values = {
@@ -70,13 +81,15 @@ async def start(database: Database, member: Member, *, user_agent: str, now: flo
         "expires_at": now + ABSOLUTE_SECONDS,
         "user_agent": user_agent[:300],
         "address": asked_from.get(),
-        "proved_at": now,
+        "proved_at": now if proved_at is None else proved_at,
+        "way": "password" if organisation is None else "organisation",
     }
 
     def write(tx: Tx) -> None:
         rows.trim_sessions(tx, member.account_id, now=now, idle_seconds=IDLE_SECONDS, keep=SESSIONS_MOST - 1)
         rows.insert_session(tx, values)
-        audit.record_as(tx, member.workspace_id, _who(member), "account.signed_in", member.account_id, at=now)
+        who, me = _who(member), member.account_id
+        audit.record_as(tx, member.workspace_id, who, "account.signed_in", me, at=now, organisation=organisation)
 
     await database.run(write)
     return cookie, csrf
@@ -143,6 +156,11 @@ async def prove(database: Database, session: Session, password: str, *, now: flo
         await accounts.verify_password(database, session.member.email, password, now=now)
     except Unauthenticated:
         raise Invalid("This is not your password.", at="password") from None
+    await database.run(rows.set_session, session.id_hash, {"proved_at": now})
+
+
+async def prove_by_organisation(database: Database, session: Session, *, now: float) -> None:
+    """They signed in anew there, for a dangerous change here."""
     await database.run(rows.set_session, session.id_hash, {"proved_at": now})
 
 

@@ -15,6 +15,8 @@ workspaces = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    # Whoever signs in by password needs a second factor too.
+    sa.Column("requires_second_factor", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 accounts = sa.Table(
     "accounts",
@@ -50,6 +52,8 @@ sessions = sa.Table(
     sa.Column("address", sa.Text, nullable=False, server_default=""),
     # When the person last proved who they are; dangerous changes want it to be recent.
     sa.Column("proved_at", sa.Double, nullable=False, server_default="0"),
+    # How they signed in: "password" or "organisation".
+    sa.Column("way", sa.Text, nullable=False, server_default="password"),
 )
 api_tokens = sa.Table(
     "api_tokens",

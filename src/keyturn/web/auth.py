@@ -144,6 +144,26 @@ def set_session_cookie(request: Request, response: Response, value: str) -> None
     )
 
 
+def set_private_cookie(request: Request, response: Response, name: str, value: str, *, seconds: int) -> None:
+    """A cookie of one errand, for this browser alone; `name` as on plain http."""
+    https = runtime(request).deployment.public_url.startswith("https://")
+    full = f"__Host-{name}" if https else name
+    response.set_cookie(full, value, max_age=seconds, path="/", httponly=True, samesite="lax", secure=https)
+
+
+def private_cookie(request: Request, name: str) -> str | None:
+    """What `set_private_cookie` set."""
+    https = runtime(request).deployment.public_url.startswith("https://")
+    return request.cookies.get(f"__Host-{name}" if https else name)
+
+
+def clear_private_cookie(request: Request, response: Response, name: str) -> None:
+    """Take it away again."""
+    https = runtime(request).deployment.public_url.startswith("https://")
+    full = f"__Host-{name}" if https else name
+    response.delete_cookie(full, path="/", secure=https, httponly=True, samesite="lax")
+
+
 def clear_session_cookie(request: Request, response: Response) -> None:
     """Take it away again."""
     public_url = runtime(request).deployment.public_url

@@ -17,6 +17,7 @@ from keyturn.web.api import (
     members,
     notices,
     oauth_clients,
+    organisations,
     presets,
     proxy,
     schedules,
@@ -47,6 +48,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/notices                                web/api/notices.py
 #  /api/v1/webhooks…                              web/api/webhooks.py
 #  /api/v1/settings…                              web/api/settings.py
+#  /api/v1/organisation                           web/api/organisations.py
 #  /api/v1/destinations…                          web/api/destinations.py
 #  /api/v1/workspaces…                            web/api/workspaces.py
 #  /api/v1/doctor                                 web/api/doctor.py
@@ -66,8 +68,10 @@ from keyturn.web.rendering import FOLDER
 #  /admin/audit-log…                              web/pages/audit.py
 #  /admin/doctor                                  web/pages/doctor.py
 #  /notices                                       web/pages/notices.py
-#  /admin/settings…                               web/pages/settings.py, webhooks.py, destinations.py
+#  /admin/settings…                               web/pages/settings.py, webhooks.py, destinations.py, organisations.py
+#  /sign-in/organisation /prove/organisation      web/pages/organisations.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
+#  /oauth2/organisation/callback                  web/pages/organisations.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /oauth2/jwks/{slug}                            web/keys.py
 #  /static/…                                      web/static/
@@ -90,6 +94,7 @@ API = (
     notices.router,
     webhooks.router,
     settings.router,
+    organisations.router,
     destinations.router,
 )
 PAGES = (
@@ -112,6 +117,7 @@ PAGES = (
     pages.settings.router,
     pages.webhooks.router,
     pages.destinations.router,
+    pages.organisations.router,
     joining.router,
     authorizations.router,
 )

@@ -1,7 +1,7 @@
 // node-oidc-provider on loopback for interop tests: a client for each way of authenticating and for what servers may
 // demand (pushed requests, DPoP, resources), rotation with reuse detection, and a paged API that checks its tokens.
-// PORT, CALLBACK, AT_TTL (seconds), JWKS_URI (of the client that signs) and DPOP_NONCE=1 by environment.
-import { createHash } from 'node:crypto';
+// PORT, CALLBACK, AT_TTL (seconds), JWKS_URI (of the client that signs), DPOP_NONCE=1 and ID_ALG by environment.
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { EmbeddedJWK, calculateJwkThumbprint, createRemoteJWKSet, jwtVerify } from 'jose';
 import Provider, { errors } from 'oidc-provider';
 
@@ -14,7 +14,14 @@ const shared = {
   response_types: ['code'],
 };
 const jwt = { token_endpoint_auth_method: 'private_key_jwt', jwks_uri: process.env.JWKS_URI };
+// Fresh at each start, so that a restart is a server that has changed its keys.
+const fresh = (alg, ...kind) => ({ ...generateKeyPairSync(...kind).privateKey.export({ format: 'jwk' }), alg, use: 'sig' });
+const keys = [
+  fresh('RS256', 'rsa', { modulusLength: 2048 }), fresh('PS256', 'rsa', { modulusLength: 2048 }),
+  fresh('ES256', 'ec', { namedCurve: 'P-256' }), fresh('EdDSA', 'ed25519'),
+];
 const provider = new Provider(issuer, {
+  jwks: { keys },
   clients: [
     { ...shared, client_id: 'basic', client_secret: 'sec:ret+%41/&= ~', token_endpoint_auth_method: 'client_secret_basic' },
     {
@@ -25,6 +32,10 @@ const provider = new Provider(issuer, {
       client_id: 'device', client_secret: 'device-secret', redirect_uris: [], response_types: [],
       grant_types: ['urn:ietf:params:oauth:grant-type:device_code', 'refresh_token'],
     },
+    {
+      ...shared, client_id: 'organisation', client_secret: 'organisation-secret-1', grant_types: ['authorization_code'],
+      id_token_signed_response_alg: process.env.ID_ALG || 'RS256',
+    },
     { ...shared, client_id: 'post', client_secret: 'post-secret', token_endpoint_auth_method: 'client_secret_post' },
     { ...shared, client_id: 'private_key_jwt', ...jwt, token_endpoint_auth_signing_alg: 'ES256' },
     { ...shared, client_id: 'private_key_jwt_par_dpop', ...jwt, require_pushed_authorization_requests: true, dpop_bound_access_tokens: true },
@@ -33,8 +44,8 @@ const provider = new Provider(issuer, {
     { ...shared, client_id: 'par', client_secret: 'par-secret', require_pushed_authorization_requests: true },
     { ...shared, client_id: 'dpop', client_secret: 'dpop-secret', dpop_bound_access_tokens: true },
   ],
-  scopes: ['openid', 'offline_access', 'email', 'read', 'api:read'],
-  claims: { openid: ['sub'], email: ['email'] },
+  scopes: ['openid', 'offline_access', 'email', 'profile', 'read', 'api:read'],
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'], auth_time: null },
   features: {
     devInteractions: { enabled: true },
     deviceFlow: { enabled: true },
@@ -62,7 +73,14 @@ const provider = new Provider(issuer, {
   // Its guard refuses loopback, where our keys are published in tests.
   fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   rotateRefreshToken: true,
-  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id, email: `${id}@example.test` }) }),
+  // Whoever signs in as an address has it, and one that begins with unverified- is not verified.
+  findAccount: (ctx, id) => ({
+    accountId: id,
+    claims: () => ({
+      sub: id, email: id.includes('@') ? id : `${id}@example.test`, email_verified: !id.startsWith('unverified-'),
+      name: id.split('@')[0],
+    }),
+  }),
   cookies: { keys: ['for tests only'] },
 });
 

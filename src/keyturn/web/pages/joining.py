@@ -9,7 +9,7 @@ from keyturn.errors import KeyturnError
 from keyturn.model.accounts import Member
 from keyturn.model.members import Joining, NewPassword
 from keyturn.model.permissions import ROLE_LABELS
-from keyturn.services import invitations, members, sessions
+from keyturn.services import invitations, members, organisations, sessions
 from keyturn.web import forms, rendering
 from keyturn.web.auth import require_same_origin, runtime, session_of, set_session_cookie
 
@@ -75,6 +75,7 @@ async def _invitation(request: Request, link: str, form: forms.Form, *, status: 
         form=form,
         labels=forms.labels(Joining),
         signed_in_as=session.member.email if session else None,
+        organisation=await organisations.name_of(here.database),
     )
 
 

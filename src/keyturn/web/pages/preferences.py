@@ -11,9 +11,18 @@ from keyturn.errors import Forbidden, Invalid, KeyturnError
 from keyturn.model.accounts import ApiToken, ApiTokenSettings
 from keyturn.model.notices import NOTIFY_LABELS, Preferences
 from keyturn.model.permissions import PERMISSIONS, grantable_to
-from keyturn.services import accounts, api_tokens, preferences, recovery
+from keyturn.services import (
+    accounts,
+    api_tokens,
+    identities,
+    organisation_sign_ins,
+    organisations,
+    preferences,
+    recovery,
+)
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, runtime, visit
+from keyturn.web.auth import Visit, private_cookie, runtime, visit
+from keyturn.web.pages.sessions import SENTENCE
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
@@ -132,6 +141,9 @@ async def _preferences(visit: Visit, form: forms.Form, *, done: str = "", status
         notify=(await preferences.get(visit.ctx)).notify,
         notify_labels=NOTIFY_LABELS,
         labels=forms.labels(Preferences),
+        organisation=await organisations.name_of(visit.ctx.database),
+        joined=await identities.is_joined(visit.ctx.database, visit.session.member),
+        told=organisation_sign_ins.open_sentence(visit.ctx, private_cookie(visit.request, SENTENCE)),
     )
 
 

@@ -9,11 +9,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from keyturn.errors import Invalid, LimitReached, Unauthenticated
-from keyturn.services import accounts, sessions
+from keyturn.services import accounts, identities, organisation_sign_ins, organisations, sessions
 from keyturn.web import rendering
 from keyturn.web.auth import (
     Visit,
+    clear_private_cookie,
     clear_session_cookie,
+    private_cookie,
     require_same_origin,
     runtime,
     session_of,
@@ -22,6 +24,8 @@ from keyturn.web.auth import (
 )
 
 router = APIRouter(include_in_schema=False)
+# The cookie with what the organisation's sign-in has to say on the next page.
+SENTENCE = "keyturn-told"
 
 
 def local(next_url: str) -> str:
@@ -37,7 +41,11 @@ async def show(request: Request, next: str = "/") -> Response:
     """The sign-in page; a signed-in browser goes on at once."""
     if await session_of(request) is not None:
         return RedirectResponse(local(next), 303)
-    return await _page(request, next)
+    told = organisation_sign_ins.open_sentence(runtime(request).scene(), private_cookie(request, SENTENCE))
+    response = await _page(request, next, sentence=told)
+    if told is not None:
+        clear_private_cookie(request, response, SENTENCE)
+    return response
 
 
 @router.post("/sign-in")
@@ -86,8 +94,13 @@ async def sign_out_everywhere(request: Request, visit: Annotated[Visit, Depends(
 
 @router.get("/prove")
 async def ask_again(visit: Annotated[Visit, Depends(visit)]) -> Response:
-    """The password again, before a dangerous change."""
-    return _proof(visit)
+    """The password again, before a dangerous change; or the organisation again."""
+    here = runtime(visit.request)
+    told = organisation_sign_ins.open_sentence(here.scene(), private_cookie(visit.request, SENTENCE))
+    response = await _proof(visit, sentence=told, done=sessions.is_proved(visit.session, now=here.clock()))
+    if told is not None:
+        clear_private_cookie(visit.request, response, SENTENCE)
+    return response
 
 
 @router.post("/prove")
@@ -99,13 +112,21 @@ async def prove(request: Request, visit: Annotated[Visit, Depends(visit)]) -> Re
         await sessions.prove(here.database, visit.session, password, now=here.clock())
     except (Invalid, LimitReached) as error:
         first = next((item.message for item in getattr(error, "problems", ())), error.message)
-        return _proof(visit, sentence=first, status=422)
-    return _proof(visit, done=True)
+        return await _proof(visit, sentence=first, status=422)
+    return await _proof(visit, done=True)
 
 
-def _proof(visit: Visit, *, sentence: str | None = None, done: bool = False, status: int = 200) -> Response:
+async def _proof(visit: Visit, *, sentence: str | None = None, done: bool = False, status: int = 200) -> Response:
+    database = visit.ctx.database
+    joined = await identities.is_joined(database, visit.session.member)
     return rendering.page(
-        "prove.html", request=visit.request, status=status, csrf=visit.session.csrf, sentence=sentence, done=done
+        "prove.html",
+        request=visit.request,
+        status=status,
+        csrf=visit.session.csrf,
+        sentence=sentence,
+        done=done,
+        organisation=await organisations.name_of(database) if joined else None,
     )
 
 
@@ -120,4 +141,5 @@ async def _page(
         email=email,
         sentence=sentence,
         empty=await accounts.setup_needed(runtime(request).database),
+        organisation=await organisations.name_of(runtime(request).database),
     )

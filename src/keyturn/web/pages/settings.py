@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from keyturn.services import destinations, settings, webhooks
+from keyturn.services import destinations, organisations, settings, webhooks
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit
 
 router = APIRouter(prefix="/admin/settings", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
 # In the order of the page: settings/<name>.html draws it, and its heading has the name as its id.
-SECTIONS = ("destinations", "mail", "webhooks", "operator")
+SECTIONS = ("organisation", "destinations", "mail", "webhooks", "operator")
 
 
 @router.get("")
@@ -46,6 +46,7 @@ async def _page(
         mail_log=await settings.mail_log(visit.ctx),
         webhooks=await webhooks.list_(visit.ctx),
         destinations=await destinations.list_(visit.ctx),
+        organisation=await organisations.find(visit.ctx),
         done=done,
         mail_error=mail_error,
         mail_sent_to=mail_sent_to,
