@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -34,6 +35,7 @@ OIDC_PROVIDER_SECRETS = {
     "none": None,
     "par": "par-secret",
     "dpop": "dpop-secret",
+    "organisation": "organisation-secret-1",
 }
 
 
@@ -93,14 +95,16 @@ def _oidc_providers() -> Iterator[Any]:
         client: str = "basic",
         nonces: bool = False,
         registration_token: str = "",
+        port: int = 0,
+        id_alg: str = "RS256",
     ) -> Installed:
-        port = free_port()
+        port = port or free_port()
         url = f"http://127.0.0.1:{port}"
         environment = {"PATH": os.environ["PATH"], "PORT": str(port), "CALLBACK": callback}
         # The key set is the one that the client of that redirect URI publishes.
         jwks_uri = callback.replace("/oauth2/callback/", "/oauth2/jwks/")
         environment |= {"AT_TTL": str(access_token_seconds), "JWKS_URI": jwks_uri, "DPOP_NONCE": str(int(nonces))}
-        environment["REGISTRATION_TOKEN"] = registration_token
+        environment |= {"REGISTRATION_TOKEN": registration_token, "ID_ALG": id_alg}
         process = subprocess.Popen(
             ["node", "server.mjs"], cwd=_npm_folder(), env=environment,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -205,16 +209,22 @@ class _Forms(HTMLParser):
 
 @pytest.fixture(scope="session")
 def person() -> Any:
-    """Signs in as a person would: `person(start_url, answers)` follows redirects and fills every form."""
+    """Signs in as a person would: `person(start_url, answers)` follows redirects and fills every form.
 
-    def sign_in(start_url: str, answers: dict[str, str]) -> httpx2.Response:
-        with httpx2.Client(follow_redirects=True, timeout=30) as browser:
+    `known`: a browser that has cookies already; `until`: the host whose first page ends it.
+    """
+
+    def sign_in(
+        start_url: str, answers: dict[str, str], known: httpx2.Client | None = None, until: str = ""
+    ) -> httpx2.Response:
+        made = contextlib.nullcontext(known) if known else httpx2.Client(follow_redirects=True, timeout=30)
+        with made as browser:
             page = browser.get(start_url)
             for _ in range(8):
                 forms = _Forms()
                 forms.feed(page.text)
                 form = next((f for f in forms.forms if f["method"].lower() == "post"), None)
-                if form is None or page.status_code >= 400:
+                if form is None or page.status_code >= 400 or page.url.host == until:
                     return page
                 fields = {**form["fields"], **{k: v for k, v in answers.items() if k in form["fields"]}}
                 # A person who signs in does not press Abort.

@@ -131,7 +131,8 @@ def identity_of(claims: Mapping[str, Any]) -> Identity:
     email, name = claims.get("email"), claims.get("name")
     address = email.strip().lower() if isinstance(email, str) and email.strip() else None
     # Some issuers write the boolean as text.
-    verified_too = claims.get("email_verified") in (True, "true")
+    told = claims.get("email_verified")
+    verified_too = told is True or told == "true"
     return Identity(
         issuer=claims["iss"],
         subject=claims["sub"],

@@ -97,10 +97,11 @@ def _joined(tx: Tx, identity: Identity, address: str | None, organisation: str, 
         )
     account = rows.person_by_email_anywhere(tx, address)
     if account is None:
+        if not rows.is_invited_anywhere(tx, address, now):
+            raise _nobody(f"Nobody invited {address} yet. Ask a Workspace Admin for an invitation.", "not_invited")
         account = Account(new_id("ac"), _name_of(identity, address), address, now)
         account_rows.insert_account(tx, account, NO_PASSWORD)
-        if not _accept(tx, account, now):
-            raise _nobody(f"Nobody invited {address} yet. Ask a Workspace Admin for an invitation.", "not_invited")
+        _accept(tx, account, now)
     elif rows.is_joined(tx, account.id, identity.issuer):
         raise _another(address, organisation)
     elif account_rows.first_membership_anywhere(tx, account.id) is None and not _accept(tx, account, now):

@@ -102,6 +102,12 @@ def person_anywhere(tx: Tx, account_id: str) -> Account | None:
     return None if row is None else Account(row.id, row.name, row.email, row.created_at)
 
 
+def is_invited_anywhere(tx: Tx, email: str, now: float) -> bool:
+    """Whether an open invitation is for that address."""
+    c = invitations.c
+    return tx.execute(sa.select(sa.func.count()).where(c.email == email, c.expires_at > now)).scalar_one() > 0
+
+
 def take_invitations_anywhere(tx: Tx, email: str, now: float) -> list[dict[str, Any]]:
     """Use up every open invitation to an address, the oldest first."""
     c = invitations.c
