@@ -106,7 +106,12 @@ async def test_somebody_signed_in_joins_with_their_own_account_there_and_no_othe
 
 
 async def test_r4_only_an_admin_of_every_workspace_says_who_lets_people_in(place):
-    body = {"name": "Acme", "issuer": "https://login.acme.example", "client_id": "x", "client_secret": "sixteen letters"}
+    body = {
+        "name": "Acme",
+        "issuer": "https://login.acme.example",
+        "client_id": "x",
+        "client_secret": "sixteen letters",
+    }
     with pytest.raises(Forbidden):
         await organisations.put(place.li, body)
     with pytest.raises(Forbidden):
