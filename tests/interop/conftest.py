@@ -98,17 +98,14 @@ def _oidc_providers() -> Iterator[Any]:
         port: int = 0,
         id_alg: str = "RS256",
     ) -> Installed:
-        port = port or free_port()
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{(port := port or free_port())}"
         environment = {"PATH": os.environ["PATH"], "PORT": str(port), "CALLBACK": callback}
         # The key set is the one that the client of that redirect URI publishes.
         jwks_uri = callback.replace("/oauth2/callback/", "/oauth2/jwks/")
         environment |= {"AT_TTL": str(access_token_seconds), "JWKS_URI": jwks_uri, "DPOP_NONCE": str(int(nonces))}
         environment |= {"REGISTRATION_TOKEN": registration_token, "ID_ALG": id_alg}
-        process = subprocess.Popen(
-            ["node", "server.mjs"], cwd=_npm_folder(), env=environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(["node", "server.mjs"], cwd=_npm_folder(), env=environment, **quiet)
         running.append(process)
         _started(process, url, "/.well-known/openid-configuration")
         return Installed(
