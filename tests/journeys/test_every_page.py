@@ -39,7 +39,7 @@ NO_PAGE = {
 }
 # Pages for whoever has a link, or nothing at all yet: {link} is another one on each.
 LINKS = {"/connect/{link}": "connect_link", "/invitations/{link}": "invitation", "/new-password/{link}": "reset"}
-BEFORE_SIGN_IN = {"/setup", "/setup/recovery-key", "/sign-in"}
+BEFORE_SIGN_IN = {"/setup", "/setup/recovery-key", "/sign-in", "/sign-in/code"}
 # What a page is asked for besides, and pages in another state than the first one that is met.
 MORE = (
     "/nowhere",

@@ -69,8 +69,9 @@ async def test_a_dangerous_change_wants_the_password_typed_lately(database, ana)
     assert sessions.is_proved(session, now=NOW + 60)
     assert not sessions.is_proved(session, now=later)
     with pytest.raises(Invalid):
-        await sessions.prove(database, session, "not it at all", now=later)
-    await sessions.prove(database, session, PASSWORD, now=later)
+        await sessions.check_password(database, session, "not it at all", now=later)
+    await sessions.check_password(database, session, PASSWORD, now=later)
+    await sessions.proved(database, session, now=later)
     assert sessions.is_proved(await sessions.find(database, cookie, now=later), now=later)
 
 

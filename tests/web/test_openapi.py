@@ -34,6 +34,7 @@ GET /connect-links | POST /connect-links | GET /connect-links/{connect_link_id} 
 POST /connect-links/{connect_link_id}/accept
 GET /destinations | POST /destinations | GET /destinations/{destination_id} | PATCH /destinations/{destination_id}
 DELETE /destinations/{destination_id} | POST /destinations/{destination_id}/test
+DELETE /members/{account_id}/second-factor
 GET /organisation | PUT /organisation | DELETE /organisation
 GET /doctor | GET /workspaces | POST /workspaces | PATCH /workspaces/{workspace_id} | DELETE /workspaces/{workspace_id}
 """

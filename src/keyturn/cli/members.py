@@ -80,6 +80,14 @@ def reset_password(name: Name, *, json: Json = False) -> None:
     )
 
 
+@app.command("reset-second-factor")
+def reset_second_factor(name: Name, *, json: Json = False) -> None:
+    """Take away the second factor of somebody who lost app and recovery codes; they are signed out everywhere."""
+    with workspace() as found:
+        found.members.reset_second_factor(name)
+    _done({"name": name, "second_factor": False}, f"{name} signs in by password alone now", json=json)
+
+
 @app.command("add-service-account")
 def add_service_account(name: str, *, role: RoleOption = "viewer", json: Json = False) -> None:
     """An account for programs; make its token with: keyturn tokens create NAME --for ACCOUNT"""

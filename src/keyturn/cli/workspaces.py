@@ -49,6 +49,23 @@ def rename(name: Annotated[str, typer.Argument(help="The new name.")], *, json: 
         terminal().good(f"It is called {changed['name']} now")
 
 
+@app.command("second-factor")
+def second_factor(
+    required: Annotated[bool, typer.Option("--required/--optional", help="Of everybody, or as each one likes.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Whether everybody who signs in to the API token's workspace by password needs a second factor."""
+    with workspace() as found:
+        changed = found.workspaces.require_second_factor(_current(found), required)
+    if json:
+        terminal().json(changed)
+    elif required:
+        terminal().good("Everybody needs a second factor now; who has none sets it up at their next page")
+    else:
+        terminal().good("A second factor is as each one likes")
+
+
 @app.command()
 def delete(name: Annotated[str, typer.Argument(help="The API token's workspace.")], *, yes: Yes = False) -> None:
     """Delete the API token's workspace with everything in it, imported files too. Its audit log stays."""

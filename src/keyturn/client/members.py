@@ -75,6 +75,10 @@ class Members(_Listed):
         """A link to a new password, for an hour."""
         return Link(self._http.post(f"{self._of(name)}/password-link"))
 
+    def reset_second_factor(self, name: str) -> None:
+        """Take away the second factor of somebody who lost it; they sign in anew by password."""
+        self._http.delete(f"{self._of(name)}/second-factor")
+
     def create_service_account(self, name: str, role: str) -> dict[str, Any]:
         """An account for programs."""
         return dict(self._http.post("/service-accounts", {"name": name, "role": role}))
@@ -109,6 +113,10 @@ class Workspaces(_Listed):
     def rename(self, name: str, new_name: str) -> dict[str, Any]:
         """Another name for the API token's workspace."""
         return dict(self._http.patch(self._of(name), {"name": new_name}))
+
+    def require_second_factor(self, name: str, required: bool = True) -> dict[str, Any]:
+        """Want a second factor of everybody who signs in to the API token's workspace by password, or not."""
+        return dict(self._http.patch(self._of(name), {"requires_second_factor": required}))
 
     def delete(self, name: str) -> None:
         """Delete the API token's workspace with everything in it."""

@@ -102,6 +102,8 @@ class Workspace:
 
     id: str
     name: str
+    # Whoever signs in by password needs a second factor too.
+    requires_second_factor: bool = False
 
 
 @dataclass(frozen=True, slots=True)

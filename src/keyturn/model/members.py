@@ -21,6 +21,11 @@ class WorkspaceSettings(Settings):
     name: Annotated[CleanText, Field(min_length=1, max_length=80)] = Field(
         title="Name", json_schema_extra={"missing": "Enter a name."}
     )
+    requires_second_factor: bool = Field(
+        default=False,
+        title="Everybody needs a second factor",
+        description="Whoever signs in by password. The organisation asks for its own.",
+    )
 
 
 class InvitationSettings(Settings):

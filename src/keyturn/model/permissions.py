@@ -88,6 +88,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "members.list": _READERS,
     "members.remove": _ADMINS,
     "members.reset_password": _ADMINS,
+    "members.reset_second_factor": _ADMINS,
     "notices.list": _READERS,
     "oauth_clients.add_key": ("clients:write",),
     "oauth_clients.change_secret": ("clients:write",),

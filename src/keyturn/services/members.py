@@ -96,16 +96,7 @@ async def reset_password(ctx: Context, account_id: str) -> tuple[str, float]:
     Raises `Forbidden` where the person is in a workspace the actor does not administer: its password opens that too.
     """
     ctx.require("workspace:admin")
-    member = await get(ctx, account_id)
-    if member.kind == "service":
-        raise Conflict(f"{member.name} is a service account, which has no password. Make it an API token instead.")
-    theirs = await ctx.database.read(rows.memberships_anywhere, account_id)
-    ours = {w.id for w, role in await ctx.database.read(rows.memberships_anywhere, ctx.actor.account_id)
-            if role == "admin"}  # fmt: skip
-    if any(workspace.id not in ours for workspace, _ in theirs):
-        raise Forbidden(
-            f"{member.name} is in another workspace too, so a {ROLE_LABELS['admin']} of all of them has to do this."
-        )
+    member = await recoverable(ctx, account_id)
     link, now = secrets.token_urlsafe(32), ctx.clock()
     redaction.remember(link)
     values = {
@@ -123,6 +114,21 @@ async def reset_password(ctx: Context, account_id: str) -> tuple[str, float]:
 
     await ctx.database.run(write)
     return f"{ctx.deployment.public_url}/new-password/{link}", now + RESET_SECONDS
+
+
+async def recoverable(ctx: Context, account_id: str) -> Member:
+    """The member, if the actor administers every workspace that their sign-in opens. Raises `Forbidden`, `Conflict`."""
+    member = await get(ctx, account_id)
+    if member.kind == "service":
+        raise Conflict(f"{member.name} is a service account, which nobody signs in to. Make it an API token instead.")
+    theirs = await ctx.database.read(rows.memberships_anywhere, account_id)
+    ours = {w.id for w, role in await ctx.database.read(rows.memberships_anywhere, ctx.actor.account_id)
+            if role == "admin"}  # fmt: skip
+    if any(workspace.id not in ours for workspace, _ in theirs):
+        raise Forbidden(
+            f"{member.name} is in another workspace too, so a {ROLE_LABELS['admin']} of all of them has to do this."
+        )
+    return member
 
 
 async def look_at_reset(database: Database, link: str, *, now: float) -> str:

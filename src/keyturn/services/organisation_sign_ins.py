@@ -42,7 +42,7 @@ from keyturn.oauth.tokens import TokenSet, process_token_response
 from keyturn.services import audit, identities, issuers, organisations
 from keyturn.services.context import Context, asked_from
 from keyturn.services.organisations import Opened
-from keyturn.services.sessions import Session, prove_by_organisation
+from keyturn.services.sessions import Session, proved
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Tx
@@ -168,7 +168,7 @@ async def _enter(
     if identity.authenticated_at is None or identity.authenticated_at < attempt.began_at - id_tokens.LEEWAY_SECONDS:
         raise Invalid(f"{name} let you in without asking you again, which proves nothing. Type your password instead.")
     await identities.check_same(scene.database, session.member, identity, organisation=name)
-    await prove_by_organisation(scene.database, session, now=now)
+    await proved(scene.database, session, now=now)
     return SignedIn("prove", attempt.onward, name)
 
 

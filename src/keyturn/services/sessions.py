@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
 from keyturn.errors import Invalid, NotFound, Unauthenticated
@@ -14,6 +14,7 @@ from keyturn.model.audit import Who
 from keyturn.services import accounts, audit
 from keyturn.services.context import Context, asked_from
 from keyturn.storage import accounts as rows
+from keyturn.storage import second_factors as factor_rows
 
 if TYPE_CHECKING:
     from keyturn.storage.database import Database, Tx
@@ -36,6 +37,8 @@ class Session:
     member: Member
     csrf: str
     proved_at: float = 0.0
+    # The workspace wants a second factor, and they have none yet.
+    must_add_factor: bool = False
 
     def __repr__(self) -> str:
         return f"Session({self.member.account_id})"
@@ -101,12 +104,20 @@ async def find(database: Database, cookie: str, *, now: float) -> Session | None
     found = await database.read(rows.session_anywhere, id_hash)
     if found is None or now >= found["expires_at"] or now - found["seen_at"] >= IDLE_SECONDS:
         return None
-    member = await database.read(rows.member, found["workspace_id"], found["account_id"])
+    member, must_add_factor = await database.read(_standing, found)
     if member is None:
         return None
     if now - found["seen_at"] >= _SEEN_EVERY_SECONDS:
         await database.run(rows.touch_session, id_hash, now)
-    return Session(id_hash, member, found["csrf"], found["proved_at"])
+    return Session(id_hash, member, found["csrf"], found["proved_at"], must_add_factor)
+
+
+def _standing(tx: Tx, session: dict[str, Any]) -> tuple[Member | None, bool]:
+    """The member behind a session, and whether their workspace wants more of them; the organisation asks itself."""
+    member = rows.member(tx, session["workspace_id"], session["account_id"])
+    by_password = member is not None and session["way"] == "password"
+    missing = by_password and factor_rows.is_missing(tx, session["workspace_id"], session["account_id"])
+    return member, missing
 
 
 async def end(database: Database, session: Session) -> None:
@@ -150,17 +161,19 @@ def is_proved(session: Session, *, now: float) -> bool:
     return now - session.proved_at < PROVED_SECONDS
 
 
-async def prove(database: Database, session: Session, password: str, *, now: float) -> None:
-    """The password again, before a dangerous change. Raises `Invalid` at `password`; wrong ones count as tries."""
+async def check_password(database: Database, session: Session, password: str, *, now: float) -> None:
+    """The password again, before a dangerous change. Raises `Invalid` at `password`; wrong ones count as tries.
+
+    A second factor comes after it, where there is one; then say `proved`.
+    """
     try:
         await accounts.verify_password(database, session.member.email, password, now=now)
     except Unauthenticated:
         raise Invalid("This is not your password.", at="password") from None
-    await database.run(rows.set_session, session.id_hash, {"proved_at": now})
 
 
-async def prove_by_organisation(database: Database, session: Session, *, now: float) -> None:
-    """They signed in anew there, for a dangerous change here."""
+async def proved(database: Database, session: Session, *, now: float) -> None:
+    """They proved again who they are: dangerous changes are taken for a while."""
     await database.run(rows.set_session, session.id_hash, {"proved_at": now})
 
 

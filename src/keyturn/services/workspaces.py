@@ -48,7 +48,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Workspace:
     """Another workspace, of which the actor is the first Workspace Admin. Nothing is shared between workspaces."""
     ctx.require("workspace:admin")
     settings = parse(WorkspaceSettings, raw)
-    made, now = Workspace(new_id("ws"), settings.name), ctx.clock()
+    made, now = Workspace(new_id("ws"), settings.name, settings.requires_second_factor), ctx.clock()
 
     def write(tx: Tx) -> None:
         me = rows.member(tx, ctx.workspace_id, ctx.actor.account_id)
@@ -64,17 +64,22 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Workspace:
 
 
 async def update(ctx: Context, workspace_id: str, patch: Mapping[str, Any]) -> Workspace:
-    """Rename the actor's workspace. Raises `NotFound` for any other one."""
+    """Rename the actor's workspace, or want a second factor in it. Raises `NotFound` for any other one."""
     ctx.require("workspace:admin")
     current = await _own(ctx, workspace_id)
-    name = merged(WorkspaceSettings, WorkspaceSettings(name=current.name), patch).name
+    before = WorkspaceSettings(name=current.name, requires_second_factor=current.requires_second_factor)
+    now = merged(WorkspaceSettings, before, patch)
 
     def write(tx: Tx) -> None:
-        member_rows.rename_workspace(tx, workspace_id, name)
-        audit.record(tx, ctx, "workspace.renamed", workspace_id, before=current.name, now=name)
+        member_rows.update_workspace(tx, workspace_id, now.model_dump())
+        if now.name != before.name:
+            audit.record(tx, ctx, "workspace.renamed", workspace_id, before=before.name, now=now.name)
+        if now.requires_second_factor != before.requires_second_factor:
+            required = now.requires_second_factor
+            audit.record(tx, ctx, "workspace.second_factor_required", workspace_id, required=required)
 
     await ctx.database.run(write)
-    return Workspace(workspace_id, name)
+    return Workspace(workspace_id, now.name, now.requires_second_factor)
 
 
 async def delete(ctx: Context, workspace_id: str, *, name: str) -> None:

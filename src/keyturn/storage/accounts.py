@@ -116,13 +116,15 @@ def set_password_hash(tx: Tx, account_id: str, password_hash: str) -> None:
 
 def insert_workspace(tx: Tx, workspace: Workspace, now: float) -> None:
     """A new workspace."""
-    tx.execute(workspaces.insert().values(id=workspace.id, name=workspace.name, created_at=now))
+    wants = workspace.requires_second_factor
+    values = {"id": workspace.id, "name": workspace.name, "requires_second_factor": wants, "created_at": now}
+    tx.execute(workspaces.insert().values(**values))
 
 
 def workspace(tx: Tx, workspace_id: str) -> Workspace | None:
     """The workspace of that id."""
     row = tx.execute(sa.select(workspaces).where(workspaces.c.id == workspace_id)).one_or_none()
-    return None if row is None else Workspace(row.id, row.name)
+    return None if row is None else Workspace(row.id, row.name, row.requires_second_factor)
 
 
 def workspace_ids_anywhere(tx: Tx) -> list[str]:

@@ -53,12 +53,12 @@ def insert_service_account(tx: Tx, account_id: str, name: str, now: float) -> No
 def memberships_anywhere(tx: Tx, account_id: str) -> list[tuple[Workspace, str]]:
     """Every workspace somebody is in, with their role there, the first they joined first."""
     found = (
-        sa.select(workspaces.c.id, workspaces.c.name, members.c.role)
+        sa.select(workspaces.c.id, workspaces.c.name, workspaces.c.requires_second_factor, members.c.role)
         .join(members, members.c.workspace_id == workspaces.c.id)
         .where(members.c.account_id == account_id)
         .order_by(members.c.joined_at)
     )
-    return [(Workspace(row.id, row.name), row.role) for row in tx.execute(found)]
+    return [(Workspace(row.id, row.name, row.requires_second_factor), row.role) for row in tx.execute(found)]
 
 
 def count_api_tokens(tx: Tx, workspace_id: str, account_id: str) -> int:
@@ -90,9 +90,9 @@ def set_preferences(tx: Tx, account_id: str, preferences: dict[str, Any]) -> Non
     tx.execute(accounts.update().where(accounts.c.id == account_id).values(preferences=preferences))
 
 
-def rename_workspace(tx: Tx, workspace_id: str, name: str) -> bool:
-    """Another name; answers whether it is there."""
-    return tx.execute(workspaces.update().where(workspaces.c.id == workspace_id).values(name=name)).rowcount == 1
+def update_workspace(tx: Tx, workspace_id: str, values: dict[str, Any]) -> bool:
+    """Set columns; answers whether it is there."""
+    return tx.execute(workspaces.update().where(workspaces.c.id == workspace_id).values(**values)).rowcount == 1
 
 
 def delete_workspace(tx: Tx, workspace_id: str) -> bool:

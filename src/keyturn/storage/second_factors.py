@@ -98,13 +98,10 @@ def confirmed_of(tx: Tx, workspace_id: str) -> set[str]:
     return set(tx.execute(found).scalars())
 
 
-def is_required(tx: Tx, workspace_id: str) -> bool:
-    """Whether the workspace wants one from everybody who signs in by password."""
-    found = sa.select(workspaces.c.requires_second_factor).where(workspaces.c.id == workspace_id)
-    return bool(tx.execute(found).scalar_one_or_none())
-
-
-def require(tx: Tx, workspace_id: str, required: bool) -> None:
-    """Want one from everybody, or not."""
-    changed = workspaces.update().where(workspaces.c.id == workspace_id)
-    tx.execute(changed.values(requires_second_factor=required))
+def is_missing(tx: Tx, workspace_id: str, account_id: str) -> bool:
+    """Whether the workspace wants one from everybody, and this account has none."""
+    c = second_factors.c
+    has = sa.exists().where(c.account_id == account_id, c.confirmed_at.is_not(None))
+    found = sa.select(sa.func.count()).select_from(workspaces)
+    wants = found.where(workspaces.c.id == workspace_id, workspaces.c.requires_second_factor, ~has)
+    return tx.execute(wants).scalar_one() > 0

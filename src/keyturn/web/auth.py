@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from keyturn.services.sessions import Session
     from keyturn.storage.database import Database
 
+# What somebody may do who has to set up a second factor first.
+_WITHOUT_FACTOR = ("/preferences/second-factor", "/sign-out", "/prove")
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
 
@@ -93,6 +95,8 @@ async def visit(request: Request) -> Visit:
     session = await session_of(request)
     if session is None:
         raise Unauthenticated("Sign in to go on. What you typed is still in the page you came from.")
+    if session.must_add_factor and not request.url.path.startswith(_WITHOUT_FACTOR):
+        raise Forbidden("Your workspace wants a second factor. Set yours up, then go on.", second_factor=True)
     if request.method not in SAFE_METHODS:
         require_same_origin(request)
         await _require_csrf(request, session)

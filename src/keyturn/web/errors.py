@@ -96,6 +96,8 @@ def answer(request: Request, error: KeyturnError, *, status: int | None = None) 
     if isinstance(error, Unauthenticated) and request.method in {"GET", "HEAD"}:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(here, safe='')}", 303)
+    if error.details.get("second_factor") is True and request.method in {"GET", "HEAD"}:
+        return RedirectResponse("/preferences/second-factor", 303)
     return rendering.page(
         "problem.html",
         status=status,

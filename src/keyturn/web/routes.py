@@ -71,6 +71,7 @@ from keyturn.web.rendering import FOLDER
 #  /admin/settings…                               web/pages/settings.py, webhooks.py, destinations.py, organisations.py
 #  /sign-in/organisation /prove/organisation      web/pages/organisations.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
+#  /sign-in/code /preferences/second-factor…      web/pages/second_factors.py
 #  /oauth2/organisation/callback                  web/pages/organisations.py
 #  /connect/{link} /oauth2/callback…              web/pages/authorizations.py
 #  /oauth2/jwks/{slug}                            web/keys.py
@@ -118,6 +119,7 @@ PAGES = (
     pages.webhooks.router,
     pages.destinations.router,
     pages.organisations.router,
+    pages.second_factors.router,
     joining.router,
     authorizations.router,
 )

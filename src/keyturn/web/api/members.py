@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from keyturn.model.accounts import Member
 from keyturn.model.members import Removal, RoleChange, ServiceAccountSettings
-from keyturn.services import departures, members
+from keyturn.services import departures, members, second_factors
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
@@ -63,6 +63,13 @@ async def reset_password(ctx: Ctx, account_id: str) -> Response:
     """A link to a new password, to hand over; it works once, for an hour."""
     url, expires_at = await members.reset_password(ctx, account_id)
     return json_answer({"url": url, "expires_at": rfc3339(expires_at)}, 201)
+
+
+@router.delete("/members/{account_id}/second-factor", status_code=204)
+async def reset_second_factor(ctx: Ctx, account_id: str) -> Response:
+    """Take away the second factor of somebody who lost it; they sign in anew by password."""
+    await second_factors.reset(ctx, account_id)
+    return Response(status_code=204)
 
 
 @router.post("/service-accounts", status_code=201, openapi_extra=described(ServiceAccountSettings))

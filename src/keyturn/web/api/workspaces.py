@@ -21,7 +21,13 @@ Ctx = Annotated[Context, Depends(api_context)]
 
 def shown(workspace: Workspace, role: str, *, current: bool) -> dict[str, Any]:
     """A workspace as JSON: the caller's role in it, and whether the API token is for it."""
-    return {"id": workspace.id, "name": workspace.name, "role": role, "current": current}
+    return {
+        "id": workspace.id,
+        "name": workspace.name,
+        "requires_second_factor": workspace.requires_second_factor,
+        "role": role,
+        "current": current,
+    }
 
 
 @router.get("")
@@ -40,7 +46,7 @@ async def create(ctx: Ctx, request: Request) -> Response:
 
 @router.patch("/{workspace_id}", openapi_extra=described(WorkspaceSettings))
 async def update(ctx: Ctx, workspace_id: str, request: Request) -> Response:
-    """Rename the API token's workspace."""
+    """Rename the API token's workspace, or want a second factor of everybody who signs in to it by password."""
     changed = await workspaces.update(ctx, workspace_id, await json_body(request))
     return json_answer(shown(changed, ctx.actor.role, current=True))
 

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from keyturn.errors import KeyturnError
 from keyturn.model.members import InvitationSettings
 from keyturn.model.permissions import ROLE_LABELS
-from keyturn.services import departures, invitations, members
+from keyturn.services import departures, invitations, members, second_factors
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
 
@@ -89,6 +89,16 @@ async def password_link(visit: FreshAdmin, account_id: str) -> Response:
     return await _list(visit, forms.Form(), link=("New password", url, f"Give it to {member.name}. Once, for an hour."))
 
 
+@router.post("/{account_id}/second-factor")
+async def reset_second_factor(visit: FreshAdmin, account_id: str) -> Response:
+    """Take away the second factor of somebody who lost it."""
+    try:
+        await second_factors.reset(visit.ctx, account_id)
+    except KeyturnError as error:
+        return await _list(visit, forms.Form(sentence=error.message), status=409)
+    return RedirectResponse("/admin/members?done=second_factor", 303)
+
+
 @router.get("/{account_id}/remove")
 async def removal(visit: Admin, account_id: str) -> Response:
     """What depends on a member, with a choice for each."""
@@ -126,6 +136,7 @@ async def _list(
         active="members",
         status=status,
         members=await members.list_(visit.ctx),
+        with_factor=await second_factors.who_has(visit.ctx),
         invitations=await invitations.list_(visit.ctx),
         roles=ROLE_LABELS,
         role_words=ROLE_WORDS,

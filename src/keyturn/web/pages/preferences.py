@@ -19,6 +19,7 @@ from keyturn.services import (
     organisations,
     preferences,
     recovery,
+    second_factors,
 )
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, private_cookie, runtime, visit
@@ -142,6 +143,7 @@ async def _preferences(visit: Visit, form: forms.Form, *, done: str = "", status
         notify_labels=NOTIFY_LABELS,
         labels=forms.labels(Preferences),
         organisation=await organisations.name_of(visit.ctx.database),
+        second_factor=(await second_factors.state(visit.ctx.database, visit.ctx.actor.account_id)).on,
         joined=await identities.is_joined(visit.ctx.database, visit.session.member),
         told=organisation_sign_ins.open_sentence(visit.ctx, private_cookie(visit.request, SENTENCE)),
     )

@@ -9,7 +9,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
 from keyturn.errors import Invalid, LimitReached, Unauthenticated
-from keyturn.services import accounts, identities, organisation_sign_ins, organisations, sessions
+from keyturn.model.accounts import Member
+from keyturn.services import accounts, identities, organisation_sign_ins, organisations, second_factors, sessions
 from keyturn.web import rendering
 from keyturn.web.auth import (
     Visit,
@@ -19,6 +20,7 @@ from keyturn.web.auth import (
     require_same_origin,
     runtime,
     session_of,
+    set_private_cookie,
     set_session_cookie,
     visit,
 )
@@ -26,6 +28,8 @@ from keyturn.web.auth import (
 router = APIRouter(include_in_schema=False)
 # The cookie with what the organisation's sign-in has to say on the next page.
 SENTENCE = "keyturn-told"
+# The one that says that the password was right, until the code is.
+FIRST_STEP = "keyturn-first-step"
 
 
 def local(next_url: str) -> str:
@@ -64,6 +68,17 @@ async def sign_in(request: Request) -> Response:
         answer = await _page(request, onward, email=email, sentence=error.message, status=429)
         answer.headers["Retry-After"] = str(round(error.retry_after_seconds) + 1)
         return answer
+    if (await second_factors.state(here.database, member.account_id)).on:
+        first = second_factors.seal_first_step(here.scene(), member, local(onward))
+        response = RedirectResponse("/sign-in/code", 303)
+        set_private_cookie(request, response, FIRST_STEP, first, seconds=int(second_factors.FIRST_STEP_SECONDS))
+        return response
+    return await enter(request, member, onward)
+
+
+async def enter(request: Request, member: Member, onward: str) -> Response:
+    """A session in the place of the one that this browser had."""
+    here = runtime(request)
     old = await session_of(request)
     if old is not None:
         await sessions.end(here.database, old)
@@ -109,7 +124,10 @@ async def prove(request: Request, visit: Annotated[Visit, Depends(visit)]) -> Re
     here = runtime(request)
     password = str((await request.form()).get("password", ""))
     try:
-        await sessions.prove(here.database, visit.session, password, now=here.clock())
+        await sessions.check_password(here.database, visit.session, password, now=here.clock())
+        if (await second_factors.state(here.database, visit.session.member.account_id)).on:
+            await second_factors.check(here.scene(), visit.session.member, str((await request.form()).get("code", "")))
+        await sessions.proved(here.database, visit.session, now=here.clock())
     except (Invalid, LimitReached) as error:
         first = next((item.message for item in getattr(error, "problems", ())), error.message)
         return await _proof(visit, sentence=first, status=422)
@@ -127,6 +145,7 @@ async def _proof(visit: Visit, *, sentence: str | None = None, done: bool = Fals
         sentence=sentence,
         done=done,
         organisation=await organisations.name_of(database) if joined else None,
+        second_factor=(await second_factors.state(database, visit.session.member.account_id)).on,
     )
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from starlette.responses import Response
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
 
-from keyturn.services import destinations, organisations, settings, webhooks
+from keyturn.services import destinations, organisations, settings, webhooks, workspaces
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, admin_visit
+from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
 
 router = APIRouter(prefix="/admin/settings", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
+FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 # In the order of the page: settings/<name>.html draws it, and its heading has the name as its id.
-SECTIONS = ("organisation", "destinations", "mail", "webhooks", "operator")
+SECTIONS = ("organisation", "second_factor", "destinations", "mail", "webhooks", "operator")
 
 
 @router.get("")
@@ -31,6 +32,14 @@ async def test_mail(visit: Admin) -> Response:
     except forms.MENDABLE as error:
         return await _page(visit, mail_error=error.message, status=409)
     return await _page(visit, mail_sent_to=sent_to)
+
+
+@router.post("/second-factor")
+async def require_second_factor(request: Request, visit: FreshAdmin) -> Response:
+    """Want a second factor of everybody who signs in by password, or not."""
+    required = (await request.form()).get("required") == "yes"
+    await workspaces.update(visit.ctx, visit.ctx.workspace_id, {"requires_second_factor": required})
+    return RedirectResponse("/admin/settings?done=second_factor", 303)
 
 
 async def _page(
