@@ -235,7 +235,7 @@ def _is_on(tx: Tx, account_id: str) -> bool:
 
 
 def _new_codes() -> list[str]:
-    codes = ["".join(secrets.choice(_LETTERS) for _ in range(_CODE_LETTERS)) for _ in range(CODES)]
+    codes: list[str] = ["".join(secrets.choice(_LETTERS) for _ in range(_CODE_LETTERS)) for _ in range(CODES)]
     redaction.remember(*codes)
     return codes
 
