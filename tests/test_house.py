@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,26 @@ def test_the_documented_environment_is_the_one_that_is_read():
     documented = set(named.findall((ROOT / "docs" / "reference" / "environment.md").read_text("utf-8")))
     assert read - documented == set(), "read, but not documented"
     assert documented - read == set(), "documented, but not read"
+
+
+def test_r12_every_dependency_is_pinned_and_its_files_are_known_by_their_hashes():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [
+        *project["dependencies"],
+        *(name for extra in project["optional-dependencies"].values() for name in extra),
+    ]
+    assert [name for name in wanted if not re.match(r"[A-Za-z0-9_.-]+(\[[a-z,]+\])?==\d", name)
+            and not name.startswith("keyturn[")] == []  # fmt: skip
+    locked = tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]
+    files = [
+        (package["name"], file)
+        for package in locked
+        if "registry" in package["source"]
+        for file in [*package.get("wheels", ()), *filter(None, [package.get("sdist")])]
+    ]
+    assert len(files) > 100
+    assert [name for name, file in files if not re.fullmatch(r"sha256:[0-9a-f]{64}", file.get("hash", ""))] == []
+    assert {package["name"] for package in locked if "registry" not in package["source"]} == {"keyturn"}
 
 
 def test_every_error_has_a_status_and_a_title():

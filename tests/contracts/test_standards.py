@@ -17,7 +17,7 @@ PROOFS = standards_page.proofs()
 # How far each section of duties of an OAuth 2.0 client goes, without a gap.
 SECTIONS = {"A": 9, "B": 11, "C": 4, "D": 10, "E": 8, "F": 14, "G": 4, "H": 2, "I": 5, "J": 7, "K": 3, "L": 10, "N": 6}
 # Of the application around it: what is promised so far.
-APPLICATION = {*(f"P{n}" for n in (1, 2, 3, 4, 5, 7)), *(f"R{n}" for n in range(1, 11))}
+APPLICATION = {*(f"P{n}" for n in (1, 2, 3, 4, 5, 7)), *(f"R{n}" for n in range(1, 13))}
 # Good to have, and not owed yet: a refresh token that ends unused is used in time.
 RECOMMENDED = {"F11"}
 KEYS = {"duty", "source", "level", "not_offered"}

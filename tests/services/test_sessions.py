@@ -126,7 +126,7 @@ async def refused(task: asyncio.Task) -> bool:
     return False
 
 
-async def test_a_flood_of_sign_ins_is_refused_instead_of_queued(database, ana):
+async def test_r11_a_flood_of_sign_ins_is_refused_instead_of_queued(database, ana):
     busy = threading.Event()
     held = [accounts._threads.submit(busy.wait) for _ in range(2)]
     tries = [

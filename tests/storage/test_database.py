@@ -77,7 +77,7 @@ async def test_who_stands_still_in_a_transaction_holds_no_row_for_ever(postgres_
         other.close()
 
 
-async def test_threads_are_bounded(database):
+async def test_r11_threads_are_bounded(database):
     running, most, lock = 0, 0, threading.Lock()
 
     def slow(tx) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from keyturn import redaction
 from keyturn.encryption import AssociatedData
-from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, NotFound
+from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, LimitReached, NotFound
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from keyturn.model.accounts import Member
     from keyturn.storage.database import Tx
 
+# So many sign-ins may one person begin in so long.
+PACE_MOST, PACE_SECONDS = 120, 60.0
 OPEN_SECONDS = 600.0
 CODE_EXPIRED = "The code was not entered in time. Nothing is wrong; start again and enter the new one."
 
@@ -64,7 +66,7 @@ async def begin(ctx: Context, connection_id: str) -> Authorization:
     """Start a sign-in; a client that acts for itself asks for its token at once, so the answer is the end of it.
     With the Device Code Grant the answer has a code to enter on any device, and the server is asked by itself.
 
-    Raises `Invalid` where an unlisted host needs a Workspace Admin, `Conflict` without a client.
+    Raises `Invalid` where an unlisted host needs a Workspace Admin, `Conflict` without a client, `LimitReached`.
     """
     ctx.require_verb("connections.begin")
     connection = await connections.get(ctx, connection_id)
@@ -83,6 +85,7 @@ async def draft(ctx: Context, connection: Connection, open_seconds: float) -> tu
     Raises as `begin` does.
     """
     await _check_may_begin(ctx, connection)
+    await _check_pace(ctx)
     if connection.settings.auth.type != "oauth2" or connection.oauth_client_id is None:
         raise Conflict(f"{connection.name} is not on an OAuth 2.0 client, so there is nothing to sign in to.")
     registration = await oauth_clients.registration(ctx, connection.oauth_client_id, connection.settings.variables)
@@ -102,6 +105,13 @@ async def draft(ctx: Context, connection: Connection, open_seconds: float) -> tu
         "expires_at": now + open_seconds,
     }
     return registration, values, f"{ctx.deployment.public_url}/connect/{link}"
+
+
+async def _check_pace(ctx: Context) -> None:
+    """Whoever begins sign-ins by the hundred is no person, and fills other servers' logs (ASVS 2.4.1)."""
+    since = ctx.clock() - PACE_SECONDS
+    if await ctx.database.read(rows.count_begun_anywhere, ctx.actor.account_id, since) >= PACE_MOST:
+        raise LimitReached("You began too many sign-ins in a minute. Wait a minute.", retry_after_seconds=PACE_SECONDS)
 
 
 async def get(ctx: Context, authorization_id: str) -> Authorization:

@@ -51,6 +51,14 @@ def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
     tx.execute(authorizations.insert().values(workspace_id=workspace_id, **values))
 
 
+def count_begun_anywhere(tx: Tx, account_id: str, since: float) -> int:
+    """How many attempts somebody has begun since then, in whichever workspace."""
+    c = authorizations.c
+    # What has ended is swept by its end, which is indexed; an attempt that began lately ends later than `since`.
+    found = sa.select(sa.func.count()).where(c.expires_at > since, c.account_id == account_id, c.created_at > since)
+    return tx.execute(found).scalar_one()
+
+
 def get(tx: Tx, workspace_id: str, authorization_id: str) -> dict[str, Any] | None:
     """One attempt with its columns."""
     found = sa.select(authorizations).where(
