@@ -17,10 +17,22 @@ from hypothesis import HealthCheck, settings
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from looking import another_look, browser, look
-from warehouse import Warehouse
+from warehouse import Relay, Warehouse, socket_of
+from weather import small_disk
 from world import end_system, free_ports, gossip, steps, terminal, world
 
-__all__ = ["another_look", "browser", "end_system", "free_ports", "gossip", "look", "steps", "terminal", "world"]
+__all__ = [
+    "another_look",
+    "browser",
+    "end_system",
+    "free_ports",
+    "gossip",
+    "look",
+    "small_disk",
+    "steps",
+    "terminal",
+    "world",
+]
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=20_000)
@@ -96,6 +108,15 @@ def empty_postgres_url(postgres_server) -> str:
 def postgres_url(postgres_server, postgres_template) -> str:
     """A database of this test's own."""
     return fresh_postgres(postgres_server, f"template {postgres_template}")
+
+
+@pytest.fixture
+def cut_url(postgres_url) -> Iterator[tuple[str, Relay]]:
+    """The address of `postgres_url` through a relay, which can be cut."""
+    relay = Relay(socket_of(postgres_url))
+    database = postgres_url.partition("?")[0].rpartition("/")[2]
+    yield f"postgresql://postgres@127.0.0.1:{relay.port}/{database}?sslmode=disable", relay
+    relay.cut()
 
 
 @pytest.fixture

@@ -1,17 +1,24 @@
-"""Imports under fire: processes killed at random moments, tokens that end, limits, errors, disks that are away.
+"""Imports under fire: processes killed at random moments while whatever `weather.py` brings goes on around them.
 
-`Fire.burn` asks for many imports of about a hundred pages each, does harm until all have ended, and says what it cost.
+`Fire.burn` asks for many imports of about a hundred pages each, a few at a time, kills whoever runs some that no kill has
+hit yet until all have ended, and says what it cost. Pages are counted by the end system, when it has answered them.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import hashlib
+import json
+import os
 import random
+import statistics
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -19,11 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from world import Server, World, connect, ok, register
+from world import Process, Server, World, connect, ok, register
 
 PAGE_ROWS = 12
 PAGES = -(-1234 // PAGE_ROWS)
-ENDED = {"complete", "incomplete", "failed", "cancelled"}
+Fault = Callable[["Fire", random.Random], None]
 
 
 @dataclass
@@ -31,53 +38,85 @@ class Report:
     """What happened to `imports` of them."""
 
     imports: int
-    kills: int
     whole: int
+    kills: int
     taken_over: int
     takeovers: int
-    pages_asked: int
+    pages_twice: int
+    killed_behind_page: list[int]
+    faults: dict[str, int]
     seconds: float
 
     @property
     def read_twice(self) -> float:
-        """The share of pages that were asked for more often than an undisturbed run does."""
-        return self.pages_asked / (self.imports * PAGES) - 1
-
-    @property
-    def read_twice_each_time(self) -> float:
-        """The same for each time that a process was killed over an import."""
-        return self.read_twice * self.imports / max(1, self.takeovers)
+        """The share of pages that the end system gave out again, of all that there are."""
+        return self.pages_twice / (self.imports * PAGES)
 
     def line(self, what: str) -> str:
         """As a row of the table in the docs."""
         return (
             f"| {what} | {self.imports} | {self.kills} | {self.taken_over} | {self.takeovers} | {self.whole} | "
-            f"{self.read_twice:.1%} | {self.read_twice_each_time:.1%} | {self.seconds:.0f} |"
+            f"{self.read_twice:.1%} | {self.seconds:.0f} |"
         )
+
+    def write(self, what: str, **more: object) -> None:
+        """To the file that `SOAK_REPORT` names, a line of JSON each."""
+        pages = self.killed_behind_page or [0]
+        spread = {
+            "least": min(pages),
+            "median": statistics.median(pages),
+            "most": max(pages),
+            "distinct": len({*pages}),
+        }
+        told = {"what": what, **more, **asdict(self), "killed_behind_page": spread, "read_twice": self.read_twice}
+        if path := os.environ.get("SOAK_REPORT"):
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(told) + "\n")
 
 
 @dataclass
 class Fire:
-    """Servers of one deployment and what harms them. `faults` are called now and then, with a source of chance."""
+    """The processes of one deployment and what harms them: `faults` come by chance, one after the other.
+
+    On PostgreSQL the first process is `keyturn serve` and the others are `keyturn worker`. `served_url` leads to the same
+    database as `database_url`, where that goes through something that can be cut.
+    """
 
     world: World
     database_url: str | None
     workers: int = 1
     seed: int = 1
     folder: Any = None
-    faults: tuple[Callable[[World, random.Random], None], ...] = ()
-    pause_seconds: tuple[float, float] = (0.5, 3.0)
+    faults: tuple[Fault, ...] = ()
+    at_once: int = 12
+    served_url: str | None = None
     asked: Counter = field(default_factory=Counter)
-    servers: list[Server] = field(default_factory=list)
+    servers: list[Process] = field(default_factory=list)
     database: sa.Engine | None = None
     asked_for: threading.Event = field(default_factory=threading.Event)
+    harming: threading.Lock = field(default_factory=threading.Lock)
+    killed_behind_page: list[int] = field(default_factory=list)
 
-    def serve(self) -> Server:
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the processes are told besides the usual."""
         more = {"KEYTURN_EXPORT_DIRS": str(self.folder)} if self.folder else {}
-        return self.world.serve(database_url=self.database_url, KEYTURN_LOG_LEVEL="info", **more)
+        return {"KEYTURN_LOG_LEVEL": "info", **more}
+
+    def serve(self, at: int = 0) -> Process:
+        """The process at this place, anew."""
+        made = self.world.work if at else self.world.serve
+        return made(database_url=self.served_url or self.database_url, **self.environment)
+
+    @property
+    def server(self) -> Server:
+        """The one with the API, as it is now."""
+        server = self.servers[0]
+        assert isinstance(server, Server)
+        return server
 
     def begin(self) -> dict:
-        """The servers, and a connection; the end system counts each import's pages."""
+        """The processes, and a connection; the end system counts each import's requests."""
         demo = self.world.end_system.demo
         log = demo.log_api_request
 
@@ -86,8 +125,8 @@ class Fire:
             log(path, query)
 
         demo.log_api_request = counting
-        self.servers = [self.serve() for _ in range(self.workers)]
-        return connect(self.world, self.servers[0], register(self.world, self.servers[0]))
+        self.servers = [self.serve(at) for at in range(self.workers)]
+        return connect(self.world, self.server, register(self.world, self.server))
 
     def ask(self, connection: dict, number: int) -> str:
         """One import of a table of its own, so that its pages can be told from the others'."""
@@ -100,20 +139,17 @@ class Fire:
             "pagination": {"type": "next_url", "next_url_path": "$.paging.next"}, "total_path": "$.paging.total",
             "primary_key": ["id"],
         }  # fmt: skip
-        return ok(self.servers[0].api.post("/tables", json=body))["id"]
+        return ok(self.server.api.post("/tables", json=body))["id"]
 
     def start(self, table_id: str, number: int) -> str:
         body = {"table_id": table_id, "destination": self.where(number)}
         while True:
-            try:
-                return ok(self.servers[0].api.post("/imports", json=body))["id"]
-            except httpx2.TransportError:
-                time.sleep(0.3)  # killed just now: another one is on its way, and the import may have been asked for
-            try:
-                asked = self.query("select id from imports where table_id = :id", id=table_id)
-            except sa.exc.OperationalError:
-                continue  # whoever starts on a killed process's SQLite holds it for a moment
-            if asked:
+            with contextlib.suppress(httpx2.TransportError):
+                answer = self.server.api.post("/imports", json=body)
+                if answer.status_code != 503:
+                    return ok(answer)["id"]
+            time.sleep(0.3)  # killed just now, or without database: but the import may have been asked for
+            if asked := self.query("select id from imports where table_id = :id", id=table_id):
                 return asked[0][0]
 
     def where(self, number: int) -> dict:
@@ -121,66 +157,98 @@ class Fire:
         url = f"{self.folder}/{number}.parquet" if self.folder else f"{number}.parquet"
         return {"type": "parquet", "url": url}
 
-    def burn(self, count: int, *, seconds: float = 1200) -> Report:
-        """`count` imports; whoever runs mostly such as no kill has hit yet is killed at some moment, until all ended."""
-        chance = random.Random(self.seed)
+    def burn(self, count: int, *, seconds: float = 1500) -> Report:
+        """`count` imports under fire, compared with one that was left alone."""
         connection = self.begin()
         undisturbed = self.ask(connection, 0)
         self.ended(60)
-        whole = rows_of(self, undisturbed, 0)
+        whole = self.digest(undisturbed, 0)
         tables = [self.table(connection, number) for number in range(1, count + 1)]
-        self.asked.clear()
+        self.world.end_system.served.clear()
         began_at = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            harm = pool.submit(self.harm, chance, began_at + seconds)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            kills = pool.submit(self.kill_some, random.Random(self.seed), began_at + seconds)
+            weather = pool.submit(self.change_weather, random.Random(self.seed + 1))
             try:
-                ids = [self.start(table_id, number) for number, table_id in enumerate(tables, 1)]
+                ids = [self.feed(table_id, number) for number, table_id in enumerate(tables, 1)]
             finally:
                 self.asked_for.set()
-            done = harm.result()
+            done, faults = kills.result(), weather.result()
         took = time.monotonic() - began_at
-        same = sum(rows_of(self, id_, number).equals(whole) for number, id_ in enumerate(ids, 1))
-        taken_over, takeovers = self.taken_over(ids)
-        return Report(count, done, same, taken_over, takeovers, sum(self.asked.values()), took)
+        same = sum(self.digest(id_, number) == whole for number, id_ in enumerate(ids, 1))
+        epochs = dict(self.query("select id, lease_epoch from imports"))
+        again = [epochs[id_] - 1 for id_ in ids]
+        twice = sum(times - 1 for times in self.world.end_system.served.values())
+        over = sum(times > 0 for times in again)
+        return Report(count, same, done, over, sum(again), twice, self.killed_behind_page, dict(faults), took)
 
-    def harm(self, chance: random.Random, deadline: float) -> int:
+    def feed(self, table_id: str, number: int) -> str:
+        """The next import as soon as few enough are under way."""
+        while len(self.unfinished()) >= self.at_once:
+            time.sleep(0.1)
+        return self.start(table_id, number)
+
+    def kill_some(self, chance: random.Random, deadline: float) -> int:
         done = 0
-        while self.unfinished() or not self.asked_for.is_set():
-            assert time.monotonic() < deadline, [self.state(id_) for id_ in self.unfinished()[:5]]
-            time.sleep(chance.uniform(*self.pause_seconds))
+        while not self.over:
+            assert time.monotonic() < deadline, self.unfinished()[:5]
+            time.sleep(chance.uniform(0.5, 3.0))
             at = chance.randrange(len(self.servers))
-            held, fresh = self.held(self.servers[at])
-            if fresh and 4 * fresh >= 3 * held:
-                self.servers[at].kill()
-                done += 1
-                for fault in self.faults:
-                    fault(self.world, chance)
-                self.servers[at] = self.serve()
+            with self.harming:
+                pages, fresh = self.held(self.servers[at])
+                if fresh and 4 * fresh >= 3 * len(pages):
+                    self.servers[at].kill()
+                    self.killed_behind_page += pages
+                    done += 1
+                    self.servers[at] = self.serve(at)
         return done
 
-    def held(self, server: Server) -> tuple[int, int]:
-        """How many imports a process runs, and how many of those nobody else has run before."""
-        words = "select lease_epoch from imports where status in ('running', 'waiting') and lease_owner like :who"
-        epochs = [row[0] for row in self.query(words, who=f"%-{server.process.pid}-%")]
-        return len(epochs), epochs.count(1)
+    def change_weather(self, chance: random.Random) -> Counter:
+        """One fault after the other; each answers when it is over, or leaves something behind."""
+        done: Counter[str] = Counter()
+        while self.faults and not self.over:
+            time.sleep(chance.uniform(0.5, 2.5))
+            fault = chance.choice(self.faults)
+            fault(self, chance)
+            done[getattr(fault, "__name__", type(fault).__name__)] += 1
+        return done
 
-    def unfinished(self) -> list[str]:
-        words = "select id from imports where status not in ('complete', 'failed', 'cancelled', 'incomplete')"
-        return [row[0] for row in self.query(words)]
+    @property
+    def over(self) -> bool:
+        return self.asked_for.is_set() and not self.unfinished()
+
+    def held(self, server: Process) -> tuple[list[int], int]:
+        """The pages of each import that a process runs, and how many of those nobody else has run before."""
+        words = "select pages, lease_epoch from imports where status in ('running', 'waiting') and lease_owner = :who"
+        found = self.query(words, who=server.owner)
+        return [pages for pages, _ in found], sum(epoch == 1 for _, epoch in found)
+
+    def unfinished(self) -> list[tuple]:
+        words = "select id, status, pages, lease_epoch, lease_owner, waiting, cancel_requested from imports"
+        return self.query(f"{words} where status not in ('complete', 'failed', 'cancelled', 'incomplete')")
 
     def ended(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while self.unfinished():
-            assert time.monotonic() < deadline, [self.state(id_) for id_ in self.unfinished()]
+        while found := self.unfinished():
+            assert time.monotonic() < deadline, found
             time.sleep(0.2)
 
     def state(self, import_id: str) -> dict:
-        return ok(self.servers[0].api.get(f"/imports/{import_id}"))
+        return ok(self.server.api.get(f"/imports/{import_id}"))
 
-    def taken_over(self, ids: list[str]) -> tuple[int, int]:
-        """How many imports were run by more than one process, and how often one was taken over."""
-        epochs = dict(self.query("select id, lease_epoch from imports"))
-        return sum(epochs[id_] > 1 for id_ in ids), sum(epochs[id_] - 1 for id_ in ids)
+    def digest(self, import_id: str, number: int) -> str:
+        """Every byte that an import brought, by key. It is complete, or this says what became of it."""
+        item = self.state(import_id)
+        assert item["status"] == "complete", item
+        return hashlib.sha256(self.content(number)).hexdigest()
+
+    def content(self, number: int) -> bytes:
+        folder = self.folder or next((self.world.tmp_path / "data" / "files").iterdir())
+        table = pq.read_table(folder / f"{number}.parquet").replace_schema_metadata(None).sort_by("id")
+        out = pa.BufferOutputStream()
+        with pa.ipc.new_stream(out, table.schema) as stream:
+            stream.write_table(table.combine_chunks())
+        return out.getvalue().to_pybytes()
 
     def query(self, words: str, **values: object) -> list[Any]:
         """Rows of the deployment's database, as they are now."""
@@ -188,36 +256,8 @@ class Fire:
             url = sa.make_url(self.database_url or f"sqlite:///{self.world.tmp_path}/data/keyturn.db")
             url = url.set(drivername="postgresql+psycopg") if self.database_url else url
             self.database = sa.create_engine(url, poolclass=sa.NullPool)
-        with self.database.connect() as tx:
-            return [tuple(row) for row in tx.execute(sa.text(words), values)]
-
-
-def rows_of(fire: Fire, import_id: str, number: int) -> pa.Table:
-    """The file of an import, by key."""
-    item = fire.state(import_id)
-    assert item["status"] == "complete", item
-    folder = fire.folder or next((fire.world.tmp_path / "data" / "files").iterdir())
-    path = folder / f"{number}.parquet"
-    return pq.read_table(path).replace_schema_metadata(None).sort_by("id")
-
-
-def short_tokens(world: World, chance: random.Random) -> None:
-    """Every access token lives a few seconds from now on."""
-    world.end_system.demo.faults.access_token_seconds = 4
-
-
-def limits_and_errors(world: World, chance: random.Random) -> None:
-    """Some calls are told to wait, some fail."""
-    world.end_system.demo.faults.api_429s += chance.randrange(2)
-    world.end_system.demo.faults.api_500s += chance.randrange(3)
-
-
-def disk_away(folder: Any) -> Callable[[World, random.Random], None]:
-    """The destination's folder is gone for a second."""
-
-    def fault(world: World, chance: random.Random) -> None:
-        away = folder.with_name(f"{folder.name}-away")
-        folder.rename(away)
-        threading.Timer(1.0, lambda: away.rename(folder)).start()
-
-    return fault
+        while True:
+            # Whoever starts on a killed process's SQLite holds it for a moment.
+            with contextlib.suppress(sa.exc.OperationalError), self.database.connect() as tx:
+                return [tuple(row) for row in tx.execute(sa.text(words), values)]
+            time.sleep(0.05)

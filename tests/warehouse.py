@@ -14,6 +14,13 @@ import psycopg
 PASSWORD = "correct-horse-battery-staple"
 
 
+def socket_of(uri: str) -> str:
+    """Where the PostgreSQL of the tests listens, out of an address of it."""
+    folder = re.search(r"host=([^&]+)", uri)
+    assert folder, uri
+    return f"{folder[1]}/.s.PGSQL.5432"
+
+
 class Relay:
     """Listens on 127.0.0.1, and leads to a socket of this machine. `cut` ends everything, `mend` lets in again."""
 
@@ -69,9 +76,7 @@ class Warehouse:
 
     def __init__(self, server: Any, uri: str) -> None:
         self.uri = uri
-        folder = re.search(r"host=([^&]+)", uri)
-        assert folder, uri
-        self.relay = Relay(f"{folder[1]}/.s.PGSQL.5432")
+        self.relay = Relay(socket_of(uri))
         self.database = uri.partition("?")[0].rpartition("/")[2]
         self.user = f"writer_{secrets.token_hex(4)}"
         with self.admin() as tx:

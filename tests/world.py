@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -11,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -43,7 +45,11 @@ class EndSystem:
         self.url = f"http://127.0.0.1:{self.port}"
         self.app = create_app(self.url)
         self.demo = self.app.state.demo
-        config = uvicorn.Config(self.app, port=self.port, log_config=None, access_log=False, lifespan="off")
+        # How often each address of the API was answered with its data.
+        self.served: Counter[str] = Counter()
+        config = uvicorn.Config(
+            self._counted, interface="asgi3", port=self.port, log_config=None, access_log=False, lifespan="off"
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
@@ -57,6 +63,14 @@ class EndSystem:
         self._server.should_exit = True
         self._thread.join(10)
 
+    async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
+        async def counting(message: Any) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 200:
+                self.served[f"{scope['path']}?{scope['query_string'].decode()}"] += 1
+            await send(message)
+
+        await self.app(scope, receive, counting if scope.get("path", "").startswith("/api/") else send)
+
     def create_app(self, redirect_uri: str, scopes: str = "read:orders read:customers offline_access") -> dict:
         body = {"name": "Keyturn", "redirect_uri": redirect_uri, "scopes": scopes.split()}
         answer = httpx2.post(self.url + "/console/apps", json=body, headers={"Accept": "application/json"})
@@ -65,18 +79,24 @@ class EndSystem:
 
 
 @dataclass
-class Server:
-    """One `keyturn serve` process."""
+class Process:
+    """One process of a deployment: `keyturn worker`, or a server."""
 
-    url: str
     process: Forked | subprocess.Popen
     log_path: Path
-    api: httpx2.Client
-    database_url: str | None = None
 
     @property
     def log(self) -> str:
         return self.log_path.read_text("utf-8", "replace")
+
+    @property
+    def owner(self) -> str:
+        """The name that it holds leases under: it keeps the file open in which that is."""
+        for link in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if (path := link.readlink()).parent.name == "owners":
+                    return path.read_text()
+        return ""
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
@@ -88,32 +108,33 @@ class Server:
 
 
 @dataclass
+class Server(Process):
+    """One `keyturn serve` process."""
+
+    url: str
+    api: httpx2.Client
+    database_url: str | None = None
+
+
+@dataclass
 class World:
     """Starts and remembers what a journey needs."""
 
     tmp_path: Path
     end_system: EndSystem
     servers: list[Server] = field(default_factory=list)
+    workers: list[Process] = field(default_factory=list)
     key: str = ""
 
     def serve(self, *, database_url: str | None = None, data: str = "data", public: str | None = None, **env) -> Server:
         port = free_port()
         url = f"http://localhost:{port}"
         log_path = self.tmp_path / f"server-{port}.log"
-        environment = {
-            "PATH": os.environ["PATH"],
-            "KEYTURN_DATA_DIR": str(self.tmp_path / data),
+        environment = self._environment(database_url, data) | {
             "KEYTURN_BIND": f"127.0.0.1:{port}",
             "KEYTURN_PUBLIC_URL": public or url,
-            "KEYTURN_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{self.end_system.port}",
-            "KEYTURN_BOOTSTRAP_EMAIL": "ana@example.com",
-            "KEYTURN_BOOTSTRAP_PASSWORD": PASSWORD,
-            "KEYTURN_BOOTSTRAP_API_TOKEN": TOKEN,
-            "KEYTURN_LOG_LEVEL": "debug",
             **env,
         }
-        if database_url:
-            environment["KEYTURN_DATABASE_URL"] = database_url
         if "PYTHONPATH" in environment:
             # Other code than what is loaded here.
             with log_path.open("w") as log:
@@ -123,24 +144,52 @@ class World:
             process = Forked(["serve"], environment, log_path)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         api = httpx2.Client(base_url=url + "/api/v1", headers=headers, timeout=60)
-        server = Server(url, process, log_path, api, database_url)
+        server = Server(process, log_path, url, api, database_url)
         self.servers.append(server)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx2.get(url + "/readyz").status_code == 200:
-                    return server
-            except httpx2.TransportError:
-                pass
-            assert process.poll() is None, server.log
-            assert time.monotonic() < deadline, server.log
-            time.sleep(0.05)
+
+        def ready() -> bool:
+            with contextlib.suppress(httpx2.TransportError):
+                return httpx2.get(url + "/readyz").status_code == 200
+            return False
+
+        _wait_until(ready, server)
+        return server
+
+    def work(self, *, database_url: str, data: str = "data", **env) -> Process:
+        """`keyturn worker` beside the servers of a PostgreSQL."""
+        log_path = self.tmp_path / f"worker-{len(self.workers)}.log"
+        process = Forked(["worker"], self._environment(database_url, data) | env, log_path)
+        worker = Process(process, log_path)
+        self.workers.append(worker)
+        _wait_until(lambda: log_path.exists() and "The worker runs." in worker.log, worker)
+        return worker
+
+    def _environment(self, database_url: str | None, data: str) -> dict[str, str]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "KEYTURN_DATA_DIR": str(self.tmp_path / data),
+            "KEYTURN_ALLOWED_PRIVATE_HOSTS": f"127.0.0.1:{self.end_system.port}",
+            "KEYTURN_BOOTSTRAP_EMAIL": "ana@example.com",
+            "KEYTURN_BOOTSTRAP_PASSWORD": PASSWORD,
+            "KEYTURN_BOOTSTRAP_API_TOKEN": TOKEN,
+            "KEYTURN_LOG_LEVEL": "debug",
+        }
+        return environment | ({"KEYTURN_DATABASE_URL": database_url} if database_url else {})
 
     def close(self) -> None:
         for server in self.servers:
             server.api.close()
-            if server.process.poll() is None:
-                server.kill()
+        for process in (*self.servers, *self.workers):
+            if process.process.poll() is None:
+                process.kill()
+
+
+def _wait_until(ready: Callable[[], bool], process: Process) -> None:
+    deadline = time.monotonic() + 60
+    while not ready():
+        assert process.process.poll() is None, process.log
+        assert time.monotonic() < deadline, process.log
+        time.sleep(0.05)
 
 
 @dataclass

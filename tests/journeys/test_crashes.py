@@ -1,4 +1,7 @@
-"""Imports that survive everything: killed, taken over, cancelled, resumed, without database, disk or token."""
+"""Imports that survive everything: killed and stalled at random, without database, disk, token, or an end to the limits.
+
+`make soak` does 200 of each; `make test` a sample of it. `SOAK_REPORT` names a file for what came out, in JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +9,57 @@ import os
 
 import pytest
 
-from crashes import Fire, disk_away, limits_and_errors, short_tokens
+from crashes import Fire
+from database_fire import DatabaseFire
+from weather import Cut, errors, folder_away, limit_hit, stalled, tokens_end
 
-# `make soak` does it all; `make test` a sample of it.
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-COUNT = 200 if SOAK else 6
+COUNT = int(os.environ.get("SOAK_IMPORTS", "200")) if SOAK else 6
+SEED = int(os.environ.get("SOAK_SEED", "3"))
 
 
-def told(report, what: str) -> None:
+def told(report, what: str, **more: object) -> None:
     print(report.line(what))
+    report.write(what, seed=SEED, **more)
     assert report.whole == report.imports
+    assert report.kills
+    assert report.takeovers
     if SOAK:
-        assert report.read_twice_each_time < 0.05
+        assert report.read_twice < 0.05
 
 
-@pytest.mark.timeout(1500)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_at_random_every_import_ends_whole(world, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
-    fire = Fire(world, url, workers=1 if url is None else 3, seed=3)
+    fire = Fire(world, url, workers=1 if url is None else 3, seed=SEED)
     told(fire.burn(COUNT), f"killed, {kind}")
 
 
-@pytest.mark.timeout(1500)
-def test_killed_while_tokens_end_limits_hit_and_the_disk_goes_away(world, postgres_url, tmp_path):
-    folder = tmp_path / "lake"
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_while_all_else_fails_too(small_disk, world, request, kind):
+    faults = [tokens_end, limit_hit, errors, small_disk, folder_away, stalled]
+    url = served_url = None
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+        served_url, relay = request.getfixturevalue("cut_url")
+        faults.append(Cut(relay, "database_away"))
+    folder = small_disk.path / "files"
     folder.mkdir()
-    faults = (short_tokens, limits_and_errors, disk_away(folder))
-    fire = Fire(world, postgres_url, workers=3 if SOAK else 2, seed=5, folder=folder, faults=faults)
-    told(fire.burn(COUNT), "killed, with short tokens, limits, errors, a disk that goes away")
+    fire = Fire(
+        world, url, workers=1 if url is None else 3, seed=SEED, folder=folder, faults=tuple(faults),
+        served_url=served_url,
+    )  # fmt: skip
+    told(fire.burn(COUNT), f"killed, everything fails, {kind}", disk_is_mounted=small_disk.is_mounted)
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_while_rows_go_into_a_database_that_goes_away(world, warehouse, request, kind):
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    faults = (tokens_end, limit_hit, errors, Cut(warehouse.relay, "destination_away"), stalled)
+    fire = DatabaseFire(world, url, workers=1 if url is None else 3, seed=SEED, faults=faults)
+    fire.warehouse = warehouse
+    told(fire.burn(COUNT), f"killed, into PostgreSQL, {kind}")
+    assert warehouse.rows("select count(*) from keyturn_pages") == [(0,)]

@@ -6,20 +6,11 @@ import time
 
 import pytest
 
-from crashes import Fire, limits_and_errors
+from database_fire import allowed, made
 from warehouse import PASSWORD
 from world import connect, ok, register, wait_for_import
 
 ROWS = 1234
-
-
-def allowed(world, warehouse) -> str:
-    return f"127.0.0.1:{world.end_system.port},127.0.0.1:{warehouse.relay.port}"
-
-
-def made(server, warehouse, **changes) -> dict:
-    body = {"name": "Warehouse", "url": warehouse.url, "password": PASSWORD, **changes}
-    return ok(server.api.post("/destinations", json=body))
 
 
 def orders(server, connection: dict, **changes) -> str:
@@ -143,48 +134,3 @@ def landed(warehouse) -> None:
     ) == [(0,)]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-
-
-class DatabaseFire(Fire):
-    """Imports into tables of a warehouse."""
-
-    warehouse = destination = None
-
-    def serve(self):
-        hosts = allowed(self.world, self.warehouse)
-        return self.world.serve(
-            database_url=self.database_url, KEYTURN_LOG_LEVEL="info", KEYTURN_ALLOWED_PRIVATE_HOSTS=hosts
-        )
-
-
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_killed_at_random_nothing_is_lost_and_nothing_doubled(world, warehouse, request, kind, monkeypatch):
-    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
-    fire = DatabaseFire(world, url, workers=1 if url is None else 2, seed=7, faults=(limits_and_errors,))
-    fire.warehouse = warehouse
-    tables: list[str] = []
-
-    def where(self, number: int) -> dict:
-        if self.destination is None:
-            self.destination = made(self.servers[0], warehouse)
-        tables.append(f"orders_{number}")
-        return {"type": "postgresql", "destination_id": self.destination["id"], "table": f"orders_{number}"}
-
-    monkeypatch.setattr(DatabaseFire, "where", where)
-    monkeypatch.setattr("crashes.rows_of", lambda fire, import_id, number: rows_of(fire, warehouse, import_id, number))
-    report = fire.burn(5)
-    print(report.line(f"killed, into PostgreSQL, {kind}"))
-    assert report.whole == report.imports
-    assert warehouse.rows("select count(*) from keyturn_pages") == [(0,)]
-
-
-class Rows(list):
-    def equals(self, other: list) -> bool:
-        return self == other
-
-
-def rows_of(fire: Fire, warehouse, import_id: str, number: int) -> Rows:
-    item = fire.state(import_id)
-    assert item["status"] == "complete", item
-    return Rows(warehouse.rows(f"select to_jsonb(t)::text from orders_{number} as t order by id"))
