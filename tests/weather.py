@@ -47,8 +47,8 @@ def folder_away(fire: Fire, chance: random.Random) -> None:
 
 def stalled(fire: Fire, chance: random.Random) -> None:
     """A process stands still for longer than its leases last, and wakes up when others have its imports."""
-    with fire.harming:
-        at = chance.randrange(len(fire.servers))
+    at = chance.randrange(len(fire.servers))
+    with fire.harming[at]:
         process = fire.servers[at].process
         process.send_signal(signal.SIGSTOP)
         time.sleep(chance.uniform(9.0, 12.0))

@@ -33,8 +33,8 @@ def ask(database, workspaces, row):
     return put
 
 
-def claimed(database, owner: str = "w1", seconds: float = 60) -> tuple[str, int] | None:
-    found = database.run_now(rows.claim_anywhere, owner=owner, seconds=seconds)
+def claimed(database, owner: str = "w1", seconds: float = 60, but=()) -> tuple[str, int] | None:
+    found = database.run_now(rows.claim_anywhere, owner=owner, seconds=seconds, but=but)
     return None if found is None else (found[0].id, found[1])
 
 
@@ -53,6 +53,14 @@ def test_a_lease_that_is_over_is_taken_and_its_former_holder_writes_nothing(data
     assert not database.run_now(rows.park, "ws_a", "one", 1, seconds=1.0, attempts=1, waiting={})
     assert database.run_now(rows.progress, "ws_a", "one", 2, **write)
     assert database.run_now(rows.get, "ws_a", "one").rows == 7
+
+
+def test_a_process_leaves_what_it_runs_itself_though_its_lease_is_over(database, ask):
+    ask("one"), ask("two", at=2)
+    assert claimed(database, seconds=-1) == ("one", 1)
+    assert claimed(database, seconds=-1, but=["one"]) == ("two", 1)
+    assert claimed(database, but=["one", "two"]) is None
+    assert claimed(database, "w2") == ("one", 2)
 
 
 def test_a_workspace_with_many_does_not_keep_another_waiting(database, ask):

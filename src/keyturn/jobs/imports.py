@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from keyturn.errors import Conflict, Unavailable
+from keyturn.model.imports import Import
 from keyturn.services import import_places, import_runs
 from keyturn.services.context import Context
 
@@ -28,7 +29,7 @@ class ImportRunner:
 
     def __init__(self, scene: Context) -> None:
         self._scene = scene
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -42,21 +43,13 @@ class ImportRunner:
             if tidied_at is None or time.monotonic() - tidied_at > _TIDY_SECONDS:
                 tidied_at = time.monotonic()
                 await self._tidy()
-            claimed = None
-            if len(self._running) < AT_ONCE:
-                try:
-                    claimed = await import_runs.claim(self._scene)
-                except Unavailable:
-                    log.warning("imports_wait_for_database")
-                except Conflict:
-                    # Another process took one for the same place in this moment.
-                    log.info("imports_claimed_elsewhere")
+            claimed = await self._claimed() if len(self._running) < AT_ONCE else None
             if claimed is None:
                 await woken(_POLL_SECONDS)
                 continue
             task = asyncio.create_task(import_runs.run(self._scene, *claimed))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running[task] = claimed[0].id
+            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Take no more. What runs is cut off; its row is claimed again when its lease is over."""
@@ -65,6 +58,25 @@ class ImportRunner:
             task.cancel()
         if self._running:
             await asyncio.wait(list(self._running), timeout=5)
+
+    async def _claimed(self) -> tuple[Import, int] | None:
+        """One more, but none that runs here: after a stall its lease may be over, and it goes on all the same."""
+        try:
+            return await import_runs.claim(self._scene, running=self._running.values())
+        except Unavailable:
+            log.warning("imports_wait_for_database")
+        except Conflict:
+            # Another process took one for the same place in this moment.
+            log.info("imports_claimed_elsewhere")
+        except Exception:
+            log.exception("imports_not_claimed")
+        return None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        import_id = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Its lease will be over, and it is claimed again.
+            log.error("import_run_failed", import_id=import_id, exc_info=error)
 
     async def _tidy(self) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,10 @@ def queued(scene: Context) -> AbstractContextManager[Woken]:
     return scene.database.wakeups.watching(rows.QUEUED)
 
 
-async def claim(scene: Context) -> tuple[Import, int] | None:
-    """Take an import that is due, of any workspace; None when there is nothing to do."""
-    return await scene.database.run(rows.claim_anywhere, owner=scene.deployment.owner, seconds=LEASE_SECONDS)
+async def claim(scene: Context, *, running: Iterable[str] = ()) -> tuple[Import, int] | None:
+    """Take an import that is due, of any workspace, and not one that is `running` here; None when there is none."""
+    owner = scene.deployment.owner
+    return await scene.database.run(rows.claim_anywhere, owner=owner, seconds=LEASE_SECONDS, but=[*running])
 
 
 async def run(scene: Context, claimed: Import, epoch: int) -> None:

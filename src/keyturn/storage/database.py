@@ -9,6 +9,7 @@ there is no mmap, and `synchronous=FULL` makes a commit survive power loss (sqli
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -110,7 +111,9 @@ class Database:
             result = _once(self._writer, self.wakeups, fn, *args, **kwargs)
             self._writes += 1
             if self._writes % _CHECKPOINT_EVERY == 0:
-                self._checkpoint("PASSIVE")
+                # What was written is safe in the WAL: on a full disk it stays there until the next time.
+                with contextlib.suppress(DBAPIError):
+                    self._checkpoint("PASSIVE")
             return result
 
     def read_now(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -116,8 +116,8 @@ def checkpoint(tx: Tx, workspace_id: str, import_id: str) -> dict[str, Any] | No
     return tx.execute(sa.select(imports.c.checkpoint).where(mine)).scalar_one_or_none()
 
 
-def claim_anywhere(tx: Tx, *, owner: str, seconds: float) -> tuple[Import, int] | None:
-    """Take an import that is due and that nobody holds; answers it with its epoch.
+def claim_anywhere(tx: Tx, *, owner: str, seconds: float, but: Sequence[str] = ()) -> tuple[Import, int] | None:
+    """Take an import that is due and that nobody holds; answers it with its epoch. Those in `but` are left.
 
     First of a workspace that has the fewest at work, then the oldest; never two at the same place.
     """
@@ -133,7 +133,7 @@ def claim_anywhere(tx: Tx, *, owner: str, seconds: float) -> tuple[Import, int] 
     )
     next_one = (
         sa.select(imports.c.id)
-        .where(imports.c.status.in_(("queued", *_AT_WORK)), free, ~busy)
+        .where(imports.c.status.in_(("queued", *_AT_WORK)), imports.c.id.not_in(but), free, ~busy)
         .order_by(neighbours.scalar_subquery(), imports.c.created_at, imports.c.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=imports)
