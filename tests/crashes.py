@@ -32,6 +32,7 @@ PAGE_ROWS = 12
 PAGES = -(-1234 // PAGE_ROWS)
 # Where no import comes to a page for so long, another one is waited for.
 _PATIENCE_SECONDS = 5.0
+_CALM_BEHIND_SECONDS = 10.0
 Fault = Callable[["Fire", random.Random], None]
 
 
@@ -96,6 +97,7 @@ class Fire:
     database: sa.Engine | None = None
     asked_for: threading.Event = field(default_factory=threading.Event)
     harming: dict[int, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    tokens_ended_at: float = 0.0
     hit: Counter = field(default_factory=Counter)
     killed_behind_page: list[int] = field(default_factory=list)
 
@@ -213,10 +215,13 @@ class Fire:
             self.harming[at].release()
 
     def change_weather(self, chance: random.Random) -> Counter:
-        """One fault after the other; each answers when it is over, or leaves something behind."""
+        """One fault after the other, until soon after the last import was asked for, so that all can end."""
         done: Counter[str] = Counter()
-        while self.faults and not self.over:
-            time.sleep(chance.uniform(0.5, 2.5))
+        left = _CALM_BEHIND_SECONDS
+        while self.faults and left > 0 and not self.over:
+            pause = chance.uniform(0.5, 2.5)
+            left -= pause if self.asked_for.is_set() else 0
+            time.sleep(pause)
             fault = chance.choice(self.faults)
             fault(self, chance)
             done[getattr(fault, "__name__", type(fault).__name__)] += 1

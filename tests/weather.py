@@ -19,22 +19,27 @@ if TYPE_CHECKING:
     from crashes import Fire
     from warehouse import Relay
 
+# An API that rejects the token it has just given out means the permission.
+_TOKENS_LIVE_SECONDS = 5.0
+
 
 def tokens_end(fire: Fire, chance: random.Random) -> None:
-    """Every access token is over, and those to come live a few seconds."""
+    """Every access token is over, and those to come live a few seconds. Not one that was made a moment ago."""
     demo = fire.world.end_system.demo
-    demo.faults.access_token_seconds = chance.randrange(3, 9)
-    demo.expire_access_tokens()
+    demo.faults.access_token_seconds = chance.randrange(6, 12)
+    if time.monotonic() - fire.tokens_ended_at > _TOKENS_LIVE_SECONDS:
+        demo.expire_access_tokens()
+        fire.tokens_ended_at = time.monotonic()
 
 
 def limit_hit(fire: Fire, chance: random.Random) -> None:
     """The next calls are told to wait."""
-    fire.world.end_system.demo.faults.api_429s += chance.randrange(1, 4)
+    fire.world.end_system.demo.faults.api_429s = chance.randrange(1, 4)
 
 
 def errors(fire: Fire, chance: random.Random) -> None:
     """The next calls fail."""
-    fire.world.end_system.demo.faults.api_500s += chance.randrange(1, 4)
+    fire.world.end_system.demo.faults.api_500s = chance.randrange(1, 4)
 
 
 def folder_away(fire: Fire, chance: random.Random) -> None:

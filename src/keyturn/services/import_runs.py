@@ -269,6 +269,9 @@ def _passes(error: KeyturnError) -> bool:
     if isinstance(error, LimitReached | Unavailable | UpstreamTimeout):
         return True
     status = error.details.get("status")
+    if status == 401:
+        # Pages came with this sign-in: a token that was just renewed may have been taken back at once, too.
+        return True
     broken = error.message_code is not None or status is None
     return isinstance(error, UpstreamError) and error.message_code in _PASSING and broken
 
