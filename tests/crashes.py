@@ -108,9 +108,14 @@ class Fire:
         return {"KEYTURN_LOG_LEVEL": "info", **more}
 
     def serve(self, at: int = 0) -> Process:
-        """The process at this place, anew."""
+        """The process at this place, anew; again, as whoever supervises it does, where it found no database."""
         made = self.world.work if at else self.world.serve
-        return made(database_url=self.served_url or self.database_url, **self.environment)
+        while True:
+            try:
+                return made(database_url=self.served_url or self.database_url, **self.environment)
+            except AssertionError as error:
+                if "The database is not reachable" not in str(error):
+                    raise
 
     @property
     def server(self) -> Server:

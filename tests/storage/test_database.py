@@ -171,3 +171,40 @@ def test_a_commit_survives_a_kill(tmp_path):
     again = Database(f"sqlite:///{path}")
     assert again.run_now(lambda tx: tx.exec_driver_sql("select count(*) from t").scalar()) == 50
     again.close()
+
+
+async def test_writes_that_wait_for_their_turn_are_one_transaction_and_each_has_its_own_answer(database):
+    begun = []
+
+    def write(tx, names: list[str]) -> list[str]:
+        begun.append(len(names))
+        for name in names:
+            put(tx, name, name)
+        return [name.upper() for name in names]
+
+    held = threading.Event()
+    first = asyncio.create_task(database.run(lambda tx: held.wait(10)))
+    await asyncio.sleep(0)
+    names = [f"together_{number}" for number in range(20)]
+    waiting = [asyncio.create_task(database.run_together(write, name)) for name in names]
+    await asyncio.sleep(0)
+    given_up = asyncio.create_task(database.run_together(write, "given_up"))
+    await asyncio.sleep(0)
+    if database.is_sqlite:
+        given_up.cancel()
+    held.set()
+    assert await asyncio.gather(*waiting) == [name.upper() for name in names]
+    await asyncio.gather(first, given_up, return_exceptions=True)
+    for name in names:
+        assert await database.read(accounts.deployment_value, name) == name
+    if database.is_sqlite:
+        assert begun == [20]
+        assert await database.read(accounts.deployment_value, "given_up") is None
+
+
+async def test_what_fails_together_fails_for_each(database):
+    def fail(tx, items: list[int]) -> list[int]:
+        raise Conflict("No.")
+
+    found = await asyncio.gather(*(database.run_together(fail, number) for number in range(5)), return_exceptions=True)
+    assert [type(error) for error in found] == [Conflict] * 5

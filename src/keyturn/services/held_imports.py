@@ -117,9 +117,8 @@ class HeldImport:
         )  # fmt: skip
 
     async def _progress(self, values: dict[str, Any]) -> bool:
-        go_on = await self.ctx.database.run(
-            rows.progress, self.ctx.workspace_id, self.item.id, self.epoch, seconds=LEASE_SECONDS, values=values
-        )
+        told = rows.Progress(self.ctx.workspace_id, self.item.id, self.epoch, LEASE_SECONDS, values)
+        go_on = await self.ctx.database.run_together(rows.progress_of_many, told)
         self._written_at = time.monotonic()
         return go_on
 
@@ -170,10 +169,9 @@ class Landing:
         while not self._closing.is_set():
             await self._fresh.wait()
             self._fresh.clear()
-            began_at = time.monotonic()
             await self._land()
-            now = time.monotonic()
-            rest = max(_REST_SECONDS, 2 * (now - began_at), (now - self._began_at) * _REST_SHARE)
+            # Not longer where the disk is slow: landing waits for it beside the reading, and takes more pages at once.
+            rest = max(_REST_SECONDS, (time.monotonic() - self._began_at) * _REST_SHARE)
             rest = min(rest, _REST_MOST_SECONDS)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), rest)

@@ -13,7 +13,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -87,6 +87,8 @@ class Database:
         self._read_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="db-read")
         self._write_lock = threading.Lock()
         self._writes = 0
+        self._gathered: dict[Any, list[tuple[Any, Future[Any]]]] = {}
+        self._gathered_lock = threading.Lock()
 
     async def run(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """`fn(tx, …)` as one committed transaction. Raises `Unavailable` when the database is away."""
@@ -95,6 +97,35 @@ class Database:
         return await loop.run_in_executor(
             self._write_threads, lambda: context.run(lambda: self.run_now(fn, *args, **kwargs))
         )
+
+    async def run_together(self, fn: Callable[[Tx, list[T]], list[R]], item: T) -> R:
+        """What `fn(tx, items)` answers for `item`. On SQLite those that wait for their turn are one transaction.
+
+        A commit waits for the disk, and one for many costs as much as one for each. Raises as `run` does.
+        """
+        if not self.is_sqlite:
+            return (await self.run(fn, [item]))[0]
+        answer: Future[R] = Future()
+        with self._gathered_lock:
+            gathered = self._gathered.setdefault(fn, [])
+            is_first = not gathered
+            gathered.append((item, answer))
+        if is_first:
+            self._write_threads.submit(self._write_gathered, fn)
+        return await asyncio.wrap_future(answer)
+
+    def _write_gathered(self, fn: Callable[[Tx, list[T]], list[R]]) -> None:
+        with self._gathered_lock:
+            gathered = self._gathered.pop(fn)
+        gathered = [(item, answer) for item, answer in gathered if answer.set_running_or_notify_cancel()]
+        try:
+            results = self.run_now(fn, [item for item, _ in gathered])
+        except BaseException as error:  # noqa: BLE001 - each that waits is told
+            for _, answer in gathered:
+                answer.set_exception(error)
+        else:
+            for (_, answer), result in zip(gathered, results, strict=True):
+                answer.set_result(result)
 
     async def read(self, fn: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """`fn(tx, …)` as a read: on SQLite it cannot write, and does not wait for the writer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -167,6 +168,24 @@ def progress(tx: Tx, workspace_id: str, import_id: str, epoch: int, *, seconds: 
     """Write progress and keep the lease, if it is still ours; answers False when it is not, or cancel was asked."""
     found = _held(workspace_id, import_id, epoch).values(lease_until=db_now() + seconds, **values)
     return tx.execute(found.returning(imports.c.cancel_requested)).scalar_one_or_none() is False
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What `progress` is told."""
+
+    workspace_id: str
+    import_id: str
+    epoch: int
+    seconds: float
+    values: dict[str, Any]
+
+
+def progress_of_many(tx: Tx, many: list[Progress]) -> list[bool]:
+    """`progress` of several imports."""
+    return [
+        progress(tx, one.workspace_id, one.import_id, one.epoch, seconds=one.seconds, values=one.values) for one in many
+    ]
 
 
 def release(tx: Tx, workspace_id: str, import_id: str, epoch: int) -> None:
