@@ -97,6 +97,7 @@ class Fire:
     database: sa.Engine | None = None
     asked_for: threading.Event = field(default_factory=threading.Event)
     harming: dict[int, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
+    asked: Counter = field(default_factory=Counter)
     tokens_ended_at: float = 0.0
     hit: Counter = field(default_factory=Counter)
     killed_behind_page: list[int] = field(default_factory=list)
@@ -125,9 +126,17 @@ class Fire:
         return server
 
     def begin(self) -> dict:
-        """The processes, and a connection."""
+        """The processes, and a connection; the end system counts what each table asks for."""
+        demo = self.world.end_system.demo
+        log = demo.log_api_request
+
+        def counting(path: str, query: str) -> None:
+            self.asked[query.partition("run=")[2].partition("&")[0]] += 1
+            log(path, query)
+
+        demo.log_api_request = counting
         # A token that is used up as a process is killed can be had again; without that, somebody has to sign in anew.
-        self.world.end_system.demo.faults.grace_seconds = 60.0
+        demo.faults.grace_seconds = 60.0
         self.servers = [self.serve(at) for at in range(self.workers)]
         return connect(self.world, self.server, register(self.world, self.server))
 
