@@ -326,15 +326,6 @@ def test_a_return_url_that_was_taken_out_of_the_list_is_not_led_to_any_more(
     assert returned.seen == []
 
 
-@pytest.mark.parametrize("wrong", ["http://app.example.com/back", "https://*.example.com/", "https://u@app.example.com/",
-                                   "https://app.example.com/#x", "https://app.example.com/?status=ok", "javascript:alert(1)"])  # fmt: skip
-def test_l8_a_return_url_is_a_whole_https_address(world, steps, wrong):
-    server = world.serve()
-    client = steps.register(world, server)
-    answer = server.api.patch(f"/oauth-clients/{client['id']}", json={"advanced": {"return_urls": [wrong]}})
-    assert (answer.status_code, answer.json()["errors"][0]["at"]) == (422, "advanced.return_urls")
-
-
 def test_the_command_line_and_python_make_links_wait_for_them_and_accept(
     world, steps, server, client, returned, terminal
 ):
@@ -369,3 +360,41 @@ def test_the_command_line_and_python_make_links_wait_for_them_and_accept(
     link_id = steps.ok(server.api.get(LINKS))["data"][0]["id"]
     assert "Taken back" in terminal.run("connect-links", "revoke", link_id)
     assert httpx2.get(unused).status_code == 404
+
+
+def test_of_many_browsers_at_once_one_is_the_first(server, embed):
+    link = embed()
+    together = threading.Barrier(8)
+    answers: list[httpx2.Response] = []
+
+    def press() -> None:
+        with httpx2.Client(timeout=60) as browser:
+            together.wait(30)
+            answers.append(browser.post(link["url"], headers={"Origin": server.url}))
+
+    threads = [threading.Thread(target=press) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join(60) for thread in threads]
+    assert sorted(answer.status_code for answer in answers) == [303, *[404] * 7]
+
+
+def test_a_link_taken_back_while_the_code_is_exchanged_stores_nothing_and_revokes_what_came(
+    world, steps, server, embed
+):
+    link = embed(return_url=None)
+    browser = opened(link)
+    back = allowed(world, browser.to)
+    world.end_system.demo.faults.token_delay_seconds = 3.0
+    answers: list[httpx2.Response] = []
+    coming_back = threading.Thread(target=lambda: answers.append(browser.get(back, follow_redirects=True)))
+    coming_back.start()
+    deadline = time.monotonic() + 30
+    while not world.end_system.demo.token_requests and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert server.api.delete(f"{LINKS}/{link['id']}").status_code == 204
+    coming_back.join(60)
+    browser.close()
+    assert "The link was taken back or has ended while you signed in." in answers[0].text
+    assert steps.ok(server.api.get(f"{LINKS}/{link['id']}"))["status"] == "revoked"
+    assert steps.ok(server.api.get(f"/connections/{link['connection_id']}"))["status"] == "not_connected"
+    assert [grant.revoked for grant in world.end_system.demo.grants.values()] == [True]

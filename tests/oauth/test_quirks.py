@@ -193,3 +193,23 @@ def test_values_that_are_kept_come_from_both_answers():
 def test_what_a_sign_in_tells_is_kept_without_secrets(settings, words):
     with pytest.raises(ValidationError, match=words):
         Advanced.model_validate(settings)
+
+
+@pytest.mark.parametrize("wrong", [
+    "http://app.example.com/back", "https://*.example.com/", "https://u@app.example.com/", "https://app.example.com/#x",
+    "https://app.example.com/?status=ok", "https://app.example.com/?connect_link=", "javascript:alert(1)", "/back",
+    "https:/app.example.com", "https://localhost.evil.example\\@x/", "http://localhost.example.com/",
+])  # fmt: skip
+def test_l8_a_return_url_is_a_whole_address_with_https(wrong):
+    with pytest.raises(ValidationError):
+        Advanced(return_urls=(wrong,))
+
+
+def test_l8_a_return_url_may_be_on_the_machine_itself_and_have_a_query():
+    good = (
+        "https://app.example.com/back?tenant=a",
+        "http://localhost:3000/back",
+        "http://[::1]:3000/",
+        "http://127.0.0.1/x",
+    )
+    assert Advanced(return_urls=good).return_urls == good

@@ -183,7 +183,9 @@ def _about(tx: Tx, ctx: Context, noun: str, subject_id: str) -> dict[str, str] |
     connection = connection_rows.get(tx, ctx.workspace_id, subject_id)
     if connection is None:
         return None
-    return {"name": connection.name, "system": connection.oauth_client_name or "its API", "connection_id": subject_id}
+    theirs = {} if connection.end_user is None else {"end_user": connection.end_user}
+    system = connection.oauth_client_name or "its API"
+    return {"name": connection.name, "system": system, "connection_id": subject_id, **theirs}
 
 
 def _visible(tx: Tx, ctx: Context) -> set[str]:

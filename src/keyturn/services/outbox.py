@@ -44,11 +44,15 @@ def put(tx: Tx, ctx: Context, words: Words, news: News) -> None:
     """The messages to everybody who is told of it."""
     title, sentence = filled(words.title, news.data), filled(words.sentence, news.data)
     url = ctx.deployment.public_url + _PAGES[news.noun] + news.subject_id
+    about = {"id": news.subject_id, "name": news.data.get("name")}
+    if news.noun == "connection" and "end_user" in news.data:
+        # Whoever embeds us knows them by this name.
+        about["end_user"] = news.data["end_user"]
     body = {
         "type": words.event,
         "timestamp": datetime.fromtimestamp(news.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "data": {
-            news.noun: {"id": news.subject_id, "name": news.data.get("name")},
+            news.noun: about,
             "title": title,
             "message": sentence,
             "url": url,

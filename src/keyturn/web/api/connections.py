@@ -83,9 +83,10 @@ async def create(ctx: Ctx, request: Request) -> Response:
 
 
 @router.get("/connections")
-async def list_(ctx: Ctx, limit: int | None = None, cursor: str | None = None) -> Response:
-    """The connections the caller may see."""
-    return listed([shown(ctx, connection) for connection in await connections.list_(ctx)], limit=limit, cursor=cursor)
+async def list_(ctx: Ctx, end_user: str | None = None, limit: int | None = None, cursor: str | None = None) -> Response:
+    """The connections the caller may see, or those of an end user of a program that embeds us."""
+    found = [item for item in await connections.list_(ctx) if end_user is None or item.end_user == end_user]
+    return listed([shown(ctx, connection) for connection in found], limit=limit, cursor=cursor)
 
 
 @router.get("/connections/{connection_id}")
