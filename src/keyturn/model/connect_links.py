@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from keyturn.model.connections import Name
 from keyturn.model.oauth_clients import Url
@@ -35,6 +35,12 @@ STATUS_WORDS: dict[str, str] = {
 _OPEN: tuple[Status, ...] = ("pending", "undecided")
 # What only a link that makes a connection says of it.
 _OF_A_NEW_ONE = ("oauth_client_id", "end_user", "name", "base_url", "variables", "access")
+
+
+def _seconds(value: int) -> int:
+    if isinstance(value, bool) or not 60 <= value <= MOST_SECONDS:
+        raise wrong(f"Enter a whole number of seconds from 60 to {MOST_SECONDS}.")
+    return value
 
 
 class ConnectLinkSettings(Settings):
@@ -82,8 +88,8 @@ class ConnectLinkSettings(Settings):
         description="Nothing is read with the sign-in until its account was seen and accepted. Yes unless said, but no "
         "for an end user.",
     )
-    expires_in_seconds: Annotated[int, Field(ge=60, le=MOST_SECONDS)] = Field(
-        default=MOST_SECONDS, title="Expires in", description="Seconds in which it can be opened: 1800 at most."
+    expires_in_seconds: Annotated[int, AfterValidator(_seconds)] = Field(
+        default=MOST_SECONDS, title="Expires in", description="Seconds in which it can be opened: 60 to 1800."
     )
 
     @model_validator(mode="after")

@@ -227,6 +227,8 @@ def _return_urls(values: tuple[str, ...]) -> tuple[str, ...]:
     """Whole addresses, compared letter by letter (RFC 9700 §4.11.1): https, or http on the machine itself."""
     found = []
     for value in values:
+        if "*" in value:
+            raise ValueError("A return URL is compared letter by letter, so * stands for nothing. Write each in full.")
         try:
             checked = check_url(value)
         except UrlProblem as problem:
@@ -234,8 +236,6 @@ def _return_urls(values: tuple[str, ...]) -> tuple[str, ...]:
         parts = urlsplit(checked)
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise ValueError("A return URL begins with https. Plain http is for localhost alone.")
-        if "*" in checked:
-            raise ValueError("A return URL is compared letter by letter, so * stands for nothing. Write each in full.")
         if {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} & _OURS_ON_RETURN:
             raise ValueError("Leave connect_link and status out of a return URL: we add them.")
         found.append(checked)

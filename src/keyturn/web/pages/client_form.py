@@ -53,6 +53,7 @@ _COMMON = (
     "advanced.issuer",
     "advanced.revocation_url",
     "advanced.allowed_hosts",
+    "advanced.return_urls",
     "advanced.authorize.params",
 )
 VARIABLES = "advanced.variables"
