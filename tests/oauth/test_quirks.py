@@ -27,6 +27,7 @@ FULL = {
     "callback": {"code": "c", "state": "state", "decode": True, "keep": ["realmId"], "shared": True},
     "api": {"base_url": "https://{subdomain}.x.example/v1", "placement": {"header": "X-Token", "prefix": "", "query": "t"}, "headers": {"X-Version": "2"},
             "expired_when": {"status": [401, 403], "body": {"path": "errors.0.code", "in": ["602", 1]}}},
+    "return_urls": ["https://app.example.com/back"],
     "variables": {"subdomain": {"label": "Your subdomain", "from": "admin", "kind": "dns_label", "value": "acme"}},
     "allowed_hosts": ["api.endsystem.com", "*.my.salesforce.com"],
     "resources": ["https://api.example/", "urn:api"],
