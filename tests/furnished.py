@@ -40,18 +40,23 @@ def furnish(world: Any, steps: Any, server: Any) -> dict[str, str]:
         "name": "orders.parquet",
         "read_id": rows.headers["Keyturn-Read-Id"],
         "schedule_id": schedule["id"],
-        **_of_the_workspace(post),
+        **_of_the_workspace(server, post),
         **_in_trouble(world, steps, server, client, post),
     }
 
 
-def _of_the_workspace(post: _Post) -> dict[str, str]:
+def _of_the_workspace(server: Any, post: _Post) -> dict[str, str]:
     leaver = post("/service-accounts", {"name": "Nightly reports", "role": "editor"})
     post("/invitations", {"email": "li@example.com", "role": "viewer"})
     hook = post("/webhooks", {"name": "Pager", "url": "https://hooks.invalid/keyturn"})
     post(f"/webhooks/{hook['id']}/test")
     lake = post("/destinations", {"name": "Lake", "url": "postgresql://kt@db.invalid/lake"})
-    return {"account_id": leaver["id"], "webhook_id": hook["id"], "destination_id": lake["id"]}
+    secret = server.api.put(
+        "/secrets/KEY", json={"value": "a-value-of-a-table", "allowed_hosts": ["api.example.com"]}
+    ).json()
+    return {
+        "account_id": leaver["id"], "webhook_id": hook["id"], "destination_id": lake["id"], "secret_id": secret["id"]
+    }  # fmt: skip
 
 
 def _in_trouble(world: Any, steps: Any, server: Any, client: Any, post: _Post) -> dict[str, str]:

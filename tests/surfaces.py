@@ -211,6 +211,37 @@ class Surface:
             item = self._http("GET", f"/imports/{item['id']}")
         return item
 
+    def begin(self, name: str, place: str) -> str:
+        """An import into a file of the server, begun and not waited for; its id."""
+        if self.kind == "cli":
+            return self._cli("import", name, "--on-server", place, "--no-wait")["id"]
+        if self.kind == "client":
+            return self._client(lambda ws: ws.imports.begin(ws.table(name).id, to=place).id)
+        destination = {"type": place.rpartition(".")[2], "url": place}
+        return self._http("POST", "/imports", json={"table_id": self.table_id(name), "destination": destination})["id"]
+
+    def shown_waiting(self, import_id: str) -> dict[str, Any]:
+        """What an import says that it waits for, as soon as it does."""
+        while True:
+            if self.kind == "cli":
+                item = self._cli("imports", "show", import_id)
+            elif self.kind == "client":
+                item = self._client(lambda ws: ws.imports[import_id].found)
+            else:
+                item = self._http("GET", f"/imports/{import_id}")
+            assert item["status"] in {"queued", "running", "waiting"}, item
+            if item["status"] == "waiting":
+                return item["waiting"]
+            time.sleep(0.05)
+
+    def cancel(self, import_id: str) -> None:
+        if self.kind == "cli":
+            self._cli("imports", "cancel", import_id)
+        elif self.kind == "client":
+            self._client(lambda ws: ws.imports[import_id].cancel())
+        else:
+            self._http("POST", f"/imports/{import_id}/cancel")
+
     def delete(self, name: str) -> None:
         if self.kind == "cli":
             self._cli("tables", "delete", name, "--yes")
@@ -227,6 +258,10 @@ class Surface:
             self._client(lambda ws: ws.imports[import_id].resume())
         else:
             self._http("POST", f"/imports/{import_id}/resume")
+        return self.ended(import_id)
+
+    def ended(self, import_id: str) -> dict[str, Any]:
+        """An import as it ended."""
         while (item := self._http("GET", f"/imports/{import_id}"))["status"] in {"queued", "running", "waiting"}:
             time.sleep(0.05)
         return item

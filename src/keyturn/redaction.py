@@ -47,7 +47,7 @@ class _Remembered:
 
     def add(self, value: str) -> None:
         with self._lock:
-            for form in {value, quote(value, safe=""), quote_plus(value)}:
+            for form in {value, quote(value), quote(value, safe=""), quote_plus(value)}:
                 if form not in self._values:
                     beginning = form[:_MIN_LENGTH]
                     self._by_beginning[beginning] = (*self._by_beginning.get(beginning, ()), form)
@@ -136,7 +136,10 @@ def url(value: str) -> str:
     """A URL for logs: no userinfo, no fragment, the values of secret parameters masked."""
     parts = urlsplit(value)
     netloc = parts.netloc.rpartition("@")[2]
-    pairs = [(k, MASK if is_secret_name(k) else v) for k, v in parse_qsl(parts.query, keep_blank_values=True)]
+    pairs = [
+        (k, MASK if is_secret_name(k) else _remembered.mask(v))
+        for k, v in parse_qsl(parts.query, keep_blank_values=True)
+    ]
     return text(urlunsplit((parts.scheme, netloc, parts.path, urlencode(pairs, safe="•/:,"), "")))
 
 

@@ -31,6 +31,7 @@ BODIES = {
     "connections.decide": {"switch": False},
     "shares.put": {"rights": "viewer"},
     "oauth_clients.replace_secret": {"client_secret": "a-new-client-secret"},
+    "secrets.put": {"value": "a-value-of-a-table", "allowed_hosts": ["api.example.com"]},
 }
 
 
@@ -108,11 +109,17 @@ def tenant(world, steps, server, name: str) -> Tenant:
         "account_id": post("/service-accounts", {"name": "leaver", "role": "viewer"})["id"],
         "invitation_id": post("/invitations", {"email": "li@example.com", "role": "viewer"})["id"],
         "workspace_id": steps.ok(api.get(f"{prefix}/me"))["workspace"]["id"],
-        "name": "o.parquet",
-        "path": "orders",
+        "secret_name": secret(api, prefix, name),
         **SHARED,
     }
     return Tenant(things, programs)
+
+
+def secret(api: httpx2.Client, prefix: str, name: str) -> str:
+    """A secret of a name that the other workspace has not."""
+    made = api.put(f"{prefix}/secrets/{name.replace(' ', '-')}", json=BODIES["secrets.put"])
+    assert made.status_code == 200, made.text
+    return str(made.json()["name"])
 
 
 def hook(post: Callable[..., Any]) -> dict[str, str]:
@@ -122,7 +129,7 @@ def hook(post: Callable[..., Any]) -> dict[str, str]:
 
 
 # What belongs to no workspace.
-SHARED = {"preset_id": "github", "ending": "parquet"}
+SHARED = {"preset_id": "github", "ending": "parquet", "name": "o.parquet", "path": "orders"}
 EVERYBODYS = {"presets.get"}
 
 
@@ -217,6 +224,8 @@ def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
             ("POST", "/connections", {"name": "x", **base, "auth": auth}),
             ("PATCH", f"/connections/{mine['connection_id']}", {"auth": auth}),
             ("POST", "/tables", {"connection_id": ids["connection_id"], "name": "x", "path": "/x"}),
+            ("POST", f"/tables/{mine['table_id']}/copies", {"connection_id": ids["connection_id"]}),
+            ("POST", f"/tables/{ids['table_id']}/copies", {"connection_id": mine["connection_id"]}),
             ("POST", "/tables/detect", {"connection_id": ids["connection_id"], "path": "/x"}),
             ("POST", "/imports", {"table_id": ids["table_id"], "destination": parquet}),
             ("POST", "/schedules", {"table_id": ids["table_id"], "destination": parquet}),
@@ -240,6 +249,17 @@ def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
             continue
         assert answers[0].status_code in {404, 422}, (path, answers[0].text)
         assert same(answers[0]) == same(answers[1]), path
+
+
+def test_r4_a_secret_of_another_workspace_can_be_named_seen_and_deleted_by_nobody(tenants):
+    admin, theirs = tenants.own.programs["admin"], tenants.foreign.things["secret_name"]
+    assert theirs not in admin.get("/api/v1/secrets").text
+    assert admin.delete(f"/api/v1/secrets/{theirs}").status_code == 404
+    body = {"connection_id": tenants.own.things["connection_id"], "name": "x", "path": "/x",
+            "headers": {"X-Key": f"{{{{secret:{theirs}}}}}"}}  # fmt: skip
+    for path in ("/tables", "/tables/detect"):
+        answer = admin.post("/api/v1" + path, json=body)
+        assert (answer.status_code, answer.json()["message_code"]) == (422, "E-NOSECRET")
 
 
 def test_without_a_token_every_route_answers_401(tenants):

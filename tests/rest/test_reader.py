@@ -302,7 +302,7 @@ async def test_passing_troubles_cost_no_row_and_no_extra_request(make_api, get, 
     async def sleep(seconds):
         waits.append(seconds)
 
-    async def on_wait(seconds, reason):
+    async def on_wait(seconds, reason, kind):
         told.append((seconds, reason))
 
     flaky = Flaky(api, respond({}, 429, Retry_After="5"), at=2)

@@ -108,6 +108,7 @@ def test_there_is_something_to_try_of_every_noun():
         "schedules",
         "webhooks",
         "destinations",
+        "secrets",
         "marks",
     } <= tried
 

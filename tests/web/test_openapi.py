@@ -19,7 +19,7 @@ POST /connections/{connection_id}/token | POST /connections/{connection_id}/refr
 POST /connections/{connection_id}/disconnect
 POST /tables | GET /tables | GET /tables/{table_id} | PATCH /tables/{table_id} | DELETE /tables/{table_id}
 POST /tables/detect | GET /tables/{table_id}/preview | GET /tables/{table_id}/rows | GET /tables/{table_id}/schema
-POST /tables/{table_id}/schema/refresh | GET /reads/{read_id}
+POST /tables/{table_id}/copies | POST /tables/{table_id}/schema/refresh | GET /reads/{read_id}
 POST /imports | GET /imports/{import_id} | POST /imports/{import_id}/cancel | POST /imports/{import_id}/resume
 GET /imports/{import_id}/files | POST /schedules | GET /schedules | POST /schedules/preview
 GET /schedules/{schedule_id} | PATCH /schedules/{schedule_id} | DELETE /schedules/{schedule_id}
@@ -33,6 +33,7 @@ POST /webhooks/{webhook_id}/secret | GET /settings | POST /settings/mail/test | 
 GET /connect-links | POST /connect-links | GET /connect-links/{connect_link_id} | DELETE /connect-links/{connect_link_id}
 POST /connect-links/{connect_link_id}/accept
 GET /destinations | POST /destinations | GET /destinations/{destination_id} | PATCH /destinations/{destination_id}
+GET /secrets | PUT /secrets/{secret_name} | DELETE /secrets/{secret_name}
 DELETE /destinations/{destination_id} | POST /destinations/{destination_id}/test
 DELETE /members/{account_id}/second-factor
 GET /organisation | PUT /organisation | DELETE /organisation
@@ -44,6 +45,7 @@ BODIES = {
     "/connections": "name base_url auth access headers query",
     "/tables": "connection_id name method path query headers body format rows_path pagination primary_key columns "
     "infer_types",
+    "/tables/{table_id}/copies": "connection_id name",
     "/webhooks": "name url events enabled",
     "/connect-links": "connection_id oauth_client_id end_user base_url return_url hold expires_in_seconds",
     "/destinations": "name type url schema",

@@ -15,6 +15,7 @@ from keyturn.cli import (
     client_keys,
     config,
     connect_links,
+    copies,
     destinations,
     doctor,
     exits,
@@ -24,6 +25,7 @@ from keyturn.cli import (
     organisations,
     profile,
     schedules,
+    secrets,
     settings,
     shares,
     sql,
@@ -46,6 +48,7 @@ app.add_typer(client_keys.app, name="clients")
 app.add_typer(shares.app, name="connections")
 app.add_typer(connect_links.app, name="connect-links")
 app.add_typer(tables.app, name="tables")
+tables.app.command("copy")(copies.copy)
 app.command("preview")(tables.preview)
 app.command("import")(imports.import_)
 app.command("sql")(sql.sql)
@@ -58,6 +61,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(members.app, name="members")
 app.add_typer(workspaces.app, name="workspaces")
 app.add_typer(notices.app, name="notices")
+app.add_typer(secrets.app, name="secrets")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(organisations.app, name="organisation")
 app.add_typer(settings.app, name="settings")

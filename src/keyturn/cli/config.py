@@ -86,7 +86,14 @@ def _show(changes: list[Change], *, json: bool) -> None:
     out = terminal()
     if json:
         told = [
-            {"kind": c.kind, "noun": c.noun, "name": c.name, "fields": sorted(c.fields), "needs_secret": c.needs_secret}
+            {
+                "kind": c.kind,
+                "noun": c.noun,
+                "name": c.name,
+                "fields": sorted(c.fields),
+                "needs_secret": c.needs_secret,
+                "missing_secrets": list(c.missing_secrets),
+            }
             for c in changes
         ]
         out.json({"data": told, "next_cursor": None})
@@ -96,7 +103,12 @@ def _show(changes: list[Change], *, json: bool) -> None:
     for change in changes:
         fields = f" ({', '.join(change.fields)})" if change.kind == "change" else ""
         asks = f", asks for {variable_of(change)}" if change.needs_secret else ""
-        out.line(f"{_SIGNS[change.kind]} {change.noun} {change.name}{fields}{asks}")
+        lacks = (
+            f", names a secret that is missing: {', '.join(change.missing_secrets)}" if change.missing_secrets else ""
+        )
+        out.line(f"{_SIGNS[change.kind]} {change.noun} {change.name}{fields}{asks}{lacks}")
+    if missing := [name for change in changes for name in change.missing_secrets]:
+        out.say(f"First: keyturn secrets set {missing[0]} --host HOST")
 
 
 def variable_of(change: Change) -> str:

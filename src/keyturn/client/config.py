@@ -5,9 +5,10 @@ Things are known by their names. What a file does not name stays as it is, unles
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keyturn import redaction
@@ -41,13 +42,18 @@ _SECRETLESS = ("none", "private_key_jwt")
 _URLS = ("authorization_url", "token_url")
 _SECRET_OF = {"basic": "password", "bearer": "token", "header": "value", "headers": "headers", "query": "value"}
 _ROUTES = {"clients": "/oauth-clients", "connections": "/connections", "tables": "/tables", "schedules": "/schedules"}
+# A table's `{{secret:NAME}}`.
+_NAMED = re.compile(r"\{\{\s*secret:([^{}]*?)\s*\}\}")
 _VERSION = 1
 SecretOf = Callable[["Change"], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step of a plan: `create`, `change` or `delete` of a thing. `fields`: (before, after) by name."""
+    """One step of a plan: `create`, `change` or `delete` of a thing. `fields`: (before, after) by name.
+
+    `missing_secrets` are those that a table names and the workspace has not.
+    """
 
     kind: str
     noun: str
@@ -55,6 +61,7 @@ class Change:
     fields: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     id: str | None = None
     needs_secret: bool = False
+    missing_secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +87,23 @@ class Config:
 
     def plan(self, text: str, *, prune: bool = False) -> list[Change]:
         """What `apply` would do, in its order. Raises `Invalid` for a file that cannot be right."""
-        return plan_of(parse(text), self._state(), prune=prune)
+        changes = plan_of(parse(text), self._state(), prune=prune)
+        if any(_named(change) for change in changes):
+            there = {item["name"] for item in self._http.pages("/secrets")}
+            changes = [replace(c, missing_secrets=tuple(n for n in _named(c) if n not in there)) for c in changes]
+        return changes
 
     def apply(self, changes: list[Change], wanted: Mapping[str, Any], secret_of: SecretOf) -> None:
-        """Do a plan. Each secret is asked for before anything is changed. Raises what the server refuses."""
+        """Do a plan. Each secret is asked for before anything is changed.
+
+        Raises `Invalid` for secrets that tables name and nobody saved, and what the server refuses.
+        """
+        if missing := sorted({name for change in changes for name in change.missing_secrets}):
+            raise Invalid(
+                f"Nothing was changed. Tables name secrets that this workspace has not: {', '.join(missing)}. "
+                f"A Workspace Admin saves each with: keyturn secrets set {missing[0]} --host HOST",
+                at="tables", message_code="E-NOSECRET",
+            )  # fmt: skip
         secrets = {(c.noun, c.name): secret_of(c) for c in changes if c.needs_secret}
         for change in changes:
             self._do(change, wanted, secrets.get((change.noun, change.name)))
@@ -221,8 +241,16 @@ def _without_secrets(value: Any, inside: str) -> Any:
     return {
         name: _without_secrets(item, name)
         for name, item in value.items()
-        if item is not None and not (free and redaction.is_secret_name(name))
+        if item is not None and not (free and redaction.is_secret_name(name) and not _NAMED.search(str(item)))
     }
+
+
+def _named(change: Change) -> list[str]:
+    """The secrets of the workspace that a step of a table brings, by name."""
+    if change.noun != "tables" or change.kind == "delete":
+        return []
+    places = [after for name, (_, after) in change.fields.items() if name in {"headers", "query", "body"}]
+    return sorted(set(_NAMED.findall(str(places))))
 
 
 def _covers(now: Any, wanted: Any) -> bool:

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from keyturn.client.imports import ImportRun
 
 
-_WAITS = {"end_system": "end system", "reconnect": "reconnect needed", "destination": "destination"}
+_WAITS = {
+    "own_cap": "own limit",
+    "end_system": "end system",
+    "reconnect": "reconnect needed",
+    "destination": "destination",
+}
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from keyturn.client.connections import moment
+from keyturn.client.connections import Connection, moment
 from keyturn.client.names import pick
 from keyturn.client.transport import Transport
 
@@ -211,6 +211,18 @@ class Table:
     def update(self, patch: Mapping[str, Any]) -> None:
         """Change settings by JSON merge patch: null clears one."""
         self._http.patch(self.route, patch)
+
+    def copy(self, *, connection: str | Connection, name: str | None = None) -> Table:
+        """Use its settings on another connection too, with the parents that are missing there. No rows, no marks.
+
+        Raises `NotFound` for the connection, `Conflict` for a name that is taken there.
+        """
+        if isinstance(connection, str):
+            target = str(pick(self._http.pages("/connections"), connection, what="connection")["id"])
+        else:
+            target = connection.id
+        body = {"connection_id": target} | ({"name": name} if name is not None else {})
+        return Table(self._http, self._http.post(f"{self.route}/copies", body))
 
     def delete(self) -> None:
         """Delete it; finished files stay."""

@@ -21,6 +21,7 @@ from keyturn.client.oauth_clients import OAuthClients
 from keyturn.client.organisations import DeploymentOrganisation
 from keyturn.client.profile import Profile
 from keyturn.client.schedules import Schedule, Schedules
+from keyturn.client.secrets import Secrets
 from keyturn.client.settings import DeploymentSettings
 from keyturn.client.tables import Table, Tables
 from keyturn.client.transport import Transport
@@ -53,6 +54,7 @@ class Workspace:
         self.notices = Notices(transport)
         self.webhooks = Webhooks(transport)
         self.organisation = DeploymentOrganisation(transport)
+        self.secrets = Secrets(transport)
         self.settings = DeploymentSettings(transport)
 
     def __repr__(self) -> str:

@@ -27,6 +27,7 @@ NOUNS: dict[str, str] = {
     "oc": "oauth_client",
     "og": "organisation",
     "sc": "schedule",
+    "sk": "secret",
     "tb": "table",
     "wh": "webhook",
     "ws": "workspace",

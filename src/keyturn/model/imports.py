@@ -22,6 +22,7 @@ STATUS_LABELS: dict[str, str] = {
 # What an import waits for, in words.
 WAITS: dict[str, str] = {
     "rate_limit": "rate limit",
+    "own_cap": "own limit",
     "end_system": "end system",
     "reconnect": "reconnect needed",
     "destination": "destination",

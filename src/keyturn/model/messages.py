@@ -62,6 +62,10 @@ MESSAGES: dict[str, str] = {
     "address.",
     "E-SUNSET": "{system} says this endpoint will be switched off on {date}. Plan a move to the new version; "
     "nothing breaks today.",
+    "E-NOSECRET": "This workspace has no secret called {name}, which {at} of this table names. A Workspace Admin saves "
+    "it under Workspace settings, or with: keyturn secrets set {name} --host {host}",
+    "E-SECRETHOST": "The secret {name} may not be sent to {host}, so nothing was sent. If the host is right, a "
+    "Workspace Admin saves the secret again with it among its API hosts.",
     "E-UPSTREAM": "{system} is having trouble ({status}). We try again by ourselves; you need not do anything.",
     "E-TOKEN": "{system} refused the token request ({error}). Check the OAuth 2.0 client, then try again.",
 }

@@ -103,7 +103,9 @@ class TableSettings(Settings):
         title="Parameters",
         description="Fixed text, {{last_run}}, {{today-7d}}, or {{name}} of what is asked for.",
     )
-    headers: HeaderMap = Field(default_factory=dict, title="Headers")
+    headers: HeaderMap = Field(
+        default_factory=dict, title="Headers", description="A secret goes in by its name: {{secret:NAME}}."
+    )
     body: Any = Field(default=None, title="Body", description="JSON, for POST only.")
     format: Literal["json", "ndjson", "csv", "xml"] = Field(
         default="json", title="Format", description="JSON, NDJSON, CSV, XML."

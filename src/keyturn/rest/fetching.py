@@ -16,7 +16,10 @@ from keyturn.wire import Request, Response
 
 # Given a request; one asked ahead of its turn comes with `max_bytes` too, the most its answer may be.
 Send = Callable[..., Awaitable[Response]]
-OnWait = Callable[[float, str], Awaitable[None]]
+# Seconds, the reason in words, and its kind: `rate_limit`, or `own_cap` for what was set here.
+OnWait = Callable[[float, str, str], Awaitable[None]]
+# A turn under the own cap that is nearer is nothing to tell of.
+_TOLD_TURN_SECONDS = 5.0
 Sleep = Callable[[float], Awaitable[None]]
 # Bytes of pages that may lie in memory before they are due, as large as the last one; and how much each may grow.
 AHEAD_BYTES = 24 << 20
@@ -70,11 +73,16 @@ class Fetcher:
             self.pace.release(open_at)
         turn = await self.pace.turn()
         if turn > 0:
+            if self._on_wait is not None and turn >= _TOLD_TURN_SECONDS:
+                reason = (
+                    f"At most {self.pace.per_second:g} requests a second are asked of {self._system}, as was set here."
+                )
+                await self._on_wait(turn, reason, "own_cap")
             await self._sleep(turn)
 
     async def _wait(self, seconds: float, reason: str) -> None:
         if self._on_wait is not None and seconds >= 0.5:
-            await self._on_wait(seconds, reason)
+            await self._on_wait(seconds, reason, "rate_limit")
         await self._sleep(seconds)
 
 

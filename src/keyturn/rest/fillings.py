@@ -19,6 +19,8 @@ _MARK = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _PATH_MARK = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}|\{([^{}]*)\}")
 _MOMENT = re.compile(r"(today|now)(?:\s*([+-])\s*([0-9]{1,6})\s*([smhdw]))?(?::(epoch|epoch_ms))?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+# `{{secret:NAME}}`: a value that is kept elsewhere, and filled in last of all.
+SECRET = "secret:"
 # Before the first run everything is new.
 NEVER = "1970-01-01T00:00:00Z"
 KNOWN = ("today", "now", "last_run")
@@ -31,6 +33,7 @@ class Values:
     now: float
     given: Mapping[str, Any] = field(default_factory=dict)
     last_run: str | None = None
+    secrets: Mapping[str, str] | None = field(default=None, repr=False)
 
     def of(self, name: str, *, at: str) -> Any:
         """The value of a name. Raises `Invalid` at the field that holds it, saying what may have been meant."""
@@ -41,6 +44,9 @@ class Values:
             return self.last_run or NEVER
         if name in self.given:
             return self.given[name]
+        if name.startswith(SECRET):
+            # Without the values, its name stands for it; nothing that is filled in is ever looked through again.
+            return f"{{{{{name}}}}}" if self.secrets is None else self.secrets[name.removeprefix(SECRET)]
         raise unknown(name, self.given, at=at)
 
 
@@ -87,9 +93,14 @@ def names_in(value: Any, *, path: bool = False) -> Iterator[str]:
             yield from names_in(item)
 
 
+def names_secret(value: Any) -> bool:
+    """Whether a text, or a text in a JSON value, asks for a secret."""
+    return any(name.startswith(SECRET) for name in names_in(value))
+
+
 def is_known(name: str) -> bool:
     """Whether a name has a value of its own, without being a parameter."""
-    return name == "last_run" or _MOMENT.fullmatch(name) is not None
+    return name == "last_run" or name.startswith(SECRET) or _MOMENT.fullmatch(name) is not None
 
 
 def unknown(name: str, parameters: Mapping[str, Any], *, at: str) -> Invalid:

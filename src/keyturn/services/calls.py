@@ -19,6 +19,7 @@ from keyturn.oauth.quirks import Advanced
 from keyturn.services import access_tokens, connections, oauth_clients, proofs
 from keyturn.services.access_tokens import AccessToken
 from keyturn.services.context import Context
+from keyturn.services.filled import NOTHING, Filled
 from keyturn.wire import Headers, Request, Response, origin_of, with_query
 
 if TYPE_CHECKING:
@@ -110,18 +111,20 @@ async def send(
     timeout_seconds: float = 60.0,
     max_bytes: int = MAX_BYTES,
     known: Known | None = None,
+    filled: Filled = NOTHING,
 ) -> Response:
     """Send `request` with the connection's credential and read the answer whole. A reader keeps one `known` for all.
 
     A rejected token is renewed once and the request repeated (RFC 6750 §3.1); a rejected one that is younger than a
     minute is a matter of permission: that path then has a cool-down, so that it cannot burn refresh tokens.
+    `filled` is put in once the request is known to go to the connection's own origin.
     Raises `ReconnectNeeded`, `ClientRefused`, `Unavailable`, `UpstreamError`, `UpstreamTimeout`.
     """
     connections.require_use(ctx, connection)
     await connections.recheck_use(ctx, connection)
     known = known or Known()
     advanced = await known.advanced(ctx, connection)
-    prepared = await _prepared(ctx, connection, request, advanced, known=known)
+    prepared = await _prepared(ctx, connection, request, advanced, known=known, filled=filled)
     response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
     token, redirected = prepared.token, response.url != prepared.request.url
     if token is None or redirected or not _expired(response, advanced) or _cooling(connection, request):
@@ -131,7 +134,7 @@ async def send(
         if newer.generation == token.generation:
             # The server gives the same token again until it ends: asking the API again changes nothing.
             break
-        token, prepared = newer, await _prepared(ctx, connection, request, advanced, newer)
+        token, prepared = newer, await _prepared(ctx, connection, request, advanced, newer, filled=filled)
         response = await _send(ctx, connection, prepared, advanced, timeout_seconds, max_bytes)
         if not _expired(response, advanced):
             return response
@@ -238,6 +241,8 @@ class _Prepared:
     token: AccessToken | None
     secret: str | None = field(repr=False)
     hidden: tuple[str, ...] = field(repr=False)
+    # Headers that hold secrets of a table; like the credential, they follow no redirect.
+    held_back: tuple[str, ...] = ()
 
     @property
     def dpop_key(self) -> str | None:
@@ -253,6 +258,7 @@ async def _prepared(
     newer: AccessToken | None = None,
     *,
     known: Known | None = None,
+    filled: Filled = NOTHING,
 ) -> _Prepared:
     """The request with the connection's fixed headers and query, and its credential: in one place only."""
     if origin_of(request.url) != origin_of(connection.settings.base_url):
@@ -262,6 +268,7 @@ async def _prepared(
             sent=False,
             message_code="E-BLOCKED",
         )
+    request, more, held_back = filled.into(request), filled.hidden, tuple(filled.headers)
     for name, value in connection.settings.headers.items():
         if request.headers.get(name) is None:
             request = request.with_header(name, value)
@@ -271,13 +278,13 @@ async def _prepared(
     if connection.settings.auth.type == "oauth2":
         token = newer or await access_tokens.fresh(ctx, connection)
         placed = place_token(request, token.value, advanced.api, bound=token.dpop_key is not None)
-        return _Prepared(placed, token, token.value, (token.value,))
+        return _Prepared(placed, token, token.value, (token.value, *more), held_back)
     secret = await (known or Known()).credential(ctx, connection)
     keys = keys_in(connection.settings.auth, secret)
     for name, key in keys.items():
         request = request.with_header(name, key)
-    hidden = tuple(keys.values()) or (secret or "",)
-    return _Prepared(_with_credential(connection, request, secret), None, secret, hidden)
+    hidden = (*(tuple(keys.values()) or (secret or "",)), *more)
+    return _Prepared(_with_credential(connection, request, secret), None, secret, hidden, held_back)
 
 
 def _with_credential(connection: Connection, request: Request, secret: str | None) -> Request:
@@ -302,7 +309,7 @@ async def _send(
     timeout_seconds: float,
     max_bytes: int,
 ) -> Response:
-    credential_headers = {"authorization", advanced.api.placement.header.lower()}
+    credential_headers = {"authorization", advanced.api.placement.header.lower(), *map(str.lower, prepared.held_back)}
     if isinstance(connection.settings.auth, HeaderAuth):
         credential_headers.add(connection.settings.auth.name.lower())
     if isinstance(connection.settings.auth, HeadersAuth):
@@ -317,10 +324,10 @@ async def _send(
         max_bytes=max_bytes,
         limits=proofs.Limits(redirects, frozenset(credential_headers)),
     )
-    body = answer.body
+    body, headers = answer.body, answer.headers
     for value in prepared.hidden:
-        body = redaction.without(body, value)
-    return replace(answer, body=body)
+        body, headers = redaction.without(body, value), _headers_without(headers, value)
+    return replace(answer, headers=headers, body=body)
 
 
 @asynccontextmanager
@@ -339,11 +346,16 @@ def _unrepeated(answer: Streamed, prepared: _Prepared) -> Streamed:
     headers, body = answer.headers, answer.body
     plain = headers.get("content-encoding", "identity") == "identity"
     for value in prepared.hidden:
-        headers = Headers(
-            tuple((name, redaction.without(text.encode(), value).decode()) for name, text in headers.items)
-        )
+        headers = _headers_without(headers, value)
         body = redaction.stream_without(body, value) if plain else body
     return replace(answer, headers=headers, body=body)
+
+
+def _headers_without(headers: Headers, value: str) -> Headers:
+    # A Link header may repeat a key of the query, and what is kept of a page must not have it.
+    if not any(value and value in text for _, text in headers.items):
+        return headers
+    return Headers(tuple((name, redaction.without(text.encode(), value).decode()) for name, text in headers.items))
 
 
 async def _advanced(ctx: Context, connection: Connection) -> Advanced:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -14,8 +14,21 @@ from keyturn.errors import Invalid
 from keyturn.model.connections import Connection
 from keyturn.model.parameters import given
 from keyturn.model.tables import IncrementalSettings, TableSettings
-from keyturn.rest.fillings import Values, fill, fill_json, fill_path, is_known, moment_of, names_in, rfc3339, unknown
+from keyturn.rest.fillings import (
+    SECRET,
+    Values,
+    fill,
+    fill_json,
+    fill_path,
+    is_known,
+    moment_of,
+    names_in,
+    names_secret,
+    rfc3339,
+    unknown,
+)
 from keyturn.services import calls
+from keyturn.services.filled import NOTHING, Filled, spellings
 from keyturn.wire import Headers, Request, with_query
 
 Mark = str | int | float
@@ -56,6 +69,26 @@ def first_request(connection: Connection, settings: TableSettings, asked: Asked,
     return Request("POST", url, headers.with_("Content-Type", "application/json"), body)
 
 
+def secret_parts(
+    settings: TableSettings, asked: Asked, secrets: Mapping[str, str], first: Request, *, now: float
+) -> Filled:
+    """The parts of the request that hold secrets, with them; `first` is the request with their names."""
+    if not secrets:
+        return NOTHING
+    values = replace(_values(settings, asked, now), secrets=secrets)
+    query = {
+        name: fill(text, values, at=f"query.{name}") for name, text in settings.query.items() if names_secret(text)
+    }
+    headers = {
+        name: fill(text, values, at=f"headers.{name}") for name, text in settings.headers.items() if names_secret(text)
+    }
+    body = None
+    if settings.method == "POST" and names_secret(settings.body):
+        body = orjson.dumps(fill_json(settings.body, values))
+    hidden = tuple(text for value in secrets.values() for text in spellings(value))
+    return Filled(query, headers, body, first.body, hidden)
+
+
 def check_names(settings: TableSettings) -> None:
     """Raise `Invalid` for `{{names}}` that nobody knows, and for parameters and values of the parent nothing uses."""
     from_parent = settings.parent.values if settings.parent is not None else {}
@@ -68,6 +101,8 @@ def check_names(settings: TableSettings) -> None:
         for name in names_in(value, path=at == "path"):
             if name not in known and not is_known(name):
                 raise _without_source(name, settings, at=at) or unknown(name, known, at=at)
+            if at == "path" and name.startswith(SECRET):
+                raise Invalid("Paths are logged by others. Put a secret into a header, a parameter or the body.", at=at)
             used.add(name)
     for name in from_parent:
         if name in {parameter.name for parameter in settings.parameters}:

@@ -79,12 +79,12 @@ class HeldImport:
         if not await patiently(lambda: self._progress(values)):
             raise Stopped
 
-    async def waiting(self, seconds: float, reason: str) -> None:
-        """The API asked us to wait. The connection's timeline tells of the first time in a run."""
-        if self._waits_until == 0.0:
+    async def waiting(self, seconds: float, reason: str, kind: str) -> None:
+        """The API asked us to wait, of which the timeline tells once in a run; or a turn under the own cap is far."""
+        if self._waits_until == 0.0 and kind == "rate_limit":
             await patiently(lambda: self.ctx.database.run(_tell_wait, self.ctx, self.item, seconds, reason))
         self._waits_until = self.ctx.clock() + seconds
-        told = {"kind": "rate_limit", "reason": reason, "until": self._waits_until}
+        told = {"kind": kind, "reason": reason, "until": self._waits_until}
         await self.write(status="waiting", waiting=told)
 
     async def at_work(self, **values: Any) -> None:

@@ -28,7 +28,7 @@ async def checked(
     settings = settings.model_copy(update={"parent": settings.parent.model_copy(update={"table": name})})
     parents = await above(ctx, connection, settings, own_id=own_id)
     if settings.parent is not None:
-        _check_columns(settings.parent, parents[0])
+        check_columns(settings.parent, parents[0])
     return settings, parents
 
 
@@ -67,8 +67,8 @@ def refuse_orphans(tx: Tx, ctx: Context, table: Table) -> None:
             )
 
 
-def _check_columns(link: ParentSettings, parent: Table) -> None:
-    """A parent that was never read is looked at when it is."""
+def check_columns(link: ParentSettings, parent: Table) -> None:
+    """Raises `Invalid` for a column that the parent has not. A parent that was never read is looked at when it is."""
     if parent.columns is None:
         return
     known = [column.name for column in parent.columns]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
@@ -19,9 +19,9 @@ from keyturn.model.connections import Connection
 from keyturn.model.tables import ParentSettings, Table, TableSettings
 from keyturn.rest.children import ChildrenReader, Family, ParentRow
 from keyturn.rest.reader import Endpoint, Page, Reader
-from keyturn.services import calls
+from keyturn.services import calls, secrets
 from keyturn.services.context import Context
-from keyturn.services.endpoints import EVERYTHING, Asked, first_request
+from keyturn.services.endpoints import EVERYTHING, Asked, first_request, secret_parts
 from keyturn.services.paces import pace_of
 from keyturn.wire import Request, Response
 
@@ -161,23 +161,17 @@ def _endpoint_reader(
     ahead: int = 0,
     resume_from: Checkpoint | None = None,
 ) -> Reader:
+    first = first_request(connection, settings, asked, now=now)
     endpoint = Endpoint(
-        request=first_request(connection, settings, asked, now=now),
+        request=first,
         rows_path=settings.rows_path,
         pagination=settings.pagination,
         format=settings.format,
         total_path=settings.total_path,
     )
-
-    known = calls.Known()
-
-    async def send(request: Request, max_bytes: int = calls.MAX_BYTES) -> Response:
-        limit, seconds = min(max_bytes, calls.MAX_BYTES), settings.timeout_seconds
-        return await calls.send(ctx, connection, request, timeout_seconds=seconds, max_bytes=limit, known=known)
-
     return Reader(
         endpoint,
-        send,
+        sender(ctx, connection, settings, asked, first, now=now),
         max_rows=max_rows,
         on_wait=on_wait,
         system=system_of(connection),
@@ -185,6 +179,25 @@ def _endpoint_reader(
         ahead=ahead,
         resume_from=resume_from,
     )
+
+
+def sender(
+    ctx: Context, connection: Connection, settings: TableSettings, asked: Asked, first: Request, *, now: float
+) -> Callable[..., Awaitable[Response]]:
+    """What sends a table's requests: the connection's credential and the table's secrets are looked up for each."""
+    known, names = calls.Known(), secrets.named_by(settings)
+
+    async def send(request: Request, max_bytes: int = calls.MAX_BYTES) -> Response:
+        limit, seconds = min(max_bytes, calls.MAX_BYTES), settings.timeout_seconds
+        filled = calls.NOTHING
+        if names:
+            opened = await secrets.opened(ctx, settings, connection)
+            filled = secret_parts(settings, asked, opened, first, now=now)
+        return await calls.send(
+            ctx, connection, request, timeout_seconds=seconds, max_bytes=limit, known=known, filled=filled
+        )
+
+    return send
 
 
 def _shared(settings: TableSettings, parents: Parents, asked: Asked) -> tuple[Asked, Asked]:

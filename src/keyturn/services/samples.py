@@ -12,6 +12,7 @@ from keyturn import redaction
 from keyturn.errors import KeyturnError
 from keyturn.model.connections import Connection
 from keyturn.model.tables import TableSettings
+from keyturn.rest import fillings
 from keyturn.rest.detect import lists_in
 from keyturn.rest.excerpts import hides, indented
 from keyturn.rest.paginators import NoPagination
@@ -64,7 +65,10 @@ async def look(ctx: Context, raw: Mapping[str, Any], *, limit: int = 100) -> Loo
 
 def shown_request(connection: Connection, request: Request) -> dict[str, Any]:
     """A request as people may see it, and as a cURL line; the sign-in is in neither."""
-    headers = {name: redaction.MASK if hides(name) else redaction.text(v) for name, v in request.headers.items}
+    headers = {
+        name: redaction.MASK if hides(name) and not fillings.names_secret(v) else redaction.text(v)
+        for name, v in request.headers.items
+    }
     body = indented((request.body or b"").decode("utf-8", "replace"))
     return {
         "method": request.method,
@@ -104,14 +108,14 @@ def _all(found: Detected) -> tuple[dict[str, str], ...]:
     settings, more = found.settings, list(found.evidence)
     for at, values in (("query", settings.query), ("headers", settings.headers)):
         for name in values:
-            if hides(name):
+            if hides(name) and not fillings.names_secret(values[name]):
                 sentence = (
                     f"{name} looks like a key. Put keys in the connection, not in a table; URLs are logged by others."
                 )
                 more.append({"at": at, "sentence": sentence, "kind": "doubt"})
     asked = dict(parse_qsl(urlsplit(found.request.url).query, keep_blank_values=True))
     for name, value in settings.query.items():
-        if "{{" in value and name in asked:
+        if "{{" in value and name in asked and not fillings.names_secret(value):
             more.append({"at": "query", "sentence": f"Resolved: {name}={asked[name]}"})
     if settings.incremental is not None and not settings.row_key:
         sentence = "Without a key, rows in the overlap may repeat."
@@ -122,7 +126,8 @@ def _all(found: Detected) -> tuple[dict[str, str], ...]:
 def _url(url: str) -> str:
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    query = urlencode([(n, redaction.MASK if hides(n) else v) for n, v in pairs], safe="•/:,")
+    masked = [(n, redaction.MASK if hides(n) and not fillings.names_secret(v) else v) for n, v in pairs]
+    query = urlencode(masked, safe="•/:,{}")
     netloc = parts.netloc.rpartition("@")[2]
     return redaction.values(urlunsplit((parts.scheme, netloc, parts.path, query, "")))
 

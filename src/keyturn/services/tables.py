@@ -22,11 +22,11 @@ from keyturn.rest.detect import Evidence
 from keyturn.rest.detect import detect as detect_endpoint
 from keyturn.rest.drafts import Found, drafts_of
 from keyturn.rest.keyed import with_keys
-from keyturn.services import audit, calls, connections, parents, schema_changes
+from keyturn.services import audit, connections, parents, schema_changes, secrets
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked, check_names, first_request
 from keyturn.services.paces import pace_of
-from keyturn.services.readers import Parents, keys_of, own_part, pins, reader_of, samples, shape_of, system_of
+from keyturn.services.readers import Parents, keys_of, own_part, pins, reader_of, samples, sender, shape_of, system_of
 from keyturn.storage import marks as mark_rows
 from keyturn.storage import tables as rows
 from keyturn.wire import Headers, Request, Response
@@ -82,6 +82,7 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
     settings = _parsed(raw)
     connection = await connections.get(ctx, settings.connection_id)
     connections.require_tables(ctx, connection)
+    await secrets.check(ctx, settings, connection)
     settings, _ = await parents.checked(ctx, connection, settings)
     evidence: tuple[dict[str, str], ...] = ()
     columns: tuple[TableColumn, ...] | None = None
@@ -142,16 +143,18 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any], *, publi
     """
     ctx.require("connections:write")
     table = await get(ctx, table_id)
-    connections.require_tables(ctx, await connections.get(ctx, table.settings.connection_id))
+    connection = await connections.get(ctx, table.settings.connection_id)
+    connections.require_tables(ctx, connection)
     settings = _checked(merged(TableSettings, table.settings, patch))
     if settings.connection_id != table.settings.connection_id:
         raise Invalid("A table stays on its connection. Create another one.", at="connection_id")
+    if secrets.named_by(settings) != secrets.named_by(table.settings):
+        await secrets.check(ctx, settings, connection)
     if settings.parent is not None and settings.parent != table.settings.parent:
-        connection = await connections.get(ctx, settings.connection_id)
         settings, _ = await parents.checked(ctx, connection, settings, own_id=table_id)
     evidence = [item for item in table.evidence if _same(item["at"], settings, table.settings)]
     if settings.is_draft and publish:
-        found = await _detect(ctx, await connections.get(ctx, settings.connection_id), settings)
+        found = await _detect(ctx, connection, settings)
         settings, evidence = found.settings, list(found.evidence)
     values: dict[str, Any] = {
         "evidence": evidence,
@@ -274,18 +277,15 @@ async def _found(
     ctx: Context, connection: Connection, settings: TableSettings, above: Parents, asked: Asked
 ) -> tuple[Detection, dict[str, Any]]:
     """What an endpoint tells of itself, and the keys of its rows: with a parent, for the first row that has any."""
-
-    async def send(request: Request) -> Response:
-        return await calls.send(ctx, connection, request, timeout_seconds=settings.timeout_seconds)
-
     tries = await samples(ctx, connection, settings, above, asked) if settings.parent is not None else [{}]
     asked = own_part(settings, above, asked)
     for number, filled in enumerate(tries, 1):
-        keys = keys_of(settings, filled)
+        keys, each, now = keys_of(settings, filled), replace(asked, filled=filled), ctx.clock()
+        first = first_request(connection, settings, each, now=now)
         try:
             found = await detect_endpoint(
-                first_request(connection, settings, replace(asked, filled=filled), now=ctx.clock()),
-                send,
+                first,
+                sender(ctx, connection, settings, each, first, now=now),
                 rows_path=settings.rows_path,
                 pagination=None if settings.pagination.type == "auto" else settings.pagination,
                 primary_key=tuple(name for name in settings.primary_key if name not in keys),

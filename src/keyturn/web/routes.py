@@ -21,6 +21,7 @@ from keyturn.web.api import (
     presets,
     proxy,
     schedules,
+    secrets,
     settings,
     shares,
     tables,
@@ -47,6 +48,7 @@ from keyturn.web.rendering import FOLDER
 #  /api/v1/invitations…                           web/api/invitations.py
 #  /api/v1/notices                                web/api/notices.py
 #  /api/v1/webhooks…                              web/api/webhooks.py
+#  /api/v1/secrets…                               web/api/secrets.py
 #  /api/v1/settings…                              web/api/settings.py
 #  /api/v1/organisation                           web/api/organisations.py
 #  /api/v1/destinations…                          web/api/destinations.py
@@ -61,6 +63,7 @@ from keyturn.web.rendering import FOLDER
 #  /connections/{id}/links…                       web/pages/connect_links.py
 #  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py
 #  /tables… (list, builder, sample)               web/pages/tables.py
+#  /tables/{id}/copy                              web/pages/table_copies.py
 #  /tables/{id}/import /imports…                  web/pages/imports.py
 #  /tables/{id}/schedule /schedules…              web/pages/schedules.py
 #  /preferences… /api-tokens…                     web/pages/preferences.py
@@ -68,7 +71,8 @@ from keyturn.web.rendering import FOLDER
 #  /admin/audit-log…                              web/pages/audit.py
 #  /admin/doctor                                  web/pages/doctor.py
 #  /notices                                       web/pages/notices.py
-#  /admin/settings…                               web/pages/settings.py, webhooks.py, destinations.py, organisations.py
+#  /admin/settings…                               web/pages/settings.py, webhooks.py, destinations.py, organisations.py,
+#                                                 secrets.py
 #  /sign-in/organisation /prove/organisation      web/pages/organisations.py
 #  /invitations/{link} /new-password/{link}       web/pages/joining.py
 #  /sign-in/code /preferences/second-factor…      web/pages/second_factors.py
@@ -87,6 +91,7 @@ API = (
     tables.router,
     imports.router,
     schedules.router,
+    secrets.router,
     tokens.router,
     audit.router,
     members.router,
@@ -110,6 +115,7 @@ PAGES = (
     pages.imports.router,
     pages.schedules.router,
     pages.tables.router,
+    pages.table_copies.router,
     preferences.router,
     pages.members.router,
     pages.audit.router,
@@ -120,6 +126,7 @@ PAGES = (
     pages.destinations.router,
     pages.organisations.router,
     pages.second_factors.router,
+    pages.secrets.router,
     joining.router,
     authorizations.router,
 )

@@ -10,8 +10,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from keyturn.errors import Invalid, NotFound
+from keyturn.model.table_copies import CopySettings
 from keyturn.model.tables import Table, TableColumn, TableSettings
-from keyturn.services import imports, partitions, reads, rows_out, tables
+from keyturn.services import imports, partitions, reads, rows_out, table_copies, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
@@ -116,6 +117,13 @@ async def delete(ctx: Ctx, table_id: str) -> Response:
     """Delete it; finished files stay."""
     await tables.delete(ctx, table_id)
     return Response(status_code=204)
+
+
+@router.post("/tables/{table_id}/copies", status_code=201, openapi_extra=described(CopySettings))
+async def copy(ctx: Ctx, table_id: str, request: Request) -> Response:
+    """Use its settings on another connection too; `also_copied` are the parents that went along."""
+    made = await table_copies.copy(ctx, table_id, await json_body(request))
+    return json_answer(shown(made.table) | {"also_copied": list(made.parents)}, 201)
 
 
 @router.get("/tables/{table_id}/preview")

@@ -13,8 +13,10 @@ from keyturn.web.pages import (
     organisations,
     schedules,
     second_factors,
+    secrets,
     settings,
     shares,
+    table_copies,
     tables,
     webhooks,
 )
@@ -32,8 +34,10 @@ __all__ = [
     "organisations",
     "schedules",
     "second_factors",
+    "secrets",
     "settings",
     "shares",
+    "table_copies",
     "tables",
     "webhooks",
 ]

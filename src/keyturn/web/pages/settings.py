@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from keyturn.services import destinations, organisations, settings, webhooks, workspaces
+from keyturn.services import destinations, organisations, secrets, settings, webhooks, workspaces
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
 
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/admin/settings", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
 FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 # In the order of the page: settings/<name>.html draws it, and its heading has the name as its id.
-SECTIONS = ("organisation", "second_factor", "destinations", "mail", "webhooks", "operator")
+SECTIONS = ("organisation", "second_factor", "secrets", "destinations", "mail", "webhooks", "operator")
 
 
 @router.get("")
@@ -56,6 +56,8 @@ async def _page(
         webhooks=await webhooks.list_(visit.ctx),
         destinations=await destinations.list_(visit.ctx),
         organisation=await organisations.find(visit.ctx),
+        secrets=await secrets.list_(visit.ctx),
+        secret_users=await secrets.users(visit.ctx),
         done=done,
         mail_error=mail_error,
         mail_sent_to=mail_sent_to,

@@ -16,7 +16,7 @@ from keyturn.services import connections, samples, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
-from keyturn.web.pages import table_form, table_results, table_start
+from keyturn.web.pages import secrets, table_form, table_results, table_start
 from keyturn.web.pages.table_results import Result
 
 router = APIRouter(prefix="/tables", include_in_schema=False)
@@ -232,6 +232,7 @@ async def _builder(
         connection=connection,
         table=table,
         done=done,
+        secret_names=await secrets.names(visit),
         **table_results.drawn(result, connection, table, form.values),
         **await table_results.history(visit, table),
     )
