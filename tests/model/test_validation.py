@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keyturn.errors import Invalid
+from keyturn.model.members import WorkspaceSettings
 from keyturn.model.oauth_clients import OAuthClientSettings
 from keyturn.model.validation import parse, stored
 
@@ -24,3 +25,10 @@ def test_a_field_nobody_knows_is_refused_from_people_and_passed_over_in_the_data
 def test_what_stands_in_the_database_is_still_checked():
     with pytest.raises(ValueError, match="client_id"):
         stored(OAuthClientSettings, CLIENT | {"client_id": ""})
+
+
+@pytest.mark.parametrize("given", [{}, {"name": ""}, {"name": "  "}])
+def test_an_empty_field_is_asked_for_like_one_that_is_not_there(given):
+    with pytest.raises(Invalid) as refused:
+        parse(WorkspaceSettings, given)
+    assert [problem.message for problem in refused.value.problems] == ["Enter a name."]

@@ -108,7 +108,7 @@ def _sentence(item: dict[str, Any], model: type[BaseModel]) -> str:
         close = difflib.get_close_matches(str(loc[-1]), list(model.model_fields), n=1) if len(loc) == 1 else []
         hint = f" Did you mean {close[0]}?" if close else " Remove it."
         return f"We do not know the field {loc[-1]}.{hint}"
-    if kind == "missing":
+    if kind in {"missing", "too_short"}:
         field = model.model_fields.get(str(loc[0])) if len(loc) == 1 else None
         extra = field.json_schema_extra if field is not None else None
         return str(extra["missing"]) if isinstance(extra, dict) and "missing" in extra else "This is required."

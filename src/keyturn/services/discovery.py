@@ -93,7 +93,8 @@ async def metadata_of(
                 raise
             problem = problem or error
     host = urlsplit(url).hostname
-    reason = getattr(problem, "description", None) or "nothing usable was answered"
+    # Our own errors have a sentence, the server's a description.
+    reason = getattr(problem, "description", None) or getattr(problem, "message", None) or "nothing was answered."
     raise Invalid(
         f"{host} publishes no metadata for this issuer: {reason} {fix}",
         at="issuer",
