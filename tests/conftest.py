@@ -9,7 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +20,9 @@ from looking import another_look, browser, look
 from warehouse import Relay, Warehouse, socket_of
 from weather import small_disk
 from world import end_system, free_ports, gossip, steps, terminal, world
+
+if TYPE_CHECKING:
+    from object_store import ObjectStore, StoreServer
 
 __all__ = [
     "another_look",
@@ -123,6 +126,26 @@ def cut_url(postgres_url) -> Iterator[tuple[str, Relay]]:
 def warehouse(postgres_server, empty_postgres_url) -> Iterator[Warehouse]:
     """Somebody's PostgreSQL at an address, for imports to write to."""
     made = Warehouse(postgres_server, empty_postgres_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[StoreServer]:
+    """An S3 server."""
+    from object_store import StoreServer  # moto takes a while to import
+
+    made = StoreServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def store(store_server) -> Iterator[ObjectStore]:
+    """Somebody's bucket on an S3 server at an address, for imports to write to."""
+    from object_store import ObjectStore
+
+    made = ObjectStore(store_server)
     yield made
     made.close()
 

@@ -22,9 +22,9 @@ def socket_of(uri: str) -> str:
 
 
 class Relay:
-    """Listens on 127.0.0.1, and leads to a socket of this machine. `cut` ends everything, `mend` lets in again."""
+    """Listens on 127.0.0.1, and leads to a path or port of this machine. `cut` ends everything, `mend` lets in again."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | tuple[str, int]) -> None:
         self._path = path
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self.port = 0
@@ -55,7 +55,7 @@ class Relay:
                 near, _ = listener.accept()
             except OSError:
                 return
-            far = socket.socket(socket.AF_UNIX)
+            far = socket.socket(socket.AF_UNIX if isinstance(self._path, str) else socket.AF_INET)
             far.connect(self._path)
             self._pairs.append((near, far))
             for one, other in ((near, far), (far, near)):

@@ -27,6 +27,8 @@ from forked import Forked
 from gossip import Gossip
 from keyturn.demo.app import create_app
 
+# Of the demo end system.
+ROWS = 1234
 TOKEN = "kt_" + "j" * 40
 PASSWORD = "correct horse battery"
 
@@ -320,6 +322,28 @@ def connected(
     ended = ok(server.api.get(f"/authorizations/{begun['id']}"))
     assert ended["status"] == "completed", (ended, page.text[:2000])
     return server, theirs, client, ok(server.api.get(f"/connections/{connection['id']}"))
+
+
+def orders(server, connection: dict, **changes) -> str:
+    """A table of the demo's 1,234 orders in 103 pages; answers its id."""
+    body = {
+        "connection_id": connection["id"], "name": "orders", "path": "/orders", "query": {"limit": "12"},
+        "rows_path": "$.data", "pagination": {"type": "next_url", "next_url_path": "$.paging.next"},
+        "total_path": "$.paging.total", "primary_key": ["id"], **changes,
+    }  # fmt: skip
+    return ok(server.api.post("/tables", json=body))["id"]
+
+
+def slow(world) -> None:
+    """The end system takes its time for each page."""
+    demo = world.end_system.demo
+    log = demo.log_api_request
+
+    def slowly(path: str, query: str) -> None:
+        time.sleep(0.03)
+        log(path, query)
+
+    demo.log_api_request = slowly
 
 
 def wait_for_import(server: Server, import_id: str, *, seconds: float = 60) -> dict:

@@ -136,3 +136,41 @@ def test_a_database_is_made_a_destination_tested_and_imported_to(world, steps, w
     with keyturn.connect(server.url, TOKEN) as ws:
         assert ws.run_import("acme.orders", to="Warehouse/again").wait().status == "complete"
     assert warehouse.rows("select count(*), count(distinct id) from again") == [(1234, 1234)]
+
+
+def test_a_bucket_is_made_a_destination_tested_and_imported_to(world, steps, store, look):
+    allowed = f"127.0.0.1:{world.end_system.port},127.0.0.1:{store.relay.port}"
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed)
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    orders = steps.ok(server.api.post("/tables", json=body))
+    page = look.page
+    sign_in(look, server)
+    page.goto(f"{server.url}/admin/settings/destinations/new")
+    page.get_by_role("link", name="S3").click()
+    look.at("71-new-bucket")
+    page.get_by_role("button", name="Create").click()
+    page.locator("#access_key_id-error").wait_for()
+    look.at("72-bucket-wrong")
+    page.get_by_label("Name", exact=True).fill("Lake")
+    page.get_by_label("Bucket and folder").fill(f"s3://{store.bucket}/tables")
+    page.get_by_label("Access key id").fill(store.key_id)
+    page.get_by_label("Secret access key").fill(store.secret)
+    page.get_by_label("Region").fill("eu-central-1")
+    page.get_by_label("Endpoint").fill(store.endpoint)
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Test").click()
+    page.get_by_text("It takes objects").wait_for()
+    assert store.secret not in page.content()
+    look.at("73-bucket")
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    page.get_by_label("Where to").select_option(label="Lake (S3)")
+    page.get_by_label("File", exact=True).fill("orders")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_text("The file’s ending chooses the format").first.wait_for()
+    look.at("74-import-to-a-bucket")
+    page.get_by_label("File", exact=True).fill("orders.csv")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
+    look.at("75-imported-into-a-bucket")
+    assert len(store.read("tables/orders.csv").splitlines()) == 1235

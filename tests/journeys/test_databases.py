@@ -8,18 +8,7 @@ import pytest
 
 from database_fire import allowed, made
 from warehouse import PASSWORD
-from world import connect, ok, register, wait_for_import
-
-ROWS = 1234
-
-
-def orders(server, connection: dict, **changes) -> str:
-    body = {
-        "connection_id": connection["id"], "name": "orders", "path": "/orders", "query": {"limit": "12"},
-        "rows_path": "$.data", "pagination": {"type": "next_url", "next_url_path": "$.paging.next"},
-        "total_path": "$.paging.total", "primary_key": ["id"], **changes,
-    }  # fmt: skip
-    return ok(server.api.post("/tables", json=body))["id"]
+from world import ROWS, connect, ok, orders, register, slow, wait_for_import
 
 
 def begin(server, table: str, destination: dict, **changes) -> str:
@@ -114,17 +103,6 @@ def test_a_database_that_goes_away_in_the_middle_is_waited_for(world, warehouse,
     warehouse.relay.mend()
     ended = wait_for_import(server, import_id, seconds=90)
     assert (ended["status"], whole(warehouse)) == ("complete", (ROWS, ROWS)), ended
-
-
-def slow(world) -> None:
-    demo = world.end_system.demo
-    log = demo.log_api_request
-
-    def slowly(path: str, query: str) -> None:
-        time.sleep(0.03)
-        log(path, query)
-
-    demo.log_api_request = slowly
 
 
 def landed(warehouse) -> None:

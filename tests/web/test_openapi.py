@@ -48,7 +48,7 @@ BODIES = {
     "/tables/{table_id}/copies": "connection_id name",
     "/webhooks": "name url events enabled",
     "/connect-links": "connection_id oauth_client_id end_user base_url return_url hold expires_in_seconds",
-    "/destinations": "name type url schema",
+    "/destinations": "name type url schema endpoint region access_key_id addressing",
     "/imports": "table_id destination mode",
 }
 

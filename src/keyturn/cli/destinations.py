@@ -1,4 +1,4 @@
-"""`keyturn destinations`: databases that imports may write to."""
+"""`keyturn destinations`: databases and buckets that imports may write to."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ import typer
 from keyturn.cli.arguments import Json, Yes, confirm, given, secret, workspace
 from keyturn.cli.terminal import terminal
 
-app = typer.Typer(help="Destinations: databases that imports may write to.", no_args_is_help=True)
+app = typer.Typer(help="Destinations: databases and buckets that imports may write to.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The destination's name.")]
-Url = "postgresql://user@host:5432/database, without the password."
+Url = "postgresql://user@host:5432/database, without the password, or s3://bucket/folder."
+Endpoint = Annotated[str | None, typer.Option(help="S3: the server's address; Amazon's own without.")]
+Region = Annotated[str | None, typer.Option(help="S3: the bucket's region; us-east-1 without.")]
+KeyId = Annotated[str | None, typer.Option("--access-key-id", help="S3: whose secret access key the password is.")]
+Addressing = Annotated[str | None, typer.Option(help="S3: path or host, where requests have the bucket's name.")]
 Schema = Annotated[str | None, typer.Option(help="The schema that tables are made in; public without.")]
 AskPassword = Annotated[bool, typer.Option("--password/--no-password", help="Whether it has a password to ask for.")]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
@@ -20,7 +24,7 @@ FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the pass
 
 @app.command("list")
 def list_(*, json: Json = False) -> None:
-    """The databases that imports may write to."""
+    """The databases and buckets that imports may write to."""
     out = terminal()
     with workspace() as found:
         items = list(found.destinations)
@@ -30,7 +34,8 @@ def list_(*, json: Json = False) -> None:
     if not items:
         out.say("No destinations yet: keyturn destinations add NAME postgresql://user@host/database")
         return
-    out.table(("NAME", "URL", "SCHEMA"), [(item["name"], item["url"], item["schema"]) for item in items])
+    rows = [(i["name"], i["url"], i.get("schema") or i.get("endpoint") or i.get("region") or "") for i in items]
+    out.table(("NAME", "URL", "SCHEMA OR SERVER"), rows)
 
 
 @app.command()
@@ -39,15 +44,23 @@ def add(
     url: Annotated[str, typer.Argument(help=Url)],
     *,
     schema: Schema = None,
+    endpoint: Endpoint = None,
+    region: Region = None,
+    access_key_id: KeyId = None,
+    addressing: Addressing = None,
     password: AskPassword = True,
     password_stdin: FromStdin = False,
     json: Json = False,
 ) -> None:
-    """Make one; its password is asked for, sealed and never shown."""
+    """Make one; its password, of S3 the secret access key, is asked for, sealed and never shown."""
     out = terminal()
     typed = _password(password_stdin) if password or password_stdin else None
+    of_s3 = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
+    kind = "s3" if url.lower().startswith("s3:") else "postgresql"
     with workspace() as found:
-        made = found.destinations.create(given(name=name, url=url, schema=schema, password=typed))
+        made = found.destinations.create(
+            {"type": kind, **given(name=name, url=url, schema=schema, password=typed), **of_s3}
+        )
     if json:
         out.json(made)
         return
@@ -60,6 +73,10 @@ def edit(
     *,
     url: Annotated[str | None, typer.Option(help=Url)] = None,
     schema: Schema = None,
+    endpoint: Endpoint = None,
+    region: Region = None,
+    access_key_id: KeyId = None,
+    addressing: Addressing = None,
     password: AskPassword = False,
     password_stdin: FromStdin = False,
     json: Json = False,
@@ -67,8 +84,9 @@ def edit(
     """Change it; with another address the password is needed again."""
     out = terminal()
     typed = _password(password_stdin) if password or password_stdin else None
+    of_s3 = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
     with workspace() as found:
-        now = found.destinations.update(name, given(url=url, schema=schema, password=typed))
+        now = found.destinations.update(name, {**given(url=url, schema=schema, password=typed), **of_s3})
     if json:
         out.json(now)
         return
@@ -77,19 +95,19 @@ def edit(
 
 @app.command("test")
 def try_(name: Name, *, json: Json = False) -> None:
-    """Connect to it, and see whether tables may be made."""
+    """Reach it, and do what an import would: make a table, or write and delete a small object."""
     out = terminal()
     with workspace() as found:
         said = found.destinations.test(name)
     if json:
         out.json(said)
         return
-    out.good(f"{name} takes tables (PostgreSQL {said['version']})")
+    out.good(f"{name}: {said['sentence']}")
 
 
 @app.command()
 def delete(name: Name, *, yes: Yes = False, json: Json = False) -> None:
-    """Delete it; the tables that were written stay."""
+    """Delete it; what was written stays."""
     out = terminal()
     with workspace() as found:
         confirm(f"Nothing can be imported to {name} any more.", yes=yes)

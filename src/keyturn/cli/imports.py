@@ -31,7 +31,10 @@ def import_(
     *,
     on_server: Annotated[
         str | None,
-        typer.Option("--on-server", help="Instead: a file on the server, where it stays, or Database/table."),
+        typer.Option(
+            "--on-server",
+            help="Instead: a file on the server, where it stays, or Database/table, or Bucket/name.parquet.",
+        ),
     ] = None,
     mode: Annotated[str, typer.Option(help="replace, append or update.")] = "replace",
     param: Params = None,
@@ -77,7 +80,8 @@ def import_(
         return
     where = f"→ {on_server}"
     if files:
-        place = str(to) if to is not None else f"{files[0].name} on the server"
+        elsewhere = run.found["destination"].get("destination_id")
+        place = str(to or (on_server if elsewhere else f"{files[0].name} on the server"))
         where = f"→ {place} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"
     text = f"{_word(run)}: {_sentence(run)} {where}"
     out.warn(text) if short else out.good(text)

@@ -18,7 +18,7 @@ Name = Annotated[str, typer.Argument(help="The schedule's name or id.")]
 @app.command()
 def add(
     table: Annotated[str, typer.Argument(help="connection.table, for example acme.orders.")],
-    to: Annotated[str, typer.Option(help="The file on the server; its ending chooses the format: orders.parquet.")],
+    to: Annotated[str, typer.Option(help="orders.parquet on the server, Database/table or Bucket/orders.parquet.")],
     *,
     every: Annotated[str, typer.Option(help="once, hour, day, weekday, week, month or cron.")] = "day",
     at: Annotated[str | None, typer.Option(help="Time of day: 06:00. Every hour: its minutes count.")] = None,
@@ -123,7 +123,8 @@ def delete(name: Name, *, yes: Yes = False, json: Json = False) -> None:
 def _place(destination: dict[str, Any]) -> str:
     if destination["type"] == "postgresql":
         return f"{destination['table'] or 'its own name'} in the database {destination['destination_id']}"
-    return str(destination["url"])
+    there = f" in the bucket {destination['destination_id']}" if destination.get("destination_id") else ""
+    return f"{destination['url']}{there}"
 
 
 def _changed(name: str, *, json: bool, paused: bool) -> None:

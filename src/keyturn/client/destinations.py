@@ -1,4 +1,4 @@
-"""Destinations over HTTP (`ws.destinations`): databases that imports may write to."""
+"""Destinations over HTTP (`ws.destinations`): databases and buckets that imports may write to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ class Destinations:
         return pick(self, name, what="destination")
 
     def create(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Make one from `name`, `url` and `password`; the password is never shown again."""
+        """Make one from `name`, `url` and `password`, which is never shown again.
+
+        A bucket has `type="s3"`, `url="s3://bucket/folder"`, `access_key_id`, the secret access key as `password`, and
+        `region`, `endpoint` and `addressing` where they are not the usual ones.
+        """
         return dict(self._http.post(_ROUTE, settings))
 
     def update(self, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,11 +40,11 @@ class Destinations:
         return dict(self._http.patch(self._route(name), changes))
 
     def delete(self, name: str) -> None:
-        """Delete it; the tables that were written stay."""
+        """Delete it; what was written stays."""
         self._http.delete(self._route(name))
 
     def test(self, name: str) -> dict[str, Any]:
-        """Connect to it, and see whether tables may be made. Raises what stands in the way."""
+        """Reach it and do what an import would; `sentence` says what came of it. Raises what stands in the way."""
         return dict(self._http.post(f"{self._route(name)}/test"))
 
     def _route(self, name: str) -> str:

@@ -56,15 +56,32 @@ def format_of(name: str) -> str:
 
 
 def destination_of(transport: Transport, to: str) -> dict[str, Any]:
-    """Where to, as the API takes it: `Database/table`, or `Database/` for the table's own name, else a file.
+    """Where to, as the API takes it: `Destination/…` of one that an admin made, or `s3://bucket/…`, else a file.
 
-    Raises `Invalid` for an ending we do not know, `NotFound` for a database nobody made.
+    In a database `…` is the table (empty: the table's own name), in a bucket the object's name. Raises `Invalid` for an
+    ending we do not know, `NotFound` for a destination nobody made.
     """
-    name, slash, table = to.partition("/")
-    if slash and name and Path(to).suffix.lower() not in FORMATS:
-        found = pick(transport.pages("/destinations"), name, what="destination")
-        return {"type": "postgresql", "destination_id": found["id"], **({"table": table} if table else {})}
-    return {"type": format_of(to), "url": to}
+    name, slash, rest = to.partition("/")
+    if to.lower().startswith("s3://"):
+        found, rest = _bucket_of(transport, to)
+    elif slash and name:
+        made = list(transport.pages("/destinations"))
+        if all(item["name"] != name for item in made) and Path(to).suffix.lower() in FORMATS:
+            return {"type": format_of(to), "url": to}
+        found = pick(made, name, what="destination")
+    else:
+        return {"type": format_of(to), "url": to}
+    if found["type"] == "s3":
+        return {"type": format_of(rest), "url": rest, "destination_id": found["id"]}
+    return {"type": "postgresql", "destination_id": found["id"], **({"table": rest} if rest else {})}
+
+
+def _bucket_of(transport: Transport, to: str) -> tuple[dict[str, Any], str]:
+    made = [item for item in transport.pages("/destinations") if to.startswith(f"{item['url']}/")]
+    if not made:
+        raise NotFound(f"No destination leads to {to}. A Workspace Admin makes one: keyturn destinations add.")
+    found = max(made, key=lambda item: len(item["url"]))
+    return found, to.removeprefix(f"{found['url']}/")
 
 
 class ImportRun:

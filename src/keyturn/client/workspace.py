@@ -113,8 +113,8 @@ class Workspace:
     ) -> ImportRun:
         """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there).
 
-        Or into a database: `to="Warehouse/orders"` is a table of the destination of that name. `parameters` are what
-        the table asks for each time.
+        Or elsewhere: `to="Warehouse/orders"` is a table of the database, `to="Lake/orders.parquet"` an object of the
+        bucket, that are the destination of that name. `parameters` are what the table asks for each time.
         """
         return self.imports.begin(self.table(table).id, to=to, mode=mode, parameters=parameters)
 

@@ -62,6 +62,11 @@ class TableFile:
         """The pages added by now; those made safe by `sync` are what another run may go on from."""
         return self._journal.segments
 
+    @property
+    def made(self) -> Path | None:
+        """What `make` made, until it is put."""
+        return self._made
+
     def add(self, batch: pa.RecordBatch, schema: Schema) -> None:
         """Append rows. Raises OSError when the disk is full."""
         self._journal.add(batch)
@@ -183,7 +188,9 @@ def clear_away(folder: Path, segments: Sequence[Mapping[str, Any]]) -> None:
     """
     counted = {item["name"] for item in segments}
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name not in counted:
+        if path.is_dir():
+            remove_folder(path)
+        elif path.name not in counted:
             path.unlink(missing_ok=True)
 
 

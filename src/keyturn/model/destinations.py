@@ -1,18 +1,23 @@
-"""Destinations that a Workspace Admin makes: databases that imports may write to. Their passwords are none of it."""
+"""Destinations that a Workspace Admin makes: databases and object stores. Their passwords are none of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from keyturn.errors import Invalid
+from keyturn.model.object_stores import EXAMPLE, REGION, BucketAddress, bucket_of, endpoint_of
 from keyturn.model.validation import CleanText, SecretText, Settings, wrong
 
 PORT = 5432
+DestinationType = Literal["postgresql", "s3"]
+KINDS: dict[str, str] = {"postgresql": "PostgreSQL", "s3": "S3"}
+ADDRESSING_LABELS: dict[str, str] = {"path": "In the path", "host": "In the host’s name"}
+_OF_S3 = ("endpoint", "region", "access_key_id", "addressing")
 TLS_LABELS: dict[str, str] = {
     "verify-full": "Encrypted, certificate checked",
     "require": "Encrypted, certificate not checked",
@@ -76,27 +81,112 @@ class DestinationSettings(Settings):
         description="For everybody’s list, for example Warehouse.",
         json_schema_extra={"missing": "Enter a name."},
     )
-    type: Literal["postgresql"] = Field(default="postgresql", title="Kind")
-    url: Annotated[CleanText, Field(max_length=1000), AfterValidator(_url)] = Field(
-        title="Connection string",
-        description=f"Example: {_EXAMPLE}",
-        json_schema_extra={"missing": "Enter the connection string."},
+    type: DestinationType = Field(default="postgresql", title="Kind")
+    url: Annotated[CleanText, Field(max_length=1000)] = Field(
+        title="Address",
+        description=f"{_EXAMPLE} or {EXAMPLE}",
+        json_schema_extra={"missing": "Enter the address."},
     )
-    db_schema: Annotated[CleanText, Field(min_length=1, max_length=63)] = Field(
-        default="public",
+    db_schema: Annotated[CleanText, Field(min_length=1, max_length=63)] | None = Field(
+        default=None,
         alias="schema",
         title="Schema",
-        description="Tables are made in it; the user needs the right to.",
+        description="PostgreSQL only: tables are made in it, and the user needs the right to. Left empty: public.",
     )
+    endpoint: Annotated[CleanText, Field(max_length=500)] | None = Field(
+        default=None,
+        title="Endpoint",
+        description="S3 only. Left empty: Amazon’s own of the region. Else for example https://s3.example.com:9000",
+    )
+    region: Annotated[CleanText, Field(max_length=40)] | None = Field(
+        default=None, title="Region", description=f"S3 only, for example eu-central-1. Left empty: {REGION}."
+    )
+    access_key_id: Annotated[CleanText, Field(max_length=128)] | None = Field(
+        default=None,
+        validate_default=True,
+        title="Access key id",
+        description="S3 only. The secret access key is the password.",
+    )
+
+    addressing: Literal["path", "host"] | None = Field(
+        default=None,
+        title="Bucket’s name",
+        description="S3 only: path or host, where requests have it. Left empty: in the path, at Amazon in the host.",
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("type") == "s3":
+            return _said(lambda: bucket_of(value).url)
+        return _url(value)
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_endpoint(cls, value: str | None) -> str | None:
+        return None if not value else _said(lambda: endpoint_of(value))
+
+    @field_validator("region")
+    @classmethod
+    def _is_a_region(cls, value: str | None) -> str | None:
+        if value and not (value.isascii() and value.replace("-", "").isalnum()):
+            raise wrong("A region has letters, digits and hyphens. Example: eu-central-1")
+        return value
+
+    @field_validator("access_key_id")
+    @classmethod
+    def _has_a_key(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("type") == "s3" and not value:
+            raise wrong("Enter the access key id.")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping):
+            return raw
+        usual = {"region": REGION} if raw.get("type") == "s3" else {"schema": "public"}
+        return {**raw, **{name: value for name, value in usual.items() if not raw.get(name)}}
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_has(self) -> DestinationSettings:
+        theirs = {"schema": "postgresql", **dict.fromkeys(_OF_S3, "s3")}
+        given = self.model_dump(by_alias=True, exclude_none=True)
+        for name, kind in theirs.items():
+            if kind != self.type and name in given:
+                raise wrong(f"Only type {kind} has one. Remove it.", at=name)
+        return self
 
     @property
     def address(self) -> Address:
-        """Its connection string taken apart."""
+        """The connection string of a database taken apart."""
         return address_of(self.url)
+
+    @property
+    def bucket(self) -> BucketAddress:
+        """The address of a bucket taken apart."""
+        return bucket_of(self.url)
+
+    @property
+    def store_url(self) -> str:
+        """The S3 server: its own address, or Amazon's of the region."""
+        return self.endpoint or f"https://s3.{self.region}.amazonaws.com"
+
+    @property
+    def who(self) -> tuple[Any, ...]:
+        """What the password is for: it is asked for again when this changes."""
+        return (self.store_url, self.access_key_id) if self.type == "s3" else (self.address,)
+
+
+def _said(act: Callable[[], str]) -> str:
+    try:
+        return act()
+    except ValueError as error:
+        raise wrong(str(error)) from None
 
 
 class DestinationPassword(Settings):
-    """The password, which is sealed and never shown."""
+    """The password or secret access key, which is sealed and never shown."""
 
     password: Annotated[SecretText, Field(max_length=1000)] = Field(default="", title="Password", repr=False)
 

@@ -27,6 +27,14 @@ WAITS: dict[str, str] = {
     "reconnect": "reconnect needed",
     "destination": "destination",
 }
+# The format that a file's ending asks for, where only its name is typed.
+ENDINGS: dict[str, str] = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".duckdb": "duckdb",
+}
 # Stop reasons after which there is no next page: to resume is to begin anew.
 NOTHING_LEFT = frozenset({"no_next", "has_more_false", "total_reached", "empty_page", "short_page", "max_rows"})
 FINISHED = frozenset({"complete", "incomplete", "failed", "cancelled"})
@@ -39,14 +47,16 @@ def _destination_url(value: str) -> str:
 
 
 class Destination(Settings):
-    """One file, or a table of a database. A relative `url` lies in the workspace's own folder."""
+    """One file, or a table of a database. A relative `url` lies in the workspace's own folder, or in a bucket's."""
 
     type: Literal["parquet", "csv", "ndjson", "duckdb", "postgresql"] = Field(default="parquet", title="Where to")
     url: Annotated[CleanText, Field(max_length=1000), AfterValidator(_destination_url)] = Field(
         default="", title="File", description="For example orders.parquet"
     )
     destination_id: CleanText | None = Field(
-        default=None, title="Database", description="PostgreSQL only: a destination that a Workspace Admin made."
+        default=None,
+        title="Destination",
+        description="One that a Workspace Admin made; without, files lie on the server.",
     )
     table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] | None = Field(
         default=None, title="Table there", description="DuckDB and PostgreSQL. Left empty: the table's own name."
@@ -61,8 +71,6 @@ class Destination(Settings):
     def _is_a_file_or_a_database(self) -> Destination:
         if self.is_file and not self.url:
             raise wrong("Name the file, for example orders.parquet", at="url")
-        if self.is_file and self.destination_id is not None:
-            raise wrong("Only type postgresql has one. Remove it.", at="destination_id")
         if not self.is_file and self.url:
             raise wrong("A table of a database is named by `table`. Remove it.", at="url")
         if not self.is_file and not self.destination_id:
@@ -71,8 +79,13 @@ class Destination(Settings):
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a file, which can be downloaded."""
+        """Whether it is a file, here or in an object store."""
         return self.type != "postgresql"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is a file of the server, which can be downloaded."""
+        return self.is_file and self.destination_id is None
 
     @property
     def words(self) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from keyturn import redaction
-from keyturn.destinations import postgresql
 from keyturn.destinations.destination import Away
-from keyturn.destinations.postgresql import Server
-from keyturn.egress import addresses_of, authorities_file, check_literal
-from keyturn.encryption import AssociatedData
+from keyturn.egress import check_literal
 from keyturn.errors import Conflict, Invalid, NotFound, UpstreamError
 from keyturn.model.destinations import DestinationPassword, DestinationSettings, SavedDestination, parted
 from keyturn.model.ids import new_id
 from keyturn.model.validation import merged, parse
-from keyturn.services import audit
+from keyturn.services import audit, destination_servers
 from keyturn.services.context import Context
+from keyturn.services.destination_servers import associated
 from keyturn.storage import destinations as rows
 from keyturn.storage import imports as import_rows
 from keyturn.storage import schedules as schedule_rows
@@ -37,6 +33,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> SavedDestination:
     settings = parse(DestinationSettings, fields)
     password = _password(given)
     _check(ctx, settings)
+    _check_secret(settings, password)
     destination_id, now = new_id("ds"), ctx.clock()
     values = {"id": destination_id, "created_at": now, **_columns(ctx, destination_id, settings, password)}
 
@@ -77,10 +74,13 @@ async def update(ctx: Context, destination_id: str, patch: Mapping[str, Any]) ->
     fields, given = parted(patch)
     settings = merged(DestinationSettings, before.settings, fields)
     _check(ctx, settings)
-    moved = settings.address != before.settings.address
-    if moved and before.has_password and given is None:
+    if settings.type != before.settings.type:
+        raise Invalid("A destination keeps its kind. Make another one.", at="type")
+    if given is not None:
+        _check_secret(settings, _password(given))
+    if settings.who != before.settings.who and before.has_password and given is None:
         # Else whoever may change the host could have the old password sent to one of their own.
-        raise Invalid("The connection string leads elsewhere now. Enter the password again.", at="password")
+        raise Invalid("The address leads elsewhere now. Enter the password again.", at="password")
     values = _columns(ctx, destination_id, settings, None if given is None else _password(given))
 
     def write(tx: Tx) -> None:
@@ -111,38 +111,24 @@ async def delete(ctx: Context, destination_id: str) -> None:
     await ctx.database.run(write)
 
 
-async def test(ctx: Context, destination_id: str) -> str:
-    """Connect, and see whether tables may be made; answers the server's version. Raises what stands in the way."""
+async def test(ctx: Context, destination_id: str) -> tuple[str | None, str]:
+    """Reach it and do what an import would; answers a database's version, and what came of it in a sentence.
+
+    Raises what stands in the way.
+    """
     ctx.require("workspace:admin")
     found = await get(ctx, destination_id)
-    server, result = await server_of(ctx, found), "failed"
+    result = "failed"
     try:
-        version = await asyncio.to_thread(postgresql.look, server, found.settings.db_schema)
+        said = await destination_servers.try_out(ctx, found)
         result = "ok"
     except (Away, UpstreamError) as error:
         raise Conflict(str(error), message_code=getattr(error, "message_code", None)) from None
+    except Invalid as error:
+        raise Conflict(error.problems[0].message if error.problems else error.message) from None
     finally:
         await ctx.database.run(audit.record, ctx, "destination.tested", destination_id, result=result)
-    return version
-
-
-async def server_of(ctx: Context, found: SavedDestination) -> Server:
-    """How its server is reached, with the password opened, and every address looked at by the guard."""
-    sealed = await ctx.database.read(rows.sealed, found.workspace_id, found.id)
-    password = "" if sealed is None else ctx.keyring.open(sealed, ad=_ad(found.workspace_id, found.id))
-    redaction.remember(password)
-    address = found.settings.address
-    ca_file = await asyncio.to_thread(authorities_file, ctx.egress.settings.ca_file, ctx.deployment.data_dir)
-    return Server(
-        host=address.host,
-        port=address.port,
-        database=address.database,
-        user=address.user,
-        password=password,
-        tls=address.tls,  # type: ignore[arg-type]  # pyrefly: ignore
-        addresses=functools.partial(addresses_of, address.host, address.port, ctx.egress.allowed),
-        ca_file=ca_file,
-    )
+    return said
 
 
 def _columns(ctx: Context, destination_id: str, settings: DestinationSettings, password: str | None) -> dict[str, Any]:
@@ -152,7 +138,7 @@ def _columns(ctx: Context, destination_id: str, settings: DestinationSettings, p
         "updated_at": ctx.clock(),
     }
     if password is not None:
-        sealed = ctx.keyring.seal(password, ad=_ad(ctx.workspace_id, destination_id)) if password else None
+        sealed = ctx.keyring.seal(password, ad=associated(ctx.workspace_id, destination_id)) if password else None
         values["password_sealed"] = sealed
     return values
 
@@ -168,14 +154,19 @@ def _check_name(others: list[SavedDestination], name: str) -> None:
         raise Conflict(f"{name} is taken. Choose a different name.", at="name")
 
 
+def _check_secret(settings: DestinationSettings, password: str) -> None:
+    if settings.type == "s3" and not password:
+        raise Invalid("Enter the secret access key.", at="password")
+
+
 def _check(ctx: Context, settings: DestinationSettings) -> None:
     """What the address says by itself; where it leads is looked at whenever it is connected to."""
+    if settings.type == "s3":
+        _check_address(ctx, settings.store_url, at="endpoint")
+        return
     address = settings.address
     host = f"[{address.host}]" if ":" in address.host else address.host
-    try:
-        check_literal(f"https://{host}:{address.port}/", ctx.egress.allowed)
-    except UpstreamError as error:
-        raise Invalid(error.message, at="url", message_code=error.message_code) from None
+    _check_address(ctx, f"https://{host}:{address.port}/", at="url")
     if address.tls != "verify-full" and not ctx.egress.allowed.allows(address.host, address.port):
         raise Invalid(
             f"sslmode={address.tls} only works for hosts the operator allows. Without it the certificate is checked.",
@@ -183,5 +174,8 @@ def _check(ctx: Context, settings: DestinationSettings) -> None:
         )
 
 
-def _ad(workspace_id: str, destination_id: str) -> AssociatedData:
-    return AssociatedData(workspace_id, "destinations", destination_id, "password_sealed")
+def _check_address(ctx: Context, url: str, *, at: str) -> None:
+    try:
+        check_literal(url, ctx.egress.allowed)
+    except UpstreamError as error:
+        raise Invalid(error.message, at=at, message_code=error.message_code) from None

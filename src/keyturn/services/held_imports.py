@@ -22,6 +22,7 @@ from keyturn.model.imports import Import
 from keyturn.rest.checkpoints import Checkpoint
 from keyturn.services import events
 from keyturn.services.context import Context
+from keyturn.services.destination_threads import in_thread
 from keyturn.services.reads import Batch
 from keyturn.storage import imports as rows
 from keyturn.storage import tables as table_rows
@@ -140,7 +141,7 @@ class Landing:
 
     async def page(self, batch: Batch) -> None:
         """A page to write. Raises what the destination does, or `Stopped`, also for pages before this one."""
-        mark = await asyncio.to_thread(self._destination.add, batch.data, batch.schema)
+        mark = await in_thread(self._destination.add, batch.data, batch.schema)
         self._point = batch.checkpoint, mark
         self._fresh.set()
         if self._task is not None:
@@ -181,7 +182,7 @@ class Landing:
         if self._point is None:
             return
         (checkpoint, mark), self._point = self._point, None
-        kept = await asyncio.to_thread(self._destination.land, mark, checkpoint.as_dict())
+        kept = await in_thread(self._destination.land, mark, checkpoint.as_dict())
         await self._held.at_work(
             rows=checkpoint.rows - checkpoint.duplicates,
             pages=checkpoint.pages,

@@ -7,17 +7,20 @@ from pathlib import Path
 
 import structlog
 
-from keyturn.destinations import postgresql
+from keyturn.destinations import objects, postgresql
 from keyturn.destinations.destination import Away, Destination
 from keyturn.destinations.files import FileDestination
 from keyturn.destinations.journal import remove_folder
+from keyturn.destinations.objects import ObjectDestination
 from keyturn.destinations.postgresql import Place, PostgresDestination, TableWay
 from keyturn.destinations.table_file import Way
 from keyturn.errors import KeyturnError
+from keyturn.model.destinations import SavedDestination
 from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.model.tables import Table
-from keyturn.services import destinations, imports, tables
+from keyturn.services import destination_servers, destinations, imports, tables
 from keyturn.services.context import Context
+from keyturn.services.destination_threads import in_thread
 from keyturn.storage import destinations as destination_rows
 from keyturn.storage import imports as rows
 
@@ -29,12 +32,14 @@ async def open_(ctx: Context, item: Import, epoch: int) -> Destination:
     """The destination of one run, with the table's key and name as they are now. Uses no network yet."""
     settings = item.settings
     table = await tables.get(ctx, settings.table_id)
-    if settings.destination.is_file:
+    if settings.destination.is_here:
         return _file(ctx, item, table, epoch)
     found = await destinations.get(ctx, settings.destination.destination_id or "")
-    place = Place(found.settings.db_schema, imports.table_there(settings, table))
+    if settings.destination.is_file:
+        return await _object(ctx, item, table, found, epoch)
+    place = Place(found.settings.db_schema or "public", imports.table_there(settings, table))
     way = TableWay(settings.mode, tuple(map(postgresql.fitting, table.settings.row_key)))
-    server = await destinations.server_of(ctx, found)
+    server = await destination_servers.server_of(ctx, found)
     return PostgresDestination(server, place, way, import_id=item.id, epoch=epoch)
 
 
@@ -47,19 +52,35 @@ async def tidy(scene: Context) -> int:
     """Remove the pages of imports that are whole, gone, or ended a week ago; answers of how many."""
     found = await asyncio.to_thread(_folders, [scene.deployment.data_dir / "files", *scene.deployment.export_dirs])
     gone = await _old(scene, list(found))
+    everywhere = await scene.database.read(destination_rows.all_anywhere)
     for import_id in gone:
+        await _call_off(scene, found[import_id], everywhere)
         await asyncio.to_thread(remove_folder, found[import_id])
     count = len(gone)
-    for destination in await scene.database.read(destination_rows.all_anywhere):
+    for destination in everywhere:
+        if destination.settings.type != "postgresql":
+            continue
         try:
-            server = await destinations.server_of(scene, destination)
-            schema = destination.settings.db_schema
-            kept = await asyncio.to_thread(postgresql.imports_at, server, schema)
+            server = await destination_servers.server_of(scene, destination)
+            schema = destination.settings.db_schema or "public"
+            kept = await in_thread(postgresql.imports_at, server, schema)
             if old := await _old(scene, kept):
-                count += await asyncio.to_thread(postgresql.forget_imports, server, schema, old)
+                count += await in_thread(postgresql.forget_imports, server, schema, old)
         except (Away, KeyturnError) as error:
             log.info("destination_not_tidied", destination_id=destination.id, reason=str(error))
     return count
+
+
+async def _call_off(scene: Context, folder: Path, everywhere: list[SavedDestination]) -> None:
+    """End what an import had begun to upload. A bucket that is away, or whose destination is gone, keeps the parts."""
+    for destination_id in await asyncio.to_thread(objects.destinations_in, folder):
+        for destination in everywhere:
+            if destination.id == destination_id and destination.settings.type == "s3":
+                try:
+                    bucket = await destination_servers.bucket_of(scene, destination)
+                    await in_thread(objects.abandon, bucket, folder, destination_id)
+                except (Away, KeyturnError) as error:
+                    log.info("upload_not_called_off", destination_id=destination_id, reason=str(error))
 
 
 async def _old(scene: Context, import_ids: list[str]) -> list[str]:
@@ -76,15 +97,27 @@ async def _old(scene: Context, import_ids: list[str]) -> list[str]:
 def _file(ctx: Context, item: Import, table: Table, epoch: int) -> FileDestination:
     settings = item.settings
     target = imports.destination_path(ctx, settings.destination.url)
-    way = Way(
+    ours = not Path(settings.destination.url).is_absolute()
+    folder = imports.pages_folder(target, item.id)
+    return FileDestination(target, _way(settings, table), folder, run=f"e{epoch}", ours=ours)
+
+
+async def _object(ctx: Context, item: Import, table: Table, found: SavedDestination, epoch: int) -> ObjectDestination:
+    bucket = await destination_servers.bucket_of(ctx, found)
+    key = imports.key_of(found, item.settings)
+    folder = ctx.deployment.files_dir(ctx.workspace_id) / f"{imports.PAGES_PREFIX}{item.id}"
+    run = f"{item.id}-e{epoch}"
+    return ObjectDestination(bucket, key, _way(item.settings, table), folder, run=run, destination_id=found.id)
+
+
+def _way(settings: ImportSettings, table: Table) -> Way:
+    return Way(
         format=settings.destination.type,  # type: ignore[arg-type]  # pyrefly: ignore
         mode=settings.mode,
         key=table.settings.row_key,
         table=settings.destination.table or table.name,
         neutralise_formulas=settings.destination.neutralise_formulas,
     )
-    ours = not Path(settings.destination.url).is_absolute()
-    return FileDestination(target, way, imports.pages_folder(target, item.id), run=f"e{epoch}", ours=ours)
 
 
 def _folders(roots: list[Path]) -> dict[str, Path]:

@@ -30,6 +30,7 @@ from keyturn.model.imports import Import
 from keyturn.rest.checkpoints import Checkpoint
 from keyturn.services import audit, import_places, members, notices, reads
 from keyturn.services.context import Context
+from keyturn.services.destination_threads import in_thread
 from keyturn.services.endpoints import Asked
 from keyturn.services.held_imports import LEASE_SECONDS, HeldImport, Landing, Stopped, patiently
 from keyturn.services.reads import TableRead
@@ -157,7 +158,7 @@ class _Run:
             await self._land_pages(read, destination)
             return await self._settle(read, destination)
         finally:
-            await asyncio.to_thread(destination.give_up)
+            await in_thread(destination.give_up)
 
     async def _begin(self, destination: Destination, stored: Values | None) -> tuple[Begun, TableRead | None]:
         """The read behind the last safe page; from the start where that cannot be; none after the end."""
@@ -165,7 +166,7 @@ class _Run:
         planned = await ctx.database.read(rows.files, ctx.workspace_id, item.id)
         left = Left(stored, [asdict(file) for file in planned], item.completeness)
         try:
-            begun = await asyncio.to_thread(destination.begin, left)
+            begun = await in_thread(destination.begin, left)
             if begun.ended is not None:
                 return begun, None
             read = await reads.begin(
@@ -183,7 +184,7 @@ class _Run:
             await self._held.write(checkpoint=None, rows=0, pages=0)
             return await self._begin(destination, None)
         if begun.read:
-            read.remember(await asyncio.to_thread(destination.last, REMEMBERED_ROWS))
+            read.remember(await in_thread(destination.last, REMEMBERED_ROWS))
         return begun, read
 
     async def _land_pages(self, read: TableRead, destination: Destination) -> None:
@@ -203,15 +204,15 @@ class _Run:
         if schema is None:
             raise Invalid("The table has no columns yet, since the API answered without rows.")
         whole = stamp["complete"] is not False
-        planned = await asyncio.to_thread(destination.plan, schema, stamp, whole=whole)
+        planned = await in_thread(destination.plan, schema, stamp, whole=whole)
         ended = _ended(planned.completeness, planned.files)
         self._held.high_water = read.high_water
         # Written down before the end, and only while the lease is ours: whoever takes over after a crash sees
         # whether this very file is in place, and an append is never done twice.
         await self._held.at_work(files=ended["files"], completeness=stamp)
-        await asyncio.to_thread(destination.settle)
+        await in_thread(destination.settle)
         if whole:
-            await asyncio.to_thread(destination.forget)
+            await in_thread(destination.forget)
             ended["checkpoint"] = None
         return ended
 
@@ -257,7 +258,7 @@ def _ended(completeness: Values, files: list[Values]) -> Values:
 async def _asked(ctx: Context, item: Import, destination: Destination) -> Asked:
     """The values of this import; where rows are added to what is there, only those that are new to it."""
     values = item.settings.parameters
-    if item.settings.mode == "replace" or not await asyncio.to_thread(destination.exists):
+    if item.settings.mode == "replace" or not await in_thread(destination.exists):
         return Asked(values)
     place = await ctx.database.read(rows.place, ctx.workspace_id, item.id)
     found = await ctx.database.read(mark_rows.get, ctx.workspace_id, item.settings.table_id, place)

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
+from keyturn.model.destinations import SavedDestination
 from keyturn.model.ids import new_id
 from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
+from keyturn.model.object_stores import check_key
 from keyturn.model.tables import Table
 from keyturn.model.validation import parse
 from keyturn.services import audit, connections, destinations, reads, tables
@@ -59,12 +61,8 @@ async def check(ctx: Context, settings: ImportSettings) -> tuple[Table, str]:
 
 async def place_of(ctx: Context, settings: ImportSettings, table: Table) -> str:
     """Where it goes, as one word: one import at a time writes there. Raises `Invalid`."""
-    if not settings.destination.is_file:
-        try:
-            found = await destinations.get(ctx, settings.destination.destination_id or "")
-        except NotFound as error:
-            raise Invalid(error.message, at="destination.destination_id") from None
-        return f"postgresql:{found.id}:{found.settings.db_schema}.{table_there(settings, table)}"
+    if not settings.destination.is_here:
+        return await _place_there(ctx, settings, table)
     target = destination_path(ctx, settings.destination.url)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +70,30 @@ async def place_of(ctx: Context, settings: ImportSettings, table: Table) -> str:
         raise Invalid(f"The folder of {settings.destination.url} is not writable by the server.",
                       at="destination.url") from error  # fmt: skip
     return str(target)
+
+
+async def _place_there(ctx: Context, settings: ImportSettings, table: Table) -> str:
+    try:
+        found = await destinations.get(ctx, settings.destination.destination_id or "")
+    except NotFound as error:
+        raise Invalid(error.message, at="destination.destination_id") from None
+    wanted, kind = settings.destination, found.settings.type
+    if wanted.is_file != (kind == "s3"):
+        fix = "Give the file's name as url, and its format as type" if kind == "s3" else "Use type postgresql and table"
+        raise Invalid(f"{found.name} is {'a bucket' if kind == 's3' else 'a database'}. {fix}.", at="destination.type")
+    if not wanted.is_file:
+        return f"postgresql:{found.id}:{found.settings.db_schema}.{table_there(settings, table)}"
+    try:
+        check_key(wanted.url)
+        check_key(key_of(found, settings))
+    except ValueError as error:
+        raise Invalid(str(error), at="destination.url") from None
+    return f"s3:{found.id}:{key_of(found, settings)}"
+
+
+def key_of(found: SavedDestination, settings: ImportSettings) -> str:
+    """What an object is called in its bucket."""
+    return found.settings.bucket.folder + settings.destination.url
 
 
 def table_there(settings: ImportSettings, table: Table) -> str:
@@ -176,6 +198,8 @@ async def file_path(ctx: Context, import_id: str, name: str) -> Path:
     known = {item.name for item in await files(ctx, import_id)}
     if name not in known:
         raise NotFound(f"There is no file called {name} of this import any more.")
+    if not found.settings.destination.is_here:
+        raise NotFound(f"{name} lies in a bucket, not on this server. Fetch it from there.")
     target = destination_path(ctx, found.settings.destination.url)
     path = target.parent / name
     if not path.is_file():
@@ -199,7 +223,7 @@ async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, Import
     connection = await connections.get(ctx, table.settings.connection_id)
     refused: Forbidden | None = None
     for item in await ctx.database.read(rows.all_of, ctx.workspace_id, _LATEST_LOOK, table_id):
-        if item.status != "complete" or item.finished_at is None:
+        if item.status != "complete" or item.finished_at is None or not item.settings.destination.is_here:
             continue
         try:
             connections.require_data(ctx, connection, item.created_by)
@@ -213,7 +237,9 @@ async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, Import
                 return path, file, item.finished_at
     if refused is not None:
         raise refused
-    raise NotFound(f"No import of {table.full_name} to a {suffix} file has ended complete yet. Import it once.")
+    raise NotFound(
+        f"No import of {table.full_name} to a {suffix} file of this server has ended complete yet. Import it once."
+    )
 
 
 def pages_folder(target: Path, import_id: str) -> Path:

@@ -22,7 +22,7 @@ def shown(found: SavedDestination) -> dict[str, Any]:
     """A destination as JSON, without its password."""
     return {
         "id": found.id,
-        **found.settings.model_dump(mode="json", by_alias=True),
+        **found.settings.model_dump(mode="json", by_alias=True, exclude_none=True),
         "has_password": found.has_password,
         "created_at": rfc3339(found.created_at),
         "updated_at": rfc3339(found.updated_at),
@@ -31,13 +31,13 @@ def shown(found: SavedDestination) -> dict[str, Any]:
 
 @router.post("", status_code=201, openapi_extra=described(DestinationSettings))
 async def create(ctx: Ctx, request: Request) -> Response:
-    """Make a destination; `password` is taken here too, or in the connection string, and never shown."""
+    """Make a destination; `password` (of S3 the secret access key) is taken here too, and never shown."""
     return json_answer(shown(await destinations.create(ctx, await json_body(request))), 201)
 
 
 @router.get("")
 async def list_(ctx: Ctx, limit: int | None = None, cursor: str | None = None) -> Response:
-    """The databases that imports may write to."""
+    """The databases and buckets that imports may write to."""
     return listed([shown(found) for found in await destinations.list_(ctx)], limit=limit, cursor=cursor)
 
 
@@ -55,12 +55,13 @@ async def update(ctx: Ctx, destination_id: str, request: Request) -> Response:
 
 @router.delete("/{destination_id}", status_code=204)
 async def delete(ctx: Ctx, destination_id: str) -> Response:
-    """Delete it; the tables that were written stay."""
+    """Delete it; what was written stays."""
     await destinations.delete(ctx, destination_id)
     return Response(status_code=204)
 
 
 @router.post("/{destination_id}/test")
 async def test(ctx: Ctx, destination_id: str) -> Response:
-    """Connect to it, and see whether tables may be made."""
-    return json_answer({"ok": True, "version": await destinations.test(ctx, destination_id)})
+    """Reach it and do what an import would: see whether tables may be made, or write and delete a small object."""
+    version, sentence = await destinations.test(ctx, destination_id)
+    return json_answer({"ok": True, "version": version, "sentence": sentence})

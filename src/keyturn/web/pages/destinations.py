@@ -1,14 +1,17 @@
-"""Destinations for Workspace Admins: databases that imports may write to, made, changed, tested and deleted."""
+"""Destinations for Workspace Admins: databases and buckets that imports write to, made, changed, tested, deleted."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from keyturn.errors import KeyturnError
-from keyturn.model.destinations import DestinationSettings, SavedDestination
+from keyturn.errors import Invalid, KeyturnError
+from keyturn.model.destinations import ADDRESSING_LABELS, KINDS, DestinationSettings, SavedDestination
+from keyturn.model.imports import ENDINGS
 from keyturn.services import destinations
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
@@ -16,13 +19,17 @@ from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
 router = APIRouter(prefix="/admin/settings/destinations", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
 FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
-FIELDS = ("name", "url", "schema", "password")
+_OWN = {"postgresql": ("name", "url", "schema"),
+        "s3": ("name", "url", "endpoint", "region", "access_key_id", "addressing")}  # fmt: skip
+FIELDS = ("password", *sorted({name for names in _OWN.values() for name in names}))
+_BUCKET = forms.Label("Bucket and folder", "Example: s3://bucket/folder. Objects are named in that folder.")
+_ENDPOINT = "Left empty: Amazon’s own of the region. Else the server’s address, for example https://s3.example.com:9000"
 
 
 @router.get("/new")
-async def new(visit: Admin) -> Response:
-    """The form."""
-    return await _page(visit, forms.Form({"schema": "public"}))
+async def new(visit: Admin, type: str = "postgresql") -> Response:
+    """The form of a kind."""
+    return await _page(visit, forms.Form({"schema": "public", "type": type if type in KINDS else "postgresql"}))
 
 
 @router.post("/new")
@@ -31,7 +38,7 @@ async def create(request: Request, visit: FreshAdmin) -> Response:
     sent = forms.typed(await request.form())
 
     async def do() -> str:
-        made = await destinations.create(visit.ctx, _raw(sent))
+        made = await destinations.create(visit.ctx, _raw(sent, sent.get("type", "postgresql")))
         return f"/admin/settings/destinations/{made.id}?done=created"
 
     async def again(error: KeyturnError, status: int) -> Response:
@@ -55,7 +62,7 @@ async def update(request: Request, visit: FreshAdmin, destination_id: str) -> Re
     found = await destinations.get(visit.ctx, destination_id)
 
     async def do() -> str:
-        await destinations.update(visit.ctx, destination_id, _raw(sent))
+        await destinations.update(visit.ctx, destination_id, _raw(sent, found.settings.type))
         return f"/admin/settings/destinations/{destination_id}?done=saved"
 
     async def again(error: KeyturnError, status: int) -> Response:
@@ -69,15 +76,15 @@ async def test(visit: Admin, destination_id: str) -> Response:
     """Connect to it, and say what came of it."""
     found = await destinations.get(visit.ctx, destination_id)
     try:
-        version = await destinations.test(visit.ctx, destination_id)
+        _, sentence = await destinations.test(visit.ctx, destination_id)
     except forms.MENDABLE as error:
         return await _page(visit, _form(found), found=found, error=error.message, status=409)
-    return await _page(visit, _form(found), found=found, sentence=f"It takes tables (PostgreSQL {version}).")
+    return await _page(visit, _form(found), found=found, sentence=sentence)
 
 
 @router.post("/{destination_id}/delete")
 async def delete(visit: FreshAdmin, destination_id: str) -> Response:
-    """Delete it; its tables stay."""
+    """Delete it; what was written stays."""
     found = await destinations.get(visit.ctx, destination_id)
 
     async def do() -> str:
@@ -90,11 +97,13 @@ async def delete(visit: FreshAdmin, destination_id: str) -> Response:
     return await forms.attempt(do, again)
 
 
-def _raw(sent: dict[str, str]) -> dict[str, Any]:
-    raw: dict[str, Any] = {name: sent[name] for name in ("name", "url", "schema") if sent.get(name, "").strip()}
+def _raw(sent: dict[str, str], kind: str) -> dict[str, Any]:
+    raw: dict[str, Any] = {name: sent[name] for name in _OWN.get(kind, ()) if sent.get(name, "").strip()}
+    # What was emptied is unset again; an old value must not stay.
+    raw |= dict.fromkeys({"endpoint", "addressing"} & set(_OWN.get(kind, ())) - set(raw))
     if sent.get("password"):
         raw["password"] = sent["password"]
-    return raw
+    return {"type": kind, **raw}
 
 
 def _kept(sent: dict[str, str]) -> dict[str, str]:
@@ -119,9 +128,7 @@ async def _page(
     error: str | None = None,
     status: int = 200,
 ) -> Response:
-    labels = forms.labels(DestinationSettings)
-    labels["schema"] = labels.pop("db_schema")
-    labels["password"] = forms.Label("Password", "Sealed, and never shown.")
+    kind = found.settings.type if found else str(form.value("type"))
     return await rendering.shell(
         visit,
         "settings/destination.html",
@@ -129,14 +136,48 @@ async def _page(
         status=status,
         found=found,
         form=form,
-        labels=labels,
+        kind=kind,
+        kinds=KINDS,
+        addressing={"": "As usual there", **ADDRESSING_LABELS},
+        labels=_labels(kind),
         sentence=sentence,
         error=error,
     )
 
 
-async def choices(visit: Visit) -> dict[str, str]:
-    """The databases that somebody may import to: name by id."""
+def _labels(kind: str) -> dict[str, forms.Label]:
+    labels = forms.labels(DestinationSettings)
+    labels["schema"] = labels.pop("db_schema")
+    sealed = "Sealed, and never shown."
+    if kind == "s3":
+        return {**labels, "url": _BUCKET, "password": forms.Label("Secret access key", sealed),
+                "endpoint": forms.Label("Endpoint", _ENDPOINT)}  # fmt: skip
+    return {**labels, "password": forms.Label("Password", sealed)}
+
+
+async def choices(visit: Visit) -> dict[str, SavedDestination]:
+    """The databases and buckets that somebody may import to, by id."""
     if not visit.ctx.may("destinations.list"):
         return {}
-    return {found.id: found.name for found in await destinations.list_(visit.ctx)}
+    return {found.id: found for found in await destinations.list_(visit.ctx)}
+
+
+def words_of(found: SavedDestination) -> str:
+    """A destination as a choice among others."""
+    return f"{found.name} ({KINDS[found.settings.type]})"
+
+
+async def typed(visit: Visit, sent: dict[str, str], formats: Mapping[str, str]) -> dict[str, Any]:
+    """What a dialog says of the destination: a format of files, or the id of a database or bucket. Raises `Invalid`."""
+    chosen, named = sent.get("destination.type", "parquet"), sent.get("destination.table", "").strip()
+    url = {"url": sent["destination.url"]} if sent.get("destination.url", "").strip() else {}
+    if chosen in formats or not chosen.startswith("ds_"):
+        return {"type": chosen, **url}
+    found = (await choices(visit)).get(chosen)
+    where = {"destination_id": chosen, **({"table": named} if named else {})}
+    if found is None or found.settings.type == "postgresql":
+        return {"type": "postgresql", **where}
+    ending = PurePosixPath(url.get("url", "")).suffix.lower()
+    if ending not in ENDINGS:
+        raise Invalid(f"The file’s ending chooses the format: {', '.join(ENDINGS)}.", at="destination.url")
+    return {"type": ENDINGS[ending], **url, **where}

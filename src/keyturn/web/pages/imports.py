@@ -54,7 +54,8 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
         if sent.get("every", "once") != "once":
             chosen = {name: sent[name] for name in (*FIELDS, "every") if sent.get(name)}
             return f"/tables/{table_id}/schedule?{urlencode(chosen)}"
-        raw = {"table_id": table_id, "destination": typed_destination(sent), "mode": sent.get("mode", "replace")}
+        where = await destinations.typed(visit, sent, FORMATS)
+        raw = {"table_id": table_id, "destination": where, "mode": sent.get("mode", "replace")}
         return f"/imports/{(await imports.create(visit.ctx, raw)).id}"
 
     async def again(error: KeyturnError, status: int) -> Response:
@@ -122,18 +123,6 @@ async def rejects(visit: Here, import_id: str) -> Response:
     return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
 
-def typed_destination(sent: dict[str, str]) -> dict[str, Any]:
-    """What a dialog says of the destination: a format of files, or the id of a database."""
-    chosen = sent.get("destination.type", "parquet")
-    if chosen not in FORMATS and chosen.startswith("ds_"):
-        named = {"table": sent["destination.table"]} if sent.get("destination.table", "").strip() else {}
-        return {"type": "postgresql", "destination_id": chosen, **named}
-    typed: dict[str, Any] = {"type": chosen}
-    if sent.get("destination.url", "").strip():
-        typed["url"] = sent["destination.url"]
-    return typed
-
-
 async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
     table = await tables.get(visit.ctx, found.settings.table_id)
     before = await imports.list_(visit.ctx, limit=6, table_id=table.id)
@@ -147,13 +136,14 @@ async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
         "finished": finished,
         "sunset": reads.sunset_of(table, found.completeness),
         "stopped": STOPPED,
-        "databases": await destinations.choices(visit),
+        "there": (await destinations.choices(visit)).get(found.settings.destination.destination_id or ""),
         "now": visit.ctx.clock(),
     }
 
 
 async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int = 200) -> Response:
     table = await tables.get(visit.ctx, table_id)
+    chosen = await destinations.choices(visit)
     return await rendering.shell(
         visit,
         "imports/new.html",
@@ -163,7 +153,8 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         form=form,
         labels=forms.labels(ImportSettings),
         formats=FORMATS,
-        databases=await destinations.choices(visit),
+        elsewhere=[(found.id, destinations.words_of(found)) for found in chosen.values()],
+        kinds={found.settings.type for found in chosen.values()},
         modes=MODES,
         every=EVERY_LABELS,
     )

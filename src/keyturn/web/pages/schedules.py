@@ -15,7 +15,7 @@ from keyturn.web import forms, rendering
 from keyturn.web.api.answers import rfc3339
 from keyturn.web.auth import Visit, visit
 from keyturn.web.pages import destinations
-from keyturn.web.pages.imports import FORMATS, MODES, typed_destination
+from keyturn.web.pages.imports import FORMATS, MODES
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
@@ -62,7 +62,7 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
     sent = forms.typed(await request.form())
 
     async def do() -> str:
-        await schedules.create(visit.ctx, {"table_id": table_id, **_raw(sent)})
+        await schedules.create(visit.ctx, {"table_id": table_id, **await _raw(visit, sent)})
         return "/schedules?done=created"
 
     async def again(error: KeyturnError, status: int) -> Response:
@@ -86,7 +86,7 @@ async def update(request: Request, visit: Here, schedule_id: str) -> Response:
     schedule = await schedules.get(visit.ctx, schedule_id)
 
     async def do() -> str:
-        patch: dict[str, Any] = {"on": None, "cron": None, **_raw(sent)}
+        patch: dict[str, Any] = {"on": None, "cron": None, **await _raw(visit, sent)}
         patch["destination"] = {"url": None, "table": None, "destination_id": None, **patch["destination"]}
         await schedules.update(visit.ctx, schedule_id, patch)
         return f"/schedules/{schedule_id}?done=saved"
@@ -127,6 +127,7 @@ async def _dialog(
     if schedule is not None and schedule.next_at is not None and not schedule.paused:
         following = [schedule.next_at, *schedule.settings.recurrence.next_runs(schedule.next_at, 4)]
     recent = await imports.list_(visit.ctx, limit=100, table_id=table_id) if schedule else []
+    chosen = await destinations.choices(visit)
     return await rendering.shell(
         visit,
         "schedules/form.html",
@@ -138,7 +139,8 @@ async def _dialog(
         recent=[item for item in recent if schedule and item.schedule_id == schedule.id][:_RECENT],
         form=form,
         labels=forms.labels(ScheduleSettings),
-        formats={**FORMATS, **await destinations.choices(visit)},
+        formats={**FORMATS, **{id_: destinations.words_of(found) for id_, found in chosen.items()}},
+        kinds={found.settings.type for found in chosen.values()},
         modes=MODES,
         every=EVERY_LABELS,
         weekdays={name: name.capitalize() for name in WEEKDAYS},
@@ -149,9 +151,9 @@ async def _dialog(
     )
 
 
-def _raw(sent: dict[str, str]) -> dict[str, Any]:
+async def _raw(visit: Visit, sent: dict[str, str]) -> dict[str, Any]:
     """What was typed as the verb takes it."""
-    raw: dict[str, Any] = {**_when(sent), "destination": typed_destination(sent)}
+    raw: dict[str, Any] = {**_when(sent), "destination": await destinations.typed(visit, sent, FORMATS)}
     raw |= {name: sent[name] for name in ("mode", "if_missed", "if_running") if name in sent}
     if sent.get("name", "").strip():
         raw["name"] = sent["name"]

@@ -1,0 +1,11 @@
+"""Object stores as destinations. Requests are made and signed by the library, and sent by whoever makes a `Bucket`:
+its `send` is our one door out, so that the guard looks at every address, and nothing here opens a connection.
+"""
+
+from __future__ import annotations
+
+from keyturn.destinations.objects.bucket import Bucket, Changed, try_out
+from keyturn.destinations.objects.destination import ObjectDestination, abandon, destinations_in
+from keyturn.destinations.objects.requests import Access
+
+__all__ = ["Access", "Bucket", "Changed", "ObjectDestination", "abandon", "destinations_in", "try_out"]

@@ -1,0 +1,332 @@
+"""Objects of a bucket as a destination, on moto's S3 server: ends, fences, uploads called off, and its errors in words."""
+
+from __future__ import annotations
+
+import csv
+import http.client
+import io
+import json
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from keyturn.columns.build import build
+from keyturn.columns.schema import Column, Schema
+from keyturn.destinations.destination import Away, Fenced, Left
+from keyturn.destinations.objects import Access, Bucket, Changed, ObjectDestination, abandon, destinations_in, try_out
+from keyturn.destinations.table_file import Way
+from keyturn.errors import Invalid, UpstreamError
+from keyturn.wire import Headers, Request, Response
+from object_store import REGION
+
+STAMP = {"rows": 2, "complete": True, "note": None}
+IDS = Schema(tuple(Column(name, kind, f"$.{name}", note="pinned") for name, kind in (("id", "int64"), ("n", "string"))))
+
+
+def send(request: Request) -> Response:
+    """A door without a guard."""
+    parts = urlsplit(request.url)
+    there = http.client.HTTPConnection(parts.netloc, timeout=30)
+    try:
+        there.request(request.method, f"{parts.path}?{parts.query}", request.body, dict(request.headers.items))
+        answer = there.getresponse()
+        return Response(answer.status, Headers.of(answer.getheaders()), answer.read(), request.url, 0.0)
+    except (OSError, http.client.HTTPException):
+        raise UpstreamError("127.0.0.1 is not reachable.", message_code="E-UPSTREAM", sent=False) from None
+    finally:
+        there.close()
+
+
+def access_of(store, **changes) -> Access:
+    values = {"endpoint": store.endpoint, "region": REGION, "bucket": store.bucket, "key_id": store.key_id,
+              "secret": store.secret, "send": send}  # fmt: skip
+    return Access(**(values | changes))
+
+
+class Runs:
+    """Runs of imports to one store, each with a folder of its own here."""
+
+    def __init__(self, store, folder) -> None:
+        self.store, self.folder = store, folder
+
+    def run(
+        self, key="tables/orders.parquet", *, id_="im_1", epoch=1, mode="replace", access=None
+    ) -> ObjectDestination:
+        way = Way(key.rpartition(".")[2], mode, ("id",))
+        bucket = Bucket(access or access_of(self.store))
+        return ObjectDestination(bucket, key, way, self.folder / id_, run=f"{id_}-e{epoch}", destination_id="ds_1")
+
+    def landed(self, rows, key="tables/orders.parquet", **changes) -> ObjectDestination:
+        run = self.run(key, **changes)
+        run.begin(Left())
+        run.land(run.add(build(IDS, rows), IDS), {"page": 1})
+        return run
+
+    def imported(self, rows, key="tables/orders.parquet", **changes):
+        run = self.landed(rows, key, **changes)
+        ended = run.plan(IDS, dict(STAMP), whole=True)
+        run.settle()
+        run.give_up()
+        run.forget()
+        return ended
+
+
+@pytest.fixture
+def runs(store, tmp_path):
+    return Runs(store, tmp_path)
+
+
+def found(store, key="tables/orders.parquet") -> list[tuple]:
+    data = store.read(key)
+    if key.endswith("parquet"):
+        return [tuple(row.values()) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+    if key.endswith("csv"):
+        return [tuple(row) for row in csv.reader(io.StringIO(data.decode()))]
+    return [tuple(json.loads(line).values()) for line in data.splitlines()]
+
+
+OLD = [{"id": 1, "n": "one"}, {"id": 2, "n": "=two"}]
+NEW = [{"id": 2, "n": "new"}, {"id": 3, "n": "three"}]
+
+
+def test_each_format_arrives_and_has_the_hash_that_is_told(store, runs):
+    for ending, rows in (
+        ("parquet", [(1, "one"), (2, "=two")]),
+        ("csv", [("id", "n"), ("1", "one"), ("2", "'=two")]),
+        ("ndjson", [(1, "one"), (2, "=two")]),
+    ):
+        ended = runs.imported(OLD, f"tables/orders.{ending}", id_=ending)
+        assert found(store, f"tables/orders.{ending}") == rows
+        said = store.admin.head_object(Bucket=store.bucket, Key=f"tables/orders.{ending}")
+        assert (ended.files[0]["bytes"], ended.files[0]["sha256"]) == (
+            said["ContentLength"], said["Metadata"]["keyturn-sha256"],
+        )  # fmt: skip
+    assert not any(runs.folder.iterdir())
+    assert store.uploads() == []
+
+
+def test_a_duckdb_file_keeps_its_other_tables(store, runs, tmp_path):
+    before = tmp_path / "before.duckdb"
+    with duckdb.connect(str(before)) as db:
+        db.execute("create table other as select 1 as x")
+    store.admin.put_object(Bucket=store.bucket, Key="all.duckdb", Body=before.read_bytes())
+    runs.imported(OLD, "all.duckdb")
+    after = tmp_path / "after.duckdb"
+    after.write_bytes(store.read("all.duckdb"))
+    with duckdb.connect(str(after)) as db:
+        assert db.execute("select x from other").fetchall() == [(1,)]
+        assert len(db.execute("select * from rows").fetchall()) == 2
+
+
+@pytest.mark.parametrize("ending", ["parquet", "ndjson"])
+def test_append_adds_and_what_is_there_stays_until_the_last_request(store, runs, ending):
+    key = f"tables/orders.{ending}"
+    runs.imported(OLD, key)
+    run = runs.landed(NEW, key, id_="im_2", mode="append")
+    run.plan(IDS, dict(STAMP), whole=True)
+    assert found(store, key) == [(1, "one"), (2, "=two")]
+    run.settle()
+    assert found(store, key) == [(1, "one"), (2, "=two"), (2, "new"), (3, "three")]
+
+
+def test_update_writes_over_rows_of_the_same_key(store, runs):
+    runs.imported(OLD)
+    runs.imported(NEW, mode="update", id_="im_2")
+    assert sorted(found(store)) == [(1, "one"), (2, "new"), (3, "three")]
+
+
+def test_an_object_of_many_parts_is_whole(store, runs, monkeypatch):
+    monkeypatch.setattr("keyturn.destinations.objects.destination._PART_BYTES", 5 << 20)
+    rows = [{"id": number, "n": f"{number:0500}"} for number in range(30_000)]
+    runs.imported(rows, "big.ndjson")
+    parts = store.admin.head_object(Bucket=store.bucket, Key="big.ndjson")
+    assert parts["ETag"].strip('"').endswith("-3")
+    assert [row[0] for row in found(store, "big.ndjson")] == list(range(30_000))
+
+
+def test_an_incomplete_read_leaves_the_object_and_has_a_name_of_its_own(store, runs):
+    runs.imported(OLD)
+    run = runs.landed(NEW, id_="im_2")
+    run.plan(IDS, {**STAMP, "complete": False}, whole=False)
+    run.settle()
+    assert found(store) == [(1, "one"), (2, "=two")]
+    assert found(store, "tables/orders.incomplete.parquet") == [(2, "new"), (3, "three")]
+
+
+def test_who_goes_on_calls_the_upload_before_off_and_a_late_end_finds_it_gone(store, runs):
+    late = runs.landed(OLD)
+    late.plan(IDS, dict(STAMP), whole=True)
+    assert store.uploads() == ["tables/orders.parquet"]
+    next_ = runs.run(epoch=2)
+    next_.begin(Left())
+    assert store.uploads() == []
+    with pytest.raises(Fenced):
+        late.settle()
+    assert store.keys() == []
+
+
+def test_what_a_crash_left_after_the_last_request_is_not_done_twice(store, runs):
+    runs.imported(OLD)
+    run = runs.landed(NEW, id_="im_2", mode="append")
+    planned = run.plan(IDS, dict(STAMP), whole=True)
+    run.settle()
+    begun = runs.run(id_="im_2", epoch=2, mode="append").begin(Left({}, planned.files, dict(STAMP)))
+    assert begun.ended == planned
+    assert len(found(store)) == 4
+
+
+def test_pages_that_landed_are_there_for_the_next_run(store, runs):
+    run = runs.run()
+    run.begin(Left())
+    kept = run.land(run.add(build(IDS, OLD), IDS), {"page": 1})
+    run.add(build(IDS, NEW), IDS)
+    run.give_up()
+    again = runs.run(epoch=2)
+    assert again.begin(Left(kept)).read == {"page": 1}
+    again.land(again.add(build(IDS, NEW), IDS), {"page": 2})
+    again.plan(IDS, dict(STAMP), whole=True)
+    again.settle()
+    assert found(store) == [(1, "one"), (2, "=two"), (2, "new"), (3, "three")]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_rows_are_not_added_to_an_object_that_somebody_else_changed(store, runs, there):
+    if there:
+        runs.imported(OLD)
+    run = runs.landed(NEW, mode="append", id_="im_2")
+    run.plan(IDS, dict(STAMP), whole=True)
+    store.admin.put_object(Bucket=store.bucket, Key="tables/orders.parquet", Body=b"theirs")
+    with pytest.raises(Away, match="changed by somebody else"):
+        run.settle()
+    assert store.read("tables/orders.parquet") == b"theirs"
+
+
+def test_an_answer_that_was_lost_is_no_second_end(store, runs):
+    run = runs.landed(OLD)
+    run.plan(IDS, dict(STAMP), whole=True)
+    upload = run._upload
+    run._bucket.end(upload.name, upload.id, upload.parts)
+    run.settle()
+    assert len(found(store)) == 2
+
+
+def test_a_run_that_gives_up_calls_its_upload_off(store, runs):
+    run = runs.landed(OLD)
+    run.plan(IDS, dict(STAMP), whole=True)
+    run.give_up()
+    assert (store.uploads(), store.keys()) == ([], [])
+
+
+def test_an_upload_that_could_not_be_called_off_is_when_the_store_is_back(store, runs):
+    run = runs.landed(OLD)
+    run.plan(IDS, dict(STAMP), whole=True)
+    store.relay.cut()
+    run.give_up()
+    folder = runs.folder / "im_1"
+    assert destinations_in(folder) == {"ds_1"}
+    bucket = Bucket(access_of(store))
+    with pytest.raises(Away, match="not reachable"):
+        abandon(bucket, folder, "ds_1")
+    store.relay.mend()
+    abandon(bucket, folder, "ds_other")
+    assert store.uploads() == ["tables/orders.parquet"]
+    abandon(bucket, folder, "ds_1")
+    assert (store.uploads(), destinations_in(folder)) == ([], set())
+
+
+def test_a_store_that_is_away_is_away_at_every_step(store, runs):
+    run = runs.landed(OLD)
+    store.relay.cut()
+    with pytest.raises(Away, match="not reachable"):
+        runs.run(id_="im_2").begin(Left())
+    with pytest.raises(Away, match="not reachable"):
+        run.plan(IDS, dict(STAMP), whole=True)
+    store.relay.mend()
+    run = runs.landed(OLD, id_="im_3")
+    run.plan(IDS, dict(STAMP), whole=True)
+    store.relay.cut()
+    with pytest.raises(Away, match="not reachable"):
+        run.settle()
+
+
+def test_the_test_writes_reads_and_deletes(store):
+    assert store.bucket in try_out(Bucket(access_of(store)), "tables/")
+    assert (store.keys(), store.uploads()) == ([], [])
+
+
+def test_what_is_wrong_is_said_before_a_page_is_read(store, runs):
+    for changes, words in (
+        ({"bucket": "not-there"}, "There is no bucket not-there"),
+        ({"secret": "wrong"}, "not the secret access key"),
+        ({"key_id": "AKIAUNKNOWN"}, "knows no access key"),
+    ):
+        with pytest.raises(Invalid, match=words):
+            runs.run(access=access_of(store, **changes)).begin(Left())
+        with pytest.raises(Invalid, match=words):
+            try_out(Bucket(access_of(store, **changes)), "tables/")
+
+
+def test_who_may_not_write_or_not_delete_is_told(store, runs):
+    reader = dict(zip(("key_id", "secret"), store.user("s3:GetObject", "s3:ListBucket"), strict=True))
+    with pytest.raises(Invalid, match="AccessDenied"):
+        try_out(Bucket(access_of(store, **reader)), "")
+    rights = ("s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:AbortMultipartUpload")
+    keeper = dict(zip(("key_id", "secret"), store.user(*rights), strict=True))
+    with pytest.raises(Invalid, match=r"Allow s3:DeleteObject"):
+        try_out(Bucket(access_of(store, **keeper)), "")
+    runs.imported(OLD, access=access_of(store, **keeper))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "words"),
+    [
+        (403, "RequestTimeTooSkewed", Invalid, "Set the clock"),
+        (403, "SignatureDoesNotMatch", Invalid, "not the secret access key"),
+        (403, "InvalidAccessKeyId", Invalid, "knows no access key"),
+        (403, "AccessDenied", Invalid, "It needs s3:ListBucket"),
+        (400, "AuthorizationHeaderMalformed", Invalid, "region"),
+        (301, "PermanentRedirect", Invalid, "region"),
+        (307, "TemporaryRedirect", Invalid, "region"),
+        (503, "SlowDown", Away, "just now"),
+        (500, "InternalError", Away, "just now"),
+        (400, "EntityTooLarge", Invalid, "EntityTooLarge"),
+        (200, None, Away, "just now"),
+        (404, None, Invalid, "no bucket"),
+    ],
+)
+def test_each_refusal_is_a_sentence_and_no_redirect_is_followed(store, status, code, kind, words):
+    asked = []
+
+    def refusing(request: Request) -> Response:
+        asked.append(request.url)
+        body = f"<Error><Code>{code}</Code><Message>x</Message><Region>us-west-2</Region></Error>" if code else "hello"
+        headers = Headers.of({"Location": "http://elsewhere.invalid/", "Content-Type": "application/xml"})
+        return Response(status, headers, body.encode(), request.url, 0.0)
+
+    bucket = Bucket(replace(access_of(store), send=refusing))
+    with pytest.raises(kind, match=words):
+        bucket.begin("orders.csv", "text/csv", "", "im_1")
+    assert all(url.startswith(store.endpoint) for url in asked), asked
+
+
+def test_the_bucket_is_in_the_path_or_in_the_host(store):
+    asked = []
+
+    def noting(request: Request) -> Response:
+        asked.append(request.url)
+        raise UpstreamError("Blocked.", message_code="E-BLOCKED", sent=False)
+
+    for style in ("path", "virtual"):
+        there = access_of(store, endpoint="https://s3.example.com", addressing=style, send=noting)
+        with pytest.raises(UpstreamError):
+            Bucket(there).look("a/b.csv")
+    assert asked == [f"https://s3.example.com/{store.bucket}/a/b.csv", f"https://{store.bucket}.s3.example.com/a/b.csv"]
+
+
+def test_no_secret_is_in_a_repr(store):
+    access = access_of(store)
+    assert store.secret not in repr(access)
+    assert issubclass(Changed, Exception)

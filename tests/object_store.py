@@ -1,0 +1,95 @@
+"""Somebody's object store at an address: moto's S3 server behind a relay, which can be cut and mended."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import urllib.request
+from typing import Any
+
+from botocore.config import Config
+from botocore.session import Session
+from moto.server import ThreadedMotoServer
+
+from warehouse import Relay
+
+REGION = "eu-central-1"
+
+
+class StoreServer:
+    """A server that checks signatures and rights. One serves all tests of a process."""
+
+    def __init__(self) -> None:
+        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        self._server.start()
+        self.at = self._server.get_host_and_port()
+        self._call("reset", b"")
+        self.admin = self._client("s3", *self.user("*"))
+
+    def user(self, *rights: str) -> tuple[str, str]:
+        """A key and its secret, which may do only that."""
+        self._call("reset-auth", b"inf")
+        name = f"user-{secrets.token_hex(4)}"
+        iam = self._client("iam", "root", "root")
+        iam.create_user(UserName=name)
+        words = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(rights), "Resource": "*"}]}
+        iam.put_user_policy(UserName=name, PolicyName="rights", PolicyDocument=json.dumps(words))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        self._call("reset-auth", b"0")
+        return key["AccessKeyId"], key["SecretAccessKey"]
+
+    def stop(self) -> None:
+        self._call("reset-auth", b"inf")
+        self._server.stop()
+
+    def _client(self, service: str, key_id: str, secret: str) -> Any:
+        return Session().create_client(
+            service, region_name=REGION, endpoint_url="http://{}:{}".format(*self.at), aws_access_key_id=key_id,
+            aws_secret_access_key=secret, config=Config(s3={"addressing_style": "path"}, proxies={}),
+        )  # fmt: skip
+
+    def _call(self, what: str, data: bytes) -> None:
+        url = "http://{}:{}/moto-api/{}".format(*self.at, what)
+        asked = urllib.request.Request(url, data, {"Content-Type": "text/plain"}, method="POST")
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked).close()
+
+
+class ObjectStore:
+    """A bucket of its own behind a relay of its own, and a key that may do everything there."""
+
+    def __init__(self, server: StoreServer) -> None:
+        self._server, self.admin = server, server.admin
+        self.relay = Relay(server.at)
+        self.bucket = f"lake-{secrets.token_hex(4)}"
+        where = {"LocationConstraint": REGION}
+        self.admin.create_bucket(Bucket=self.bucket, CreateBucketConfiguration=where)
+        self.key_id, self.secret = self.user("s3:*")
+
+    def user(self, *rights: str) -> tuple[str, str]:
+        """A further key and its secret, which may do only that."""
+        return self._server.user(*rights)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.relay.port}"
+
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """As the API takes it."""
+        return {
+            "name": "Lake", "type": "s3", "url": f"s3://{self.bucket}/tables", "endpoint": self.endpoint,
+            "region": REGION, "access_key_id": self.key_id, "password": self.secret, **changes,
+        }  # fmt: skip
+
+    def keys(self) -> list[str]:
+        found = self.admin.list_objects_v2(Bucket=self.bucket)
+        return [item["Key"] for item in found.get("Contents", ())]
+
+    def read(self, key: str) -> bytes:
+        return self.admin.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def uploads(self) -> list[str]:
+        """Multipart uploads that were begun and neither ended nor called off."""
+        return [item["Key"] for item in self.admin.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())]
+
+    def close(self) -> None:
+        self.relay.cut()
