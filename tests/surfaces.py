@@ -159,16 +159,17 @@ class Surface:
         parameters = {name.replace("__", "."): value for name, value in asked.items()}
         return self._client(lambda ws: list(map(list, ws.sql(query, since=since, parameters=parameters).fetchall())))
 
-    def drafts(self, connection: str, source: str) -> dict[str, Any]:
-        """What a cURL line, an OpenAPI document or a Postman collection describes."""
+    def drafts(self, connection: str, source: str | None = None) -> dict[str, Any]:
+        """What a cURL line, an OpenAPI document or a Postman collection describes, or the API of itself."""
         if self.kind == "cli":
             place = self.tmp_path / "source"
-            place.write_text(source)
-            return self._cli("tables", "drafts", connection, str(place))
+            place.write_text(source or "")
+            return self._cli("tables", "drafts", connection, *([str(place)] if source else []))
         connection_id = self.connection_id(connection)
         if self.kind == "client":
             return self._client(lambda ws: ws.tables.drafts(connection_id, source))
-        return self._http("POST", "/tables/drafts", json={"connection_id": connection_id, "source": source})
+        asked = {"connection_id": connection_id} | ({"source": source} if source else {})
+        return self._http("POST", "/tables/drafts", json=asked)
 
     def whole(self, name: str) -> None:
         """A read that must be whole: each surface refuses any other in its way."""

@@ -296,22 +296,6 @@ def test_row4_objects_are_dotted_columns_and_lists_are_lists_json_or_first_items
     assert (json.loads(tags) if isinstance(tags, str) else tags) == ["a", "b"]
 
 
-def test_row9_tables_are_drafted_from_a_curl_line_openapi_or_postman(surface, connection, api):
-    api.on("orders", [{"id": 1}])
-    found = surface.drafts(connection, f"curl '{api.url}/orders?a=1' -H 'Authorization: Bearer very-secret'")
-    assert "very-secret" not in str(found)
-    assert found["data"] == [{"name": "orders", "method": "GET", "path": "/orders", "query": {"a": "1"}}]
-    surface.create(connection, **found["data"][0], **NONE)
-    assert surface.read(f"{connection}.orders")[0] == [{"id": 1}]
-    answer = {"content": {"application/json": {"schema": {"type": "array"}}}}
-    document = {"openapi": "3.0.0", "paths": {"/things/{id}": {"get": {"responses": {"200": answer}}}}}
-    assert surface.drafts(connection, json.dumps(document))["kind"] == "openapi"
-    postman = {"info": {}, "item": [{"name": "x", "request": {"method": "GET", "url": "{{base}}/orders"}}]}
-    assert surface.drafts(connection, json.dumps(postman))["data"][0]["path"] == "/orders"
-    with pytest.raises(Failed, match="neither a cURL line"):
-        surface.drafts(connection, "hello")
-
-
 def test_row7_formats_are_read_alike_and_a_web_page_is_told(surface, connection, api):
     texts = {"ndjson": '{"id":1}\n{"id":2}\n', "csv": "id\n1\n2\n", "json": '[{"id":1},{"id":2}]',
              "xml": "<r><row><id>1</id></row><row><id>2</id></row></r>"}  # fmt: skip

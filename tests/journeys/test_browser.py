@@ -127,8 +127,10 @@ def test_the_whole_story_by_hand(world, look):
     page = look.page
     page.get_by_role("link", name="Add a table").click()
     look.at("15-builder-empty")
-    page.get_by_role("textbox", name="Path").fill("/orders")
-    page.get_by_role("button", name="Find rows").click()
+    page.get_by_role("button", name="Find endpoints").click()
+    page.get_by_role("heading", name="6 endpoints of this API").wait_for()
+    look.at("15-endpoints")
+    page.get_by_role("button", name="Look at orders").click()
     page.get_by_text("The API reports 1,234 rows.").wait_for()
     page.get_by_text("Page 2 differs").wait_for()
     look.at("16-builder")
@@ -139,6 +141,8 @@ def test_the_whole_story_by_hand(world, look):
     page.get_by_role("heading", name="acme.orders").wait_for()
     page.get_by_text("The API reports 1,234 rows.").wait_for()
     look.at("18-table")
+    page.get_by_role("tab", name="Use it").click()
+    look.at("18-use-it")
     page.get_by_role("link", name="Import all").first.click()
     look.at("19-import-dialog")
     page.get_by_role("button", name="Start import").click()
@@ -154,6 +158,18 @@ def test_the_whole_story_by_hand(world, look):
                        ("27-api-tokens", "/api-tokens")):  # fmt: skip
         page.goto(server.url + path)
         look.at(name)
+
+
+def test_the_first_steps_can_be_hidden_and_shown_again(world, look):
+    server = world.serve(**BY_HAND)
+    setup(look, server)
+    page = look.page
+    page.get_by_role("button", name="Hide these steps").click()
+    page.get_by_role("heading", name="Your tables").wait_for()
+    look.at("28-home-without-steps")
+    page.goto(server.url)
+    page.get_by_role("button", name="Show the first steps").click()
+    page.get_by_role("heading", name="You’re in. Let’s read your first API.").wait_for()
 
 
 def sign_in(look: Look, server) -> None:

@@ -107,3 +107,11 @@ def number_or_text(value: str | None) -> int | str | None:
 def given(**values: Any) -> dict[str, Any]:
     """Only what was given."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def text_of(path: Path, *, at: str) -> str:
+    """What is in a file, or with `-` on stdin. Raises `Invalid` where nothing can be read."""
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise Invalid(f"{path} cannot be read.", at=at) from None

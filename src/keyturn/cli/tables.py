@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json as json_text
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from keyturn.cli import words
-from keyturn.cli.arguments import Json, Params, Yes, confirm, given, json_of, pairs_of, workspace
+from keyturn.cli.arguments import Json, Params, Yes, confirm, given, json_of, pairs_of, text_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import Invalid
 
@@ -99,17 +98,17 @@ def detect(
 @app.command()
 def drafts(
     connection: Annotated[str, typer.Argument(help="The connection's name.")],
-    source: Annotated[Path, typer.Argument(help="A cURL line, OpenAPI 3 or Postman in a file; - reads stdin.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="A cURL line, OpenAPI 3 or Postman in a file; - reads stdin. Default: the API is asked."),
+    ] = None,
     *,
     add: Annotated[list[str] | None, typer.Option("--add", help="Save the one of that name.")] = None,
     json: Json = False,
 ) -> None:
-    """Tables that a cURL line, an OpenAPI 3 document or a Postman collection describes."""
+    """Tables that a file describes (cURL, OpenAPI 3, Postman), or the API itself where it publishes a description."""
     out = terminal()
-    try:
-        text = sys.stdin.read() if str(source) == "-" else source.read_text("utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise Invalid(f"{source} cannot be read.", at="SOURCE") from None
+    text = text_of(source, at="SOURCE") if source else None
     with workspace() as found:
         connection_id = found.connections[connection].id
         result = found.tables.drafts(connection_id, text)
@@ -124,6 +123,8 @@ def drafts(
     rows = [(d["name"], f"{d['method']} {d['path']}", ", ".join(p["name"] for p in d.get("parameters", ())))
             for d in result["data"]]  # fmt: skip
     out.table(("NAME", "ENDPOINT", "ASKS FOR"), rows)
+    if result["found_at"]:
+        out.say(f"  found at {result['found_at']}")
     for sentence in result["left_out"]:
         out.say(f"  left out: {sentence}")
     for name in add or []:

@@ -253,9 +253,14 @@ class Tables:
         """Save one; `parameters` are values for asking the endpoint once. Raises `Invalid` naming the fields."""
         return Table(self._http, self._http.post(_with(_ROUTE, parameters), settings))
 
-    def drafts(self, connection_id: str, source: str) -> dict[str, Any]:
-        """Drafts for `create` out of a cURL line, an OpenAPI 3 document or a Postman collection; nothing is saved."""
-        return dict(self._http.post(f"{_ROUTE}/drafts", {"connection_id": connection_id, "source": source}))
+    def drafts(self, connection_id: str, source: str | None = None) -> dict[str, Any]:
+        """Drafts for `create` out of a cURL line, an OpenAPI 3 document or a Postman collection; nothing is saved.
+
+        Without a `source`, out of the description that the API publishes of itself; `found_at` is its address.
+        Raises `Invalid` when it publishes none.
+        """
+        asked = {"connection_id": connection_id} | ({"source": source} if source is not None else {})
+        return dict(self._http.post(f"{_ROUTE}/drafts", asked))
 
     def detect(self, draft: Mapping[str, Any], **parameters: Any) -> dict[str, Any]:
         """The settings an endpoint asks for, with their evidence; nothing is saved."""

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from keyturn.demo import data
+from keyturn.demo import data, description
 from keyturn.demo.pages import bearer
 from keyturn.demo.state import Demo
 
@@ -22,6 +22,7 @@ def routes() -> list[Route]:
     return [
         Route("/api/v1", index),
         Route("/api/v1/", index),
+        Route("/api/v1/openapi.json", described),
         Route("/api/v1/odd/{kind}", odd),
         Route("/api/v1/{name}", collection),
     ]
@@ -42,6 +43,11 @@ async def index(request: Request) -> Response:
     url = f"{request.app.state.public_url}/api/v1"
     found = [{"name": name, "url": f"{url}/{name}", "scope": scope} for name, scope in SCOPE_OF.items()]
     return JSONResponse({"endpoints": found})
+
+
+async def described(request: Request) -> Response:
+    """The same for programs, as OpenAPI; no token is needed to read it."""
+    return JSONResponse(description.document(f"{request.app.state.public_url}/api/v1"))
 
 
 async def collection(request: Request) -> Response:

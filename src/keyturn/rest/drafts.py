@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -39,6 +39,7 @@ class Found:
     kind: str
     drafts: list[Draft] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    found_at: str | None = None
 
     def add(self, draft: Draft) -> None:
         """One more, under a name of its own."""
@@ -67,7 +68,7 @@ def drafts_of(source: str, base_url: str) -> Found:
     except (ValueError, yaml.YAMLError, RecursionError):
         document = None
     if isinstance(document, Mapping) and str(document.get("openapi", "")).startswith("3."):
-        return _of_openapi(document)
+        return _of_openapi(document, base_url)
     if isinstance(document, Mapping) and isinstance(document.get("item"), list) and "info" in document:
         return _of_postman(document, base_url)
     raise Invalid(
@@ -154,9 +155,10 @@ def _draft(
     }
 
 
-def _of_openapi(document: Mapping[str, Any]) -> Found:
+def _of_openapi(document: Mapping[str, Any], base_url: str) -> Found:
     found = Found("openapi")
     paths = document.get("paths")
+    within = _within(document, base_url)
     for path, described in list((paths if isinstance(paths, Mapping) else {}).items())[:_MOST]:
         item = _resolved(document, described)
         operation = item.get("get")
@@ -166,12 +168,30 @@ def _of_openapi(document: Mapping[str, Any]) -> Found:
         if rows_path is None:
             found.left_out.append(f"GET {path}: its answer holds no list that is described in this document.")
             continue
-        draft: Draft = {"name": name_of(str(path)), "method": "GET", "path": str(path), "rows_path": rows_path}
+        draft: Draft = {"name": name_of(str(path)), "method": "GET", "path": within(str(path)), "rows_path": rows_path}
         draft["parameters"], draft["query"] = list[Draft](), dict[str, str]()
         for parameter in (*_list(item.get("parameters")), *_list(operation.get("parameters"))):
             _add_parameter(draft, _resolved(document, parameter))
         found.add(draft)
     return found
+
+
+def _within(document: Mapping[str, Any], base_url: str) -> Callable[[str], str]:
+    """What a path of the document is after the Base URL: its server's path goes before it, ours is cut off."""
+    servers = _list(document.get("servers"))
+    url = str(servers[0].get("url", "")) if servers and isinstance(servers[0], Mapping) else ""
+    try:
+        server, base = urlsplit(url).path.rstrip("/"), urlsplit(base_url).path.rstrip("/")
+    except ValueError:
+        server, base = "", ""
+
+    def within(path: str) -> str:
+        whole = path if "{" in server else f"/{server.strip('/')}{path}" if server else path
+        if not whole.startswith(f"{base}/"):
+            return path
+        return whole[len(base) :]
+
+    return within
 
 
 def _add_parameter(draft: Draft, parameter: Mapping[str, Any]) -> None:

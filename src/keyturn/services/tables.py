@@ -20,7 +20,6 @@ from keyturn.rest.children import MISSING
 from keyturn.rest.detect import Detected as Detection
 from keyturn.rest.detect import Evidence
 from keyturn.rest.detect import detect as detect_endpoint
-from keyturn.rest.drafts import Found, drafts_of
 from keyturn.rest.keyed import with_keys
 from keyturn.services import audit, connections, parents, schema_changes, secrets
 from keyturn.services.context import Context
@@ -198,16 +197,6 @@ async def detect(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
     ctx.require_verb("tables.detect")
     settings = _parsed({"name": "draft", **raw})
     return await _detect(ctx, await connections.get(ctx, settings.connection_id), settings, asked)
-
-
-async def drafts(ctx: Context, raw: Mapping[str, Any]) -> Found:
-    """Drafts out of a cURL line, an OpenAPI 3 document or a Postman collection (`connection_id`, `source`)."""
-    ctx.require_verb("tables.drafts")
-    source = raw.get("source")
-    if not isinstance(source, str) or not source.strip():
-        raise Invalid("Paste a cURL line, an OpenAPI 3 document or a Postman collection.", at="source")
-    connection = await connections.get(ctx, str(raw.get("connection_id", "")))
-    return drafts_of(source, connection.settings.base_url)
 
 
 async def preview(ctx: Context, table_id: str, *, limit: int = 100, asked: Asked = EVERYTHING) -> Preview:

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from keyturn.errors import Invalid, NotFound
 from keyturn.model.table_copies import CopySettings
 from keyturn.model.tables import Table, TableColumn, TableSettings
-from keyturn.services import imports, partitions, reads, rows_out, table_copies, tables
+from keyturn.services import imports, partitions, reads, rows_out, table_copies, table_drafts, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
@@ -95,9 +95,13 @@ async def detect(ctx: Ctx, request: Request, asked: Values) -> Response:
 
 @router.post("/tables/drafts")
 async def drafts(ctx: Ctx, request: Request) -> Response:
-    """Drafts out of `source`, a cURL line, an OpenAPI 3 document or a Postman collection; nothing is saved."""
-    found = await tables.drafts(ctx, await json_body(request))
-    return json_answer({"kind": found.kind, "data": found.drafts, "left_out": found.left_out})
+    """Drafts out of `source`, a cURL line, an OpenAPI 3 document or a Postman collection; nothing is saved.
+
+    Without a `source` the API is asked for the description that it publishes of itself: `found_at` says where.
+    """
+    found = await table_drafts.drafts(ctx, await json_body(request))
+    answer = {"kind": found.kind, "data": found.drafts, "left_out": found.left_out, "found_at": found.found_at}
+    return json_answer(answer)
 
 
 @router.get("/tables/{table_id}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
-from starlette.responses import Response
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
 
 from keyturn.model.connections import Connection
 from keyturn.model.tables import Table
-from keyturn.services import connections, imports, oauth_clients, tables
-from keyturn.web import rendering
+from keyturn.services import connections, imports, oauth_clients, preferences, tables
+from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
 
 router = APIRouter(include_in_schema=False)
@@ -35,16 +35,37 @@ async def home(visit: Annotated[Visit, Depends(visit)]) -> Response:
     accounts = await connections.list_(ctx)
     found = await tables.list_(ctx)
     imported = any(item.status in {"complete", "incomplete"} for item in await imports.list_(ctx, limit=20))
+    clients = await oauth_clients.list_(ctx)
     steps = [
-        *_client_steps(is_admin=ctx.actor.is_admin, done=bool(await oauth_clients.list_(ctx))),
+        *_client_steps(is_admin=ctx.actor.is_admin, done=bool(clients)),
         *_table_steps(accounts, found, imported=imported),
     ]
     current = next((index for index, step in enumerate(steps) if not step.done), None)
+    hidden = current is not None and not await preferences.shows_first_steps(ctx)
+    if hidden:
+        current = None
     # One form does both of the first two steps.
     if current == 0:
         current = 1
     done = sum(step.done for step in steps)
-    return await rendering.shell(visit, "home.html", steps=steps, current=current, done=done, tables=found)
+    return await rendering.shell(
+        visit,
+        "home.html",
+        steps=steps,
+        current=current,
+        done=done,
+        tables=found,
+        hidden=hidden,
+        first_client=len(clients) == 1,
+    )
+
+
+@router.post("/first-steps")
+async def first_steps(request: Request, visit: Annotated[Visit, Depends(visit)]) -> Response:
+    """Hide the checklist, or show it again."""
+    sent = forms.typed(await request.form())
+    await preferences.show_first_steps(visit.ctx, shown=sent.get("shown") == "yes")
+    return RedirectResponse("/", 303)
 
 
 def _client_steps(*, is_admin: bool, done: bool) -> list[Step]:

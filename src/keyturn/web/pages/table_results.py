@@ -14,7 +14,7 @@ from keyturn.model.tables import Table
 from keyturn.services import rejects, samples, tables
 from keyturn.services.tables import Preview
 from keyturn.web.auth import Visit
-from keyturn.web.pages import table_form
+from keyturn.web.pages import table_form, table_usage
 
 _ROWS_SHOWN = 20
 CHANGES = {"added": "New", "removed": "Gone", "type_changed": "Another type", "left_out": "Left out"}
@@ -29,6 +29,7 @@ class Result:
     evidence: tuple[dict[str, str], ...] = ()
     drafts: tuple[dict[str, Any], ...] = ()
     left_out: tuple[str, ...] = ()
+    found_at: str | None = None
 
     def noting(self, left_out: list[str]) -> Result:
         """With what a pasted source had and the table has not."""
@@ -57,11 +58,13 @@ async def sampled(read: Callable[[], Awaitable[Preview]]) -> Result:
 
 
 async def history(visit: Visit, table: Table | None) -> dict[str, Any]:
-    """What changed of a saved table's columns, and what did not fit them."""
+    """What changed of a saved table's columns, what did not fit them, and how its rows are read elsewhere."""
     if table is None:
-        return {"changes": [], "rejected": []}
+        return {"changes": [], "rejected": [], "usages": []}
     changes = await tables.schema_history(visit.ctx, table.id)
-    return {"changes": changes[:20], "rejected": await rejects.of_table(visit.ctx, table.id)}
+    published = not table.settings.is_draft
+    usages = table_usage.usages(table, visit.ctx.deployment.public_url) if published else list[table_usage.Usage]()
+    return {"changes": changes[:20], "rejected": await rejects.of_table(visit.ctx, table.id), "usages": usages}
 
 
 def drawn(

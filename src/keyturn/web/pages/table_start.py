@@ -10,7 +10,7 @@ from keyturn.errors import Invalid
 from keyturn.model.connections import Connection
 from keyturn.model.tables import TableSettings
 from keyturn.model.validation import parse
-from keyturn.services import connections, tables
+from keyturn.services import connections, table_drafts
 from keyturn.web.auth import Visit
 from keyturn.web.pages import table_form
 
@@ -27,7 +27,7 @@ async def with_address(visit: Visit, sent: Mapping[str, str]) -> tuple[dict[str,
     chosen = sent.get("connection_id", "")
     if not address.startswith("/"):
         chosen = _connection_of(found, address, chosen)
-    drafts = await tables.drafts(visit.ctx, {"connection_id": chosen, "source": address})
+    drafts = await table_drafts.drafts(visit.ctx, {"connection_id": chosen, "source": address})
     [draft] = drafts.drafts
     typed = [line for line in sent.get("query", "").splitlines() if line.strip()]
     names = {line.partition("=")[0].strip() for line in typed}
@@ -36,15 +36,24 @@ async def with_address(visit: Visit, sent: Mapping[str, str]) -> tuple[dict[str,
     return values, drafts.left_out
 
 
-async def from_source(visit: Visit, sent: Mapping[str, str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The drafts in what was pasted, and what was left out. Raises `Invalid` at `source`."""
+async def from_source(
+    visit: Visit, sent: Mapping[str, str], *, find: bool
+) -> tuple[list[dict[str, Any]], list[str], str | None]:
+    """The drafts in what was pasted, or with `find` in what the API says of itself; what was left out; its address.
+
+    Raises `Invalid` at `source`.
+    """
     source, chosen = sent.get("source", ""), sent.get("connection_id", "")
+    if find:
+        source = ""
+    elif not source.strip():
+        raise Invalid("Paste a cURL line, an OpenAPI 3 document or a Postman collection.", at="source")
     if is_address(source):
         chosen = _connection_of(await connections.list_(visit.ctx), source.strip(), chosen, at="source")
-    found = await tables.drafts(visit.ctx, {"connection_id": chosen, "source": source})
+    found = await table_drafts.drafts(visit.ctx, {"connection_id": chosen, "source": source})
     if not found.drafts:
         raise Invalid(" ".join(["Nothing here can be read as a table.", *found.left_out[:3]]), at="source")
-    return [{**draft, "connection_id": chosen} for draft in found.drafts], found.left_out
+    return [{**draft, "connection_id": chosen} for draft in found.drafts], found.left_out, found.found_at
 
 
 def values_of(draft: Mapping[str, Any], source: str) -> dict[str, str]:

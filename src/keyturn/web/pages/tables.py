@@ -43,17 +43,18 @@ async def new(visit: Here, connection_id: str = "") -> Response:
 
 
 @router.post("/start")
-async def start(request: Request, visit: Here) -> Response:
-    """Begin with what was pasted: one endpoint is looked at, of many one is chosen."""
+async def start(request: Request, visit: Here, find: bool = False) -> Response:
+    """Begin with what was pasted, or what the API says of itself: one endpoint is looked at, of many one is chosen."""
     sent = forms.typed(await request.form())
     try:
-        drafts, left_out = await table_start.from_source(visit, sent)
+        drafts, left_out, found_at = await table_start.from_source(visit, sent, find=find)
     except forms.MENDABLE as error:
         return await _new(visit, forms.failed(error, sent, ("source", "connection_id")), Result(), status=422)
     picked = sent.get("pick", "0" if len(drafts) == 1 else "")
     if not picked.isdigit() or int(picked) >= len(drafts):
-        return await _new(visit, forms.Form(sent), Result(drafts=tuple(drafts), left_out=tuple(left_out)))
-    values = table_start.values_of(drafts[int(picked)], sent["source"])
+        result = Result(drafts=tuple(drafts), left_out=tuple(left_out), found_at=found_at)
+        return await _new(visit, forms.Form(sent), result)
+    values = table_start.values_of(drafts[int(picked)], sent.get("source", ""))
     form, result = await _looked(visit, values)
     return await _new(visit, form, result.noting(left_out if len(drafts) == 1 else []))
 
