@@ -25,7 +25,8 @@ def told(report, what: str, **more: object) -> None:
     assert report.whole == report.imports
     assert report.kills
     assert report.taken_over
-    if SOAK:
+    # A full disk or a destination that is away costs what was read ahead of it, beside what kills cost.
+    if SOAK and not report.faults:
         assert report.read_twice < 0.05
 
 
