@@ -33,6 +33,8 @@ PAGES = -(-1234 // PAGE_ROWS)
 # Where no import comes to a page for so long, another one is waited for.
 _PATIENCE_SECONDS = 5.0
 _CALM_BEHIND_SECONDS = 10.0
+# What a process ends with at its start, while the database or the folder for files is away.
+_COMES_AGAIN = ("The database is not reachable", "is not an absolute folder that exists")
 Fault = Callable[["Fire", random.Random], None]
 
 
@@ -109,13 +111,13 @@ class Fire:
         return {"KEYTURN_LOG_LEVEL": "info", **more}
 
     def serve(self, at: int = 0) -> Process:
-        """The process at this place, anew; again, as whoever supervises it does, where it found no database."""
+        """The process at this place, anew; again, as whoever supervises it does, where it did not find what it needs."""
         made = self.world.work if at else self.world.serve
         while True:
             try:
                 return made(database_url=self.served_url or self.database_url, **self.environment)
             except AssertionError as error:
-                if "The database is not reachable" not in str(error):
+                if not any(words in str(error) for words in _COMES_AGAIN):
                     raise
 
     @property
