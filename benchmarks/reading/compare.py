@@ -109,6 +109,7 @@ class Bench:
         self.contestants: dict[str, Callable[[Case], list[str]]] = {
             "keyturn": self._keyturn,
             "keyturn import": self._at_a_server,
+            "keyturn, not durable": self._streamed,
             "by hand": self._by_hand,
         }
         if peers:
@@ -161,6 +162,9 @@ class Bench:
     def _at_a_server(self, case: Case) -> list[str]:
         self._prepared(case, "served")
         return [KEYTURN, "import", "bench.rows", "--to", str(self.folder / "out" / "rows.parquet"), "--json"]
+
+    def _streamed(self, case: Case) -> list[str]:
+        return [*self._prepared(case, "keyturn"), "read", str(self.folder / "out" / "rows.parquet")]
 
     def _prepared(self, case: Case, name: str) -> list[str]:
         data = self.folder / name

@@ -1,5 +1,7 @@
 """An import of Keyturn's as one process: `with_keyturn.py prepare URL STYLE`, then `with_keyturn.py import`.
 
+`with_keyturn.py read FILE` reads the same rows into a Parquet file without making any page durable on its way.
+
 It stands where `keyturn serve` and its worker stand: embedded SQLite, the guarded way out, a sealed credential, a
 durable import with its stamp. Only the HTTP API in front is left out, since nobody asks anything here.
 """
@@ -15,6 +17,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -92,8 +95,24 @@ async def import_() -> None:
     print(json.dumps({"rows": done.rows}))
 
 
+async def read(place: str) -> None:
+    """Read the table as `GET /tables/{id}/rows?format=parquet` does: one stream, which begins anew after a crash."""
+    from keyturn.services import reads, rows_out, tables
+
+    async with member() as ctx:
+        table = (await tables.list_(ctx))[0]
+        stream = await rows_out.begin(ctx, table.id, format="parquet")
+        with Path(place).open("wb") as file:  # noqa: ASYNC230 - nothing else is served here
+            async for chunk in stream.chunks:
+                file.write(chunk)
+        stamp = await reads.stamp(ctx, stream.read_id)
+    print(json.dumps({"rows": stamp["completeness"]["rows"]}))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "prepare":
         asyncio.run(prepare(*sys.argv[2:]))
+    elif sys.argv[1] == "read":
+        uvloop.run(read(sys.argv[2]))
     else:
         uvloop.run(import_())
