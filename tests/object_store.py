@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
+import subprocess
+import sys
+import time
 import urllib.request
 from typing import Any
 
 from botocore.config import Config
 from botocore.session import Session
-from moto.server import ThreadedMotoServer
 
 from warehouse import Relay
 
@@ -17,13 +20,15 @@ REGION = "eu-central-1"
 
 
 class StoreServer:
-    """A server that checks signatures and rights. One serves all tests of a process."""
+    """A server that checks signatures and rights, in a process of its own: moto keeps what it has by process."""
 
     def __init__(self) -> None:
-        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        self._server.start()
-        self.at = self._server.get_host_and_port()
-        self._call("reset", b"")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.at = free.getsockname()
+        command = [sys.executable, "-m", "moto.server", "-H", self.at[0], "-p", str(self.at[1])]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._wait()
         self.admin = self._client("s3", *self.user("*"))
 
     def user(self, *rights: str) -> tuple[str, str]:
@@ -39,8 +44,19 @@ class StoreServer:
         return key["AccessKeyId"], key["SecretAccessKey"]
 
     def stop(self) -> None:
-        self._call("reset-auth", b"inf")
-        self._server.stop()
+        self._process.terminate()
+        self._process.wait()
+
+    def _wait(self) -> None:
+        ends_at = time.monotonic() + 60
+        while self._process.poll() is None and time.monotonic() < ends_at:
+            try:
+                self._call("reset", b"")
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("The object store did not start.")
 
     def _client(self, service: str, key_id: str, secret: str) -> Any:
         return Session().create_client(
