@@ -38,6 +38,7 @@ async def drafts(ctx: Context, raw: Mapping[str, Any]) -> Found:
         return drafts_of(source, base_url)
     if not base_url:
         raise Invalid(f"{connection.name} has no Base URL yet. Sign in first, or paste a description.", at="source")
+    connections.require_use(ctx, connection)
     for url, under in _addresses(base_url):
         text = await _text(ctx, connection, url, under=under)
         found = _described(text, base_url) if text else None
@@ -62,7 +63,6 @@ def _addresses(base_url: str) -> list[tuple[str, bool]]:
 
 async def _text(ctx: Context, connection: Connection, url: str, *, under: bool) -> str | None:
     """The document at an address, or None where there is none."""
-    connections.require_use(ctx, connection)
     request = Request("GET", url, Headers.of({"Accept": "application/json, application/yaml, */*"}))
     answer = await ctx.egress.send(request, timeout_seconds=_TIMEOUT_SECONDS, max_bytes=LONGEST)
     if under and answer.status in {401, 403}:

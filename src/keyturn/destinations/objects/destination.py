@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from keyturn.columns.schema import Schema
 from keyturn.destinations.destination import Away, Begun, Ended, Fenced, Left, Values
-from keyturn.destinations.journal import Segment, fsync, remove_folder
+from keyturn.destinations.journal import fsync
+from keyturn.destinations.journaled import Journaled
 from keyturn.destinations.objects.bucket import Bucket, Changed, Found
 from keyturn.destinations.parquet import Written
-from keyturn.destinations.table_file import TableFile, Way, clear_away
+from keyturn.destinations.table_file import Way
 from keyturn.errors import KeyturnError
 
 _PART_BYTES = 8 << 20
@@ -49,13 +48,12 @@ class _Upload:
     before: Found | None
 
 
-class ObjectDestination:
+class ObjectDestination(Journaled):
     """The object `key`. `folder` holds the pages; `run` names this run's own files and its object."""
 
     def __init__(self, bucket: Bucket, key: str, way: Way, folder: Path, *, run: str, destination_id: str) -> None:
-        self._bucket, self._key, self._way, self._folder = bucket, key, way, folder
-        self._run, self._destination_id = run, destination_id
-        self._file: TableFile | None = None
+        super().__init__(way, folder)
+        self._bucket, self._key, self._run, self._destination_id = bucket, key, run, destination_id
         self._upload: _Upload | None = None
         self._stopping = threading.Event()
 
@@ -63,40 +61,12 @@ class ObjectDestination:
         """As the port says: what stands in the way is told before anything is read. Uploads before are called off."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._bucket.reach(self._key)
-        stored = left.checkpoint or {}
-        segments = stored.get("segments", ())
         abandon(self._bucket, self._folder)
-        clear_away(self._folder, segments)
-        if left.files and left.completeness is not None and all(map(self._is_there, left.files)):
-            remove_folder(self._folder)
-            return Begun(ended=Ended(dict(left.completeness), [dict(file) for file in left.files]))
-        self._file = TableFile(
-            self._local, self._way, self._folder, run=self._run.rpartition("-")[2], segments=segments
-        )
-        return Begun(read=stored.get("read"))
+        return self._begun(left, self._local, run=self._run.rpartition("-")[2])
 
     def exists(self) -> bool:
         """Whether there is an object."""
         return self._bucket.look(self._key) is not None
-
-    def add(self, batch: pa.RecordBatch, schema: Schema) -> tuple[Segment, ...]:
-        """Append to the journal."""
-        self._open.add(batch, schema)
-        return self._open.segments
-
-    @property
-    def crowded(self) -> bool:
-        """Never: pages are on disk at once."""
-        return False
-
-    def land(self, mark: tuple[Segment, ...], read: Values) -> Values:
-        """fsync, then the row names the segments."""
-        self._open.sync(mark)
-        return {"read": read, "segments": [item.as_dict() for item in mark]}
-
-    def last(self, rows: int) -> list[pa.RecordBatch]:
-        """As the port says."""
-        return self._open.last(rows)
 
     def plan(self, schema: Schema, completeness: Values, *, whole: bool) -> Ended:
         """Make the object here, from what is there where rows are added, and upload its parts."""
@@ -142,18 +112,7 @@ class ObjectDestination:
         upload, self._upload = self._upload, None
         if upload is not None:
             self._call_off(upload.name, upload.id)
-        if self._file is not None:
-            self._file.close()
-
-    def forget(self) -> None:
-        """Remove the journal."""
-        self._open.discard()
-
-    @property
-    def _open(self) -> TableFile:
-        if self._file is None:
-            raise AssertionError
-        return self._file
+        super().give_up()
 
     @property
     def _adds(self) -> bool:

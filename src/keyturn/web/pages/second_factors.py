@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import segno
 from fastapi import APIRouter, Depends, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
@@ -129,6 +128,8 @@ async def _page(visit: Visit, *, error: KeyturnError | None = None, codes: list[
 
 def _drawn(url: str) -> Markup:
     """As SVG in the page: dark on light in both themes, since apps read nothing else."""
+    import segno  # every server would pay for it at its start, and few people set up a second factor
+
     return Markup(segno.make(url, error="m").svg_inline(scale=5, dark="#000", light="#fff"))  # noqa: S704 - our own
 
 
