@@ -11,6 +11,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
+from world import PASSWORD
+
 SHOTS = os.environ.get("KEYTURN_SHOTS")
 
 WINDOW = {"width": 1280, "height": 800}
@@ -49,6 +51,15 @@ class Look:
         self._axe = Axe()
         context.on("page", self._listen)
         self.page = context.new_page()
+
+    def sign_in(self, server) -> None:
+        """As the first Workspace Admin, from the page that asks for it."""
+        page = self.page
+        page.goto(server.url)
+        page.get_by_label("Email").fill("ana@example.com")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        page.get_by_role("button", name="profile menu").wait_for()
 
     def _listen(self, page) -> None:
         page.on("console", self._said)

@@ -94,5 +94,9 @@ class Warehouse:
     def url(self) -> str:
         return f"postgresql://{self.user}@127.0.0.1:{self.relay.port}/{self.database}?sslmode=disable"
 
+    def settings(self, **changes: Any) -> dict[str, Any]:
+        """As the API takes it."""
+        return {"name": "Warehouse", "url": self.url, "password": PASSWORD, **changes}
+
     def close(self) -> None:
         self.relay.cut()

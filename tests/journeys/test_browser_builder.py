@@ -10,25 +10,14 @@ import json
 import pytest
 from playwright.sync_api import expect
 
-from world import PASSWORD
-
 pytestmark = pytest.mark.browser
-
-
-def sign_in(look, server) -> None:
-    page = look.page
-    page.goto(server.url)
-    page.get_by_label("Email").fill("ana@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="profile menu").wait_for()
 
 
 @pytest.fixture
 def server(world, steps, look):
     started = world.serve()
     steps.connect(world, started, steps.register(world, started))
-    sign_in(look, started)
+    look.sign_in(started)
     return started
 
 

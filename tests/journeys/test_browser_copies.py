@@ -4,18 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from world import PASSWORD
-
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
-
-
-def sign_in(look, server) -> None:
-    page = look.page
-    page.goto(server.url)
-    page.get_by_label("Email").fill("ana@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="profile menu").wait_for()
 
 
 def test_a_table_is_copied_to_another_connection_and_a_taken_name_is_told(world, steps, look):
@@ -25,7 +14,7 @@ def test_a_table_is_copied_to_another_connection_and_a_taken_name_is_told(world,
     body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
     orders = steps.ok(server.api.post("/tables", json=body))
     page = look.page
-    sign_in(look, server)
+    look.sign_in(server)
     page.goto(f"{server.url}/tables/{orders['id']}")
     page.get_by_role("link", name="Copy to another connection…").click()
     page.get_by_text("There is no other connection whose tables you may change.").wait_for()

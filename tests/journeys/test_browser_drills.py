@@ -7,8 +7,6 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from world import PASSWORD
-
 pytestmark = pytest.mark.browser
 
 
@@ -19,17 +17,8 @@ def acme(world, steps, look):
     connection = steps.connect(world, server, steps.register(world, server))
     body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
     table = steps.ok(server.api.post("/tables", json=body))
-    sign_in(look, server)
+    look.sign_in(server)
     return server, connection, table
-
-
-def sign_in(look, server) -> None:
-    page = look.page
-    page.goto(server.url)
-    page.get_by_label("Email").fill("ana@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="profile menu").wait_for()
 
 
 def do(look, world, *labels: str) -> None:

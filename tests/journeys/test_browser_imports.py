@@ -7,18 +7,10 @@ from playwright.sync_api import expect
 
 import keyturn
 import warehouse as databases
-from world import PASSWORD, TOKEN
+from destination_fires import allowed
+from world import TOKEN
 
 pytestmark = pytest.mark.browser
-
-
-def sign_in(look, server) -> None:
-    page = look.page
-    page.goto(server.url)
-    page.get_by_label("Email").fill("ana@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="profile menu").wait_for()
 
 
 @pytest.fixture
@@ -32,7 +24,7 @@ def table(world, steps):
 def test_an_import_is_cancelled_and_resumed_on_its_page(world, table, look):
     server, orders = table
     page, faults = look.page, world.end_system.demo.faults
-    sign_in(look, server)
+    look.sign_in(server)
     page.goto(f"{server.url}/tables/{orders['id']}/import")
     faults.api_429s = 4
     page.get_by_role("button", name="Start import").click()
@@ -50,7 +42,7 @@ def test_an_import_is_cancelled_and_resumed_on_its_page(world, table, look):
 def test_a_table_is_scheduled_paused_and_changed(world, table, look):
     server, orders = table
     page = look.page
-    sign_in(look, server)
+    look.sign_in(server)
     page.goto(f"{server.url}/schedules")
     page.get_by_role("heading", name="Nothing is scheduled.").wait_for()
     look.at("60-no-schedules")
@@ -84,7 +76,7 @@ def test_a_table_is_scheduled_paused_and_changed(world, table, look):
 def test_an_import_that_repeats_goes_on_to_its_schedule_with_what_was_chosen(table, look):
     server, orders = table
     page = look.page
-    sign_in(look, server)
+    look.sign_in(server)
     page.goto(f"{server.url}/tables/{orders['id']}/import")
     page.get_by_label("Where to").select_option("csv")
     page.get_by_label("File", exact=True).fill("weekly.csv")
@@ -104,13 +96,12 @@ def test_an_import_that_repeats_goes_on_to_its_schedule_with_what_was_chosen(tab
 
 
 def test_a_database_is_made_a_destination_tested_and_imported_to(world, steps, warehouse, look):
-    allowed = f"127.0.0.1:{world.end_system.port},127.0.0.1:{warehouse.relay.port}"
-    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed)
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, warehouse))
     connection = steps.connect(world, server, steps.register(world, server))
     body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
     orders = steps.ok(server.api.post("/tables", json=body))
     page = look.page
-    sign_in(look, server)
+    look.sign_in(server)
     page.goto(f"{server.url}/admin/settings")
     page.get_by_role("link", name="New destination").click()
     page.get_by_role("button", name="Create").click()
@@ -139,13 +130,12 @@ def test_a_database_is_made_a_destination_tested_and_imported_to(world, steps, w
 
 
 def test_a_bucket_is_made_a_destination_tested_and_imported_to(world, steps, store, look):
-    allowed = f"127.0.0.1:{world.end_system.port},127.0.0.1:{store.relay.port}"
-    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed)
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, store))
     connection = steps.connect(world, server, steps.register(world, server))
     body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
     orders = steps.ok(server.api.post("/tables", json=body))
     page = look.page
-    sign_in(look, server)
+    look.sign_in(server)
     page.goto(f"{server.url}/admin/settings/destinations/new")
     page.get_by_role("link", name="S3").click()
     look.at("71-new-bucket")

@@ -6,20 +6,9 @@ import time
 
 import pytest
 
-from looking import Look
 from postbox import Postbox, Receiver
-from world import PASSWORD
 
 pytestmark = pytest.mark.browser
-
-
-def sign_in(look: Look, server) -> None:
-    page = look.page
-    page.goto(server.url)
-    page.get_by_label("Email").fill("ana@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="profile menu").wait_for()
 
 
 def reload_until(page, words: str) -> None:
@@ -34,7 +23,7 @@ def reload_until(page, words: str) -> None:
 def test_a_webhook_is_made_tested_and_read_of(world, look):
     with Receiver() as receiver:
         server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=f"127.0.0.1:{receiver.port}")
-        sign_in(look, server)
+        look.sign_in(server)
         page = look.page
         page.get_by_role("button", name="profile menu").click()
         page.get_by_role("link", name="Settings").click()
@@ -67,7 +56,7 @@ def test_a_webhook_is_made_tested_and_read_of(world, look):
 def test_the_mail_servers_refusal_is_said_and_people_choose_what_to_hear(world, look):
     with Postbox() as box:
         server = world.serve(KEYTURN_SMTP_URL=box.url)
-        sign_in(look, server)
+        look.sign_in(server)
         page = look.page
         page.goto(server.url + "/admin/settings")
         box.refuse_sender = "550 5.7.1 not one of ours"
@@ -95,7 +84,7 @@ def test_a_connections_health_is_told_day_by_day_and_line_by_line(world, steps, 
         steps.ok(server.api.post(f"/connections/{connection['id']}/refresh"))
     world.end_system.demo.revoke_grants()
     assert server.api.post(f"/connections/{connection['id']}/refresh").status_code == 409
-    sign_in(look, server)
+    look.sign_in(server)
     page = look.page
     page.goto(f"{server.url}/connections/{connection['id']}")
     page.get_by_text("Refresh rejected.", exact=True).wait_for()

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from world import PASSWORD
-
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 VALUE = "canary-value-of-a-table"
-
-
-def sign_in(look, server) -> None:
-    page = look.page
-    page.goto(server.url)
-    page.get_by_label("Email").fill("ana@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("button", name="profile menu").wait_for()
 
 
 def find_rows(page, server, connection) -> None:
@@ -31,7 +20,7 @@ def test_a_secret_is_missed_saved_named_and_kept_while_it_is_used(world, steps, 
     server = world.serve()
     connection = steps.connect(world, server, steps.register(world, server))
     page = look.page
-    sign_in(look, server)
+    look.sign_in(server)
     find_rows(page, server, connection)
     page.get_by_text("This workspace has no secret called ACME").first.wait_for()
     look.at("80-secret-missing")

@@ -10,7 +10,7 @@ import os
 import pytest
 
 from crashes import Fire
-from database_fire import DatabaseFire
+from destination_fires import DatabaseFire
 from weather import Cut, errors, folder_away, limit_hit, stalled, tokens_end
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
@@ -62,6 +62,6 @@ def test_killed_while_rows_go_into_a_database_that_goes_away(world, warehouse, r
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     faults = (tokens_end, limit_hit, errors, Cut(warehouse.relay, "destination_away"), stalled)
     fire = DatabaseFire(world, url, workers=WORKERS[kind], seed=SEED, faults=faults)
-    fire.warehouse = warehouse
+    fire.place = warehouse
     told(fire.burn(COUNT), f"killed, into PostgreSQL, {kind}")
     assert warehouse.rows("select count(*) from keyturn_pages") == [(0,)]

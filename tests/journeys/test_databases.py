@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from database_fire import allowed, made
+from destination_fires import allowed, made
 from warehouse import PASSWORD
 from world import ROWS, connect, ok, orders, register, slow, wait_for_import
 

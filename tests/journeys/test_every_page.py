@@ -56,15 +56,6 @@ WIDTHS = (320, 640)
 AXE = {"rules": {"target-size": {"enabled": True}}}
 
 
-def sign_in(look: Look, server: Any) -> None:
-    page = look.page
-    page.goto(server.url + "/sign-in")
-    page.get_by_label("Email").fill("ana@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    page.get_by_role("button", name="profile menu").wait_for()
-
-
 def invitations(look: Look, server: Any, things: dict[str, str]) -> dict[str, str]:
     """Links that are shown once, on the pages that make them."""
     page, found = look.page, {}
@@ -101,7 +92,7 @@ def opened(look: Look, url: str) -> str | None:
 def furnished(world, steps, look):
     server = world.serve(KEYTURN_LOG_LEVEL="warning")
     things = furnish(world, steps, server)
-    sign_in(look, server)
+    look.sign_in(server)
     return server, invitations(look, server, things)
 
 

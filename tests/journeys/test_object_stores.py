@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import keyturn
-from bucket_fire import BucketFire, allowed, made
+from destination_fires import BucketFire, allowed, made
 from keyturn.errors import Invalid, NotFound
 from weather import Cut, errors, limit_hit, stalled
 from world import ROWS, TOKEN, connect, ok, orders, register, slow, wait_for_import
@@ -228,7 +228,7 @@ def test_killed_while_rows_go_into_a_bucket_that_goes_away_nothing_is_lost_nor_d
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     faults = (limit_hit, errors, Cut(store.relay, "destination_away"), stalled)
     fire = BucketFire(world, url, workers=1 if url is None else 2, seed=11, faults=faults)
-    fire.store = store
+    fire.place = store
     report = fire.burn(5)
     print(report.line(f"killed, into a bucket, {kind}"))
     assert report.whole == report.imports
