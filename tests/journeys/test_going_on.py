@@ -121,6 +121,50 @@ def test_an_end_system_in_trouble_is_waited_for(fire):
     assert (ended["completeness"]["rows"], Counter(file_of(fire)).most_common(1)[0][1]) == (1234, 1)
 
 
+def rejecting(fire, times: int) -> list[int]:
+    """The end system takes back every token just as it is asked with it, so many times from now; counts those to come."""
+    demo, left = fire.world.end_system.demo, [times]
+    log = demo.log_api_request
+
+    def taking_back(path: str, query: str) -> None:
+        if left[0] > 0:
+            left[0] -= 1
+            demo.expire_access_tokens()
+        log(path, query)
+
+    demo.log_api_request = taking_back
+    return left
+
+
+def test_a_new_token_that_is_rejected_at_the_first_page_is_waited_for(fire):
+    # The token and the one that was renewed for it, twice: then the third that was renewed is good.
+    rejecting(fire, 4)
+    ended = until(fire, fire.ask(fire.connection, 1), {"complete", "failed"}, seconds=60)
+    assert (ended["status"], ended["error"]) == ("complete", None)
+    assert file_of(fire) == list(range(1, 1235))
+
+
+def test_an_endpoint_that_takes_no_token_fails_soon_and_clearly(fire):
+    left = rejecting(fire, 1000)
+    item = until(fire, fire.ask(fire.connection, 1), {"waiting", "failed"})
+    assert item["waiting"]["kind"] == "end_system"
+    ended = until(fire, item["id"], {"failed"}, seconds=60)
+    assert ended["error"]["message_code"] == "E-REJECTED"
+    assert "/orders" in ended["error"]["message"]
+    # Three attempts of two requests each at most: nobody burns the refresh tokens of an account that may not read.
+    assert left[0] >= 1000 - 6
+
+
+def test_a_new_token_that_is_rejected_behind_a_safe_page_is_waited_for(fire):
+    import_id = held_up(fire)
+    rejecting(fire, 2)
+    fire.world.end_system.demo.faults.api_429s = 0
+    ended = until(fire, import_id, {"complete", "failed"}, seconds=60)
+    assert (ended["status"], ended["error"]) == ("complete", None)
+    assert file_of(fire) == list(range(1, 1235))
+    assert fire.world.end_system.served.total() < PAGES + 10
+
+
 def test_progress_comes_as_events_and_ends_with_the_import(fire):
     import_id = held_up(fire)
     fire.world.end_system.demo.faults.api_429s = 0

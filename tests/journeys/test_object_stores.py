@@ -15,7 +15,7 @@ import pytest
 import keyturn
 from destination_fires import BucketFire, allowed, made
 from keyturn.errors import Invalid, NotFound
-from weather import Cut, errors, limit_hit, stalled
+from weather import Cut, errors, limit_hit, stalled, tokens_end
 from world import ROWS, TOKEN, connect, ok, orders, register, slow, wait_for_import
 
 
@@ -226,7 +226,7 @@ def test_from_python_and_the_command_line(store, server, table, terminal):
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_while_rows_go_into_a_bucket_that_goes_away_nothing_is_lost_nor_doubled(world, store, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
-    faults = (limit_hit, errors, Cut(store.relay, "destination_away"), stalled)
+    faults = (tokens_end, limit_hit, errors, Cut(store.relay, "destination_away"), stalled)
     fire = BucketFire(world, url, workers=1 if url is None else 2, seed=11, faults=faults)
     fire.place = store
     report = fire.burn(5)

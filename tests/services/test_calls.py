@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -44,6 +45,17 @@ async def test_a_second_rejection_of_a_young_token_is_a_matter_of_permission_and
     for _ in range(5):
         assert (await calls.send(acme.ctx, connection, get())).status == 401
     assert len(acme.server.posts) == 1
+
+
+async def test_a_young_token_that_was_rejected_is_renewed_once_more_after_a_short_while(api, monkeypatch):
+    acme, connection, answers, _ = api
+    answers += [401]
+    await calls.send(acme.ctx, connection, get())
+    moment = time.monotonic()
+    for seconds, renewals in ((6.0, 2), (12.0, 2), (290.0, 2), (310.0, 3)):
+        monkeypatch.setattr(time, "monotonic", lambda: moment + seconds)  # noqa: B023 - called before the next
+        assert (await calls.send(acme.ctx, connection, get())).status == 401
+        assert len(acme.server.posts) == renewals
 
 
 async def test_a_newer_token_of_another_replica_is_tried_before_one_is_asked_for(api):

@@ -153,6 +153,38 @@ async def test_closing_folds_the_log_into_the_file(tmp_path):
     assert not log.exists() or log.stat().st_size == 0
 
 
+def test_a_commit_counts_where_the_log_cannot_be_folded_into_the_file(tmp_path):
+    # In a process of its own: the limit is on every file that it writes, as a full disk is.
+    path = tmp_path / "full.db"
+    program = f"""
+    import os, resource, sqlite3
+    from keyturn.storage import database as module
+    from keyturn.storage.database import Database
+    path, made = {str(path)!r}, Database("sqlite:///{path}")
+
+    def put(number, size):
+        made.run_now(lambda tx: tx.exec_driver_sql("insert into t values (?, zeroblob(?))", (number, size)))
+
+    made.run_now(lambda tx: tx.exec_driver_sql("create table t (x, y)"))
+    put(0, 8 << 20)
+    made._checkpoint("TRUNCATE")
+    made._writes = 0
+    before = os.stat(path).st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before, resource.RLIM_INFINITY))
+    for number in range(1, module._CHECKPOINT_EVERY + 10):
+        put(number, 5000)
+    assert os.stat(path).st_size == before, "the log was folded into the file"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    put(0, 0)
+    made.close()
+    assert os.stat(path).st_size > before
+    assert sqlite3.connect(path).execute("select count(*) from t").fetchone() == (module._CHECKPOINT_EVERY + 11,)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    ran = subprocess.run(command, env=dict(os.environ), check=False, timeout=60, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_a_commit_survives_a_kill(tmp_path):
     path = tmp_path / "kill.db"
     program = f"""

@@ -40,6 +40,8 @@ MESSAGES: dict[str, str] = {
     "E-NOTDATA": "This is a web page, not data. Wrong path, or a sign-in page?",
     "E-FORBIDDEN": "{system} answered 403: this account may not read {path}. Ask for the permission or scope; "
     "reconnecting will not help by itself.",
+    "E-REJECTED": "{system} answered 401 at {path}: it takes no token for it, not even one that was just renewed "
+    "(invalid_token). Try again in a minute; if it stays so, ask whether this account and these scopes may read it.",
     "E-NOTFOUND": "404 at {path}. Check the path; the connection itself works.",
     "E-RATE": "{system} asked us to wait {seconds} s (429). We are waiting; nothing is lost.",
     "E-TIMEOUT": "{system} did not answer within {seconds} s. Raise Timeout for this table or ask for smaller pages.",

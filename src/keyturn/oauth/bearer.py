@@ -58,6 +58,11 @@ def looks_expired(response: Response, api: Api = STANDARD.api) -> bool:
     return when.body is None or response.status == 401 or _matches(response, when.body)
 
 
+def invalid_token(response: Response) -> bool:
+    """Whether the API says in as many words that the token is over, taken back, or not known to it (RFC 6750 §3.1)."""
+    return any(challenge.parameters.get("error") == "invalid_token" for challenge in _bearer(response.headers))
+
+
 def insufficient_scope(response: Response) -> bool:
     """Whether the API says that the token is good and its scopes are too narrow (RFC 6750 §3.1)."""
     return any(challenge.parameters.get("error") == "insufficient_scope" for challenge in _bearer(response.headers))

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from keyturn import redaction
 from keyturn.errors import Forbidden, Invalid, ReconnectNeeded, UpstreamError
 from keyturn.model.connections import BasicAuth, BearerAuth, Connection, HeaderAuth, HeadersAuth, QueryAuth, keys_in
-from keyturn.oauth.bearer import insufficient_scope, looks_expired, place_token
+from keyturn.oauth.bearer import insufficient_scope, invalid_token, looks_expired, place_token
 from keyturn.oauth.quirks import Advanced
 from keyturn.services import access_tokens, connections, oauth_clients, proofs
 from keyturn.services.access_tokens import AccessToken
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 REDIRECTS = 3
 # The most that is read of one answer, unpacked.
 MAX_BYTES = 64 << 20
-COOL_DOWN_SECONDS = 300.0
+# After the first rejection of a young token on a path, and after each further one.
+FIRST_COOL_DOWN_SECONDS, COOL_DOWN_SECONDS = 5.0, 300.0
 _YOUNG_SECONDS = 60.0
 _COOL_DOWNS_MOST = 10_000
 _cool_downs: dict[tuple[str, str], float] = {}
@@ -116,7 +117,8 @@ async def send(
     """Send `request` with the connection's credential and read the answer whole. A reader keeps one `known` for all.
 
     A rejected token is renewed once and the request repeated (RFC 6750 §3.1); a rejected one that is younger than a
-    minute is a matter of permission: that path then has a cool-down, so that it cannot burn refresh tokens.
+    minute is most likely a matter of permission: that path then has a cool-down, short the first time, so that it
+    cannot burn refresh tokens.
     `filled` is put in once the request is known to go to the connection's own origin.
     Raises `ReconnectNeeded`, `ClientRefused`, `Unavailable`, `UpstreamError`, `UpstreamTimeout`.
     """
@@ -364,6 +366,11 @@ async def _advanced(ctx: Context, connection: Connection) -> Advanced:
     return (await oauth_clients.get(ctx, connection.oauth_client_id)).settings.advanced
 
 
+def rejects_new_token(connection: Connection, response: Response) -> bool:
+    """Whether the answer to `send` is that a token is over which was renewed for it: `send` tried that before."""
+    return connection.settings.auth.type == "oauth2" and response.status == 401 and invalid_token(response)
+
+
 def _expired(response: Response, advanced: Advanced) -> bool:
     return looks_expired(response, advanced.api) and not insufficient_scope(response)
 
@@ -373,9 +380,12 @@ def _cooling(connection: Connection, request: Request) -> bool:
 
 
 def _cool(connection: Connection, request: Request) -> None:
+    """A short while the first time, since both tokens may have been taken back, or be news to the API."""
     if len(_cool_downs) >= _COOL_DOWNS_MOST:
         _cool_downs.clear()
-    _cool_downs[connection.id, urlsplit(request.url).path] = time.monotonic() + COOL_DOWN_SECONDS
+    name, now = (connection.id, urlsplit(request.url).path), time.monotonic()
+    again = _cool_downs.get(name, -COOL_DOWN_SECONDS) > now - COOL_DOWN_SECONDS
+    _cool_downs[name] = now + (COOL_DOWN_SECONDS if again else FIRST_COOL_DOWN_SECONDS)
 
 
 def _named_in(headers: Headers) -> tuple[str, ...]:

@@ -48,6 +48,9 @@ Values = dict[str, Any]
 
 # Seconds before each further attempt when no page came in between; a page begins the row anew.
 PAUSES_SECONDS = (2.0, 10.0, 30.0, 120.0, 300.0, 900.0)
+# A new token that is rejected at the first page may be one that was taken back at once, or that not every server of the
+# API knows yet; most likely it is a matter of permission, which its owner should hear soon.
+_ATTEMPTS_AT_NEW_TOKEN = 2
 # A disk or a database that is away is waited for about a day: its operator has to mend it.
 _ATTEMPTS_AT_DISK = 100
 _PASSING = frozenset({"E-UPSTREAM", "E-DNS", "E-RATE", "E-TIMEOUT", None})
@@ -114,8 +117,8 @@ class _Run:
         except KeyturnError as error:
             if self._item.schedule_id and isinstance(error, ReconnectNeeded | ClientRefused):
                 return await self._wait("reconnect", error.message, error, most=_ATTEMPTS_AT_DISK)
-            if _passes(error) and (self._landed or self._item.has_checkpoint):
-                return await self._wait("end_system", error.message, error, most=len(PAUSES_SECONDS))
+            if most := self._attempts_at(error):
+                return await self._wait("end_system", error.message, error, most=most)
             values = {"status": "failed", "error": problem(error), "completeness": error.details.get("completeness")}
         except Away as error:
             log.warning("import_cannot_land", import_id=self._item.id, reason=error.sentence)
@@ -131,6 +134,15 @@ class _Run:
             sentence = f"Something of ours failed; it is in the log. {self._untouched}"
             values = {"status": "failed", "error": {"code": "internal", "message_code": None, "message": sentence}}
         return {**values, "files": []}
+
+    def _attempts_at(self, error: KeyturnError) -> int:
+        """How often it is tried again without a page in between; 0 for what time does not mend."""
+        if self._landed or self._item.has_checkpoint:
+            return len(PAUSES_SECONDS) if _passes(error) else 0
+        if isinstance(error, Unavailable):
+            # Our own database, or the token service: it says nothing of this table.
+            return len(PAUSES_SECONDS)
+        return _ATTEMPTS_AT_NEW_TOKEN if error.details.get("token_rejected") else 0
 
     async def _wait(self, kind: str, reason: str, error: KeyturnError, *, most: int) -> Values | None:
         """Give the import back for a while; after `most` attempts without a new page, its end as failed."""

@@ -8,14 +8,16 @@ from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from keyturn.columns.build import to_json
 from keyturn.columns.schema import path_of, value_at
 from keyturn.columns.shapes import MAIN, Shape, Shaper
-from keyturn.errors import Invalid
+from keyturn.errors import Invalid, UpstreamError
 from keyturn.model.connections import Connection
+from keyturn.model.messages import say
 from keyturn.model.tables import ParentSettings, Table, TableSettings
 from keyturn.rest.children import ChildrenReader, Family, ParentRow
 from keyturn.rest.reader import Endpoint, Page, Reader
@@ -193,11 +195,20 @@ def sender(
         if names:
             opened = await secrets.opened(ctx, settings, connection)
             filled = secret_parts(settings, asked, opened, first, now=now)
-        return await calls.send(
+        response = await calls.send(
             ctx, connection, request, timeout_seconds=seconds, max_bytes=limit, known=known, filled=filled
         )
+        if calls.rejects_new_token(connection, response):
+            raise _rejected(connection, request)
+        return response
 
     return send
+
+
+def _rejected(connection: Connection, request: Request) -> UpstreamError:
+    path = urlsplit(request.url).path
+    sentence = say("E-REJECTED", system=system_of(connection), path=path)
+    return UpstreamError(sentence, message_code="E-REJECTED", status=401, token_rejected=True, sent=True)
 
 
 def _shared(settings: TableSettings, parents: Parents, asked: Asked) -> tuple[Asked, Asked]:
