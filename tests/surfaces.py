@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,14 @@ from typing import Any
 import httpx2
 import pyarrow as pa
 import pyarrow.parquet as pq
+import uvicorn
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 import keyturn
-from world import TOKEN
+from world import TOKEN, free_port
 
 
 @dataclass
@@ -41,6 +46,20 @@ class Api:
         answer = self.answers.get(path.split("/")[0])
         found = answer(asked) if answer else Response(status_code=404)
         return found if isinstance(found, Response) else JSONResponse(found)
+
+
+@contextmanager
+def serving() -> Iterator[Api]:
+    """An API of our own making, on a port of its own."""
+    port = free_port()
+    api = Api(f"http://127.0.0.1:{port}")
+    app = Starlette(routes=[Route("/{path:path}", api.serve, methods=["GET", "POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="off"))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        threading.Event().wait(0.01)
+    yield api
+    server.should_exit = True
 
 
 class Failed(Exception):

@@ -8,6 +8,11 @@ from keyturn.errors import Forbidden, IncompleteData, Invalid, UpstreamError
 SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
 ROWS = [[{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], [{"id": 3, "name": "c"}]]
 WHOLE = {"rows": 3, "pages": 2, "reported_total": 3, "stop_reason": "no_next", "complete": True, "truncated": False}
+MOVED = {
+    "error": {"code": "incomplete_data", "message_code": "E-SCHEMA", "message": "A column changed; read again."},
+    "completeness": WHOLE | {"stop_reason": "error", "complete": False},
+    "finished_at": "2026-01-01T00:00:00Z",
+}
 TABLE = {"id": "tb_1", "full_name": "acme.orders"}
 
 
@@ -117,8 +122,7 @@ def test_the_servers_memory_of_the_read_says_why_it_ended(fake, orders, rows):
 def test_a_schema_that_moved_is_read_again_by_whoever_wants_the_whole(fake, orders, made):
     whole = made.arrow(ROWS, WHOLE, schema=SCHEMA)
     cut = [lambda: made.streamed(whole, cut_after=100), lambda: made.streamed(whole)]
-    moved = {"error": None, "completeness": WHOLE | {"stop_reason": None}, "finished_at": "2026-01-01T00:00:00Z"}
-    fake.on("GET", "/reads/rd_1", moved)
+    fake.on("GET", "/reads/rd_1", MOVED)
     fake.on("GET", "/tables/tb_1/rows", *cut)
     assert orders.read().to_arrow().num_rows == 3
     fake.on("GET", "/tables/tb_1/rows", *cut)
@@ -128,8 +132,7 @@ def test_a_schema_that_moved_is_read_again_by_whoever_wants_the_whole(fake, orde
 
 
 def test_a_schema_that_moves_for_ever_ends(fake, orders, rows):
-    moved = {"error": None, "completeness": WHOLE | {"stop_reason": None}, "finished_at": "2026-01-01T00:00:00Z"}
-    fake.on("GET", "/reads/rd_1", moved)
+    fake.on("GET", "/reads/rd_1", MOVED)
     rows(WHOLE, cut_after=100)
     with pytest.raises(IncompleteData):
         orders.read().to_arrow()

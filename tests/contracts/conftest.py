@@ -6,30 +6,19 @@ import io
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import Route
 
-from surfaces import Api, Failed, Surface
-from world import TOKEN, World, free_port
+from surfaces import Api, Failed, Surface, serving
+from world import TOKEN, World
 
 
 @pytest.fixture(scope="session")
 def rest_api() -> Iterator[Api]:
-    port = free_port()
-    api = Api(f"http://127.0.0.1:{port}")
-    app = Starlette(routes=[Route("/{path:path}", api.serve, methods=["GET", "POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, access_log=False, lifespan="off"))
-    threading.Thread(target=server.run, daemon=True).start()
-    while not server.started:
-        threading.Event().wait(0.01)
-    yield api
-    server.should_exit = True
+    with serving() as api:
+        yield api
 
 
 @pytest.fixture(scope="session")

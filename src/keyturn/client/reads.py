@@ -157,10 +157,6 @@ class _Stream:
         name, code = self._table.name, error.get("message_code")
         if error:
             reason = str(error["message"])
-        elif found.get("finished_at") and stamp.get("stop_reason") is None:
-            # The server ended it on purpose, since an Arrow stream cannot take its schema back.
-            code = SCHEMA_MOVED
-            reason = f"A column of {name} changed while it was read. The table has learned it; read again."
         else:
             reason = f"The read of {name} ended before its completeness stamp, so rows are missing. Read it again."
         cut = IncompleteData(reason, message_code=code, completeness=stamp or None, read_id=read_id)

@@ -111,9 +111,9 @@ class ChildrenReader:
         """Rows of the parent follow each other as pages do."""
         return True
 
-    def fail(self) -> None:
-        """What came could not be read after all: the stamp says so, whatever it said before."""
-        self._end("error")
+    def stop(self, reason: str) -> None:
+        """The stamp says so, whatever it said before: `error`, what came could not be read after all; `cancelled`."""
+        self._end(reason)
 
     async def pages(self) -> AsyncGenerator[Page]:
         """The pages in order, as `Reader.pages`; those without rows before the first with some are passed over."""

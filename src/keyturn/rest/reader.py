@@ -177,9 +177,9 @@ class Reader:
         finally:
             self._ahead.drop()
 
-    def fail(self) -> None:
-        """What came could not be read after all: the stamp says so, whatever it said before."""
-        self._end("error")
+    def stop(self, reason: str) -> None:
+        """The stamp says so, whatever it said before: `error`, what came could not be read after all; `cancelled`."""
+        self._end(reason)
 
     def _resume(self, checkpoint: Checkpoint) -> None:
         if checkpoint.endpoint != self._name:

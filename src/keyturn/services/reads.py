@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from keyturn.columns.build import Misfit, Reject
 from keyturn.columns.infer import NOTE_UNSEEN
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from keyturn.rest.stamps import Completeness
 
 
+T = TypeVar("T")
 # Pages that may be asked for before their turn, where the pagination allows it.
 PAGES_AHEAD = 16
 
@@ -98,6 +100,7 @@ class TableRead:
         self._keys = Deduplicator(settings.row_key)
         self._rejected = self._pages_before = self._rows_before = 0
         self.high_water: str | int | None = None
+        self._given_up: KeyturnError | None = None
         self._left_out: set[str] = set()
         self._stored: tuple[Schema, tuple[dict[str, Any], ...]] | None = None
         self._shaper = Shaper(readers.shape_of(settings))
@@ -146,28 +149,35 @@ class TableRead:
         await ctx.database.run(reject_rows.forget_from, ctx.workspace_id, self._owner_id, rows_before)
         error: dict[str, Any] | None = None
         try:
-            async for batch in self._typed_pages():
-                yield batch
+            # Given out as soon as it is typed: whoever makes pages safe does not wait for the one after it.
+            async with aclosing(_one_ahead(self._typed_pages())) as typed:
+                async for batch in typed:
+                    yield await self._kept(batch)
         except KeyturnError as failure:
-            self._reader.fail()
-            failure.details["completeness"] = self.completeness.as_dict()
-            error = {"code": failure.code, "message_code": failure.message_code, "message": failure.message}
+            error = self._failed(failure)
+            raise
+        except (GeneratorExit, asyncio.CancelledError):
+            # The reader is ahead and may have seen the end; whoever was given the pages has not.
+            self._reader.stop("cancelled")
+            error = None if self._given_up is None else self._failed(self._given_up)
             raise
         finally:
             await self._finish(error)
 
-    async def _typed_pages(self) -> AsyncIterator[Batch]:
-        pages = self._reader.pages()
-        following = asyncio.create_task(anext(pages, None))
-        try:
-            while (page := await following) is not None:
-                following = asyncio.create_task(anext(pages, None))
-                # Given out as soon as it is typed: whoever makes pages safe does not wait for the one after it.
-                yield await self._kept(await asyncio.to_thread(self._typed, page))
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-            await pages.aclose()
+    def give_up(self, failure: KeyturnError) -> None:
+        """Say, before `batches` is closed, why what comes cannot be taken: the record of the read tells it."""
+        self._given_up = failure
+
+    def _failed(self, failure: KeyturnError) -> dict[str, Any]:
+        """The failure as the record has it."""
+        self._reader.stop("error")
+        failure.details["completeness"] = self.completeness.as_dict()
+        return {"code": failure.code, "message_code": failure.message_code, "message": failure.message}
+
+    async def _typed_pages(self) -> AsyncGenerator[Batch]:
+        async with aclosing(_one_ahead(self._reader.pages())) as pages:
+            async for page in pages:
+                yield await asyncio.to_thread(self._typed, page)
 
     async def _kept(self, batch: Batch) -> Batch:
         """The batch, once what did not fit of it is safe."""
@@ -282,6 +292,19 @@ async def begin(
         owner_id=owner_id,
         parents=above,
     )
+
+
+async def _one_ahead(source: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The same, each begun while the one before it is looked at."""
+    following = asyncio.create_task(anext(source, None))
+    try:
+        while (item := await following) is not None:
+            following = asyncio.create_task(anext(source, None))
+            yield item
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await source.aclose()
 
 
 def _check_mark(table: Table) -> None:

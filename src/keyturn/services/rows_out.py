@@ -112,8 +112,10 @@ async def _encoded(
             yield await asyncio.to_thread(encode.add, batch.data, batch.schema)
         except SchemaMoved:
             # The wider schema is stored when the read closes, so the next read begins with it.
+            failure = _moved(batch)
+            read.give_up(failure)
             await _closed(batches)
-            raise _moved(batch) from None
+            raise failure from None
     yield encode.end(schema, read.completeness.as_dict())
 
 
