@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from copy import copy
 from typing import Any
 
 import typer
@@ -87,7 +88,7 @@ def run(arguments: list[str] | None = None) -> int:
     # An error can come before the option is read, and machines want it as JSON then too.
     out.as_json = "--json" in arguments
     try:
-        app(args=arguments, prog_name="keyturn", standalone_mode=True)
+        _only(arguments)(args=arguments, prog_name="keyturn", standalone_mode=True)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else exits.FAILED
     except KeyturnError as error:
@@ -99,6 +100,18 @@ def run(arguments: list[str] | None = None) -> int:
         out.bad(f"Something of ours failed ({type(error).__name__}: {words}). KEYTURN_LOG_LEVEL=debug shows where.")
         return exits.FAILED
     return exits.OK
+
+
+def _only(arguments: list[str]) -> typer.Typer:
+    """The command line with nothing but the verb that is asked for, if it is one: reading all signatures takes time."""
+    verb = next(iter(arguments), None)
+    commands = [item for item in app.registered_commands if item.name == verb]
+    groups = [item for item in app.registered_groups if item.name == verb]
+    if not commands and not groups:
+        return app
+    only = copy(app)
+    only.registered_commands, only.registered_groups = commands, groups
+    return only
 
 
 def _told(out: Terminal, error: KeyturnError) -> int:
