@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
+
 import pyarrow as pa
 import pytest
 
@@ -95,3 +98,28 @@ def test_clearing_away_leaves_the_listed_segments_alone(open_journal, tmp_path):
     clear_away(tmp_path / "j", listed(journal))
     assert [path.name for path in (tmp_path / "j").iterdir()] == [listed(journal)[0]["name"]]
     clear_away(tmp_path / "nowhere", ())
+
+
+@contextlib.contextmanager
+def files_not_longer_than(size: int):
+    """As on a full disk: no file of this process grows beyond."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_page_that_did_not_fit_is_added_again_once_there_is_room(open_journal, tmp_path):
+    journal = open_journal("e1")
+    journal.add(page(1))
+    safe = journal.segments
+    for size in (safe[0].bytes + 100, 0):  # in the middle of a page, and where not even a new file can begin
+        with files_not_longer_than(size), pytest.raises(OSError, match="too large"):
+            journal.add(page(*range(1000)))
+    journal.sync(safe)
+    journal.add(page(2))
+    journal.add(page(3))
+    journal.sync(journal.segments)
+    assert numbers(open_journal("e2", listed(journal))) == [1, 2, 3]

@@ -219,6 +219,17 @@ def test_a_server_that_goes_away_is_away_and_comes_back(warehouse):
     assert warehouse.rows("select count(*) from keyturn_pages") == [(1,)]
 
 
+def test_a_landing_whose_answer_was_lost_may_be_asked_again(warehouse):
+    run = run_of(warehouse)
+    run.begin(Left())
+    mark = run.add(build(IDS, [{"id": 1, "name": "a"}]), IDS)
+    page = run._pending[0]
+    run.land(mark, {"page": 1})
+    run._pending.append(page)  # as it is when the commit came through, and word of it did not
+    run.land(mark, {"page": 1})
+    assert warehouse.rows("select count(*) from keyturn_pages") == [(1,)]
+
+
 def test_the_error_of_a_server_names_no_secret_and_no_value(warehouse):
     wrong = server_of(warehouse, database="nowhere")
     with pytest.raises(Invalid, match="does not let"):

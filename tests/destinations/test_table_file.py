@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
+import resource
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -152,3 +154,24 @@ def test_a_discarded_file_leaves_nothing(tmp_path):
     file.add(rows((1, "a")), SCHEMA)
     file.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_where_only_the_pages_have_room_the_file_is_made_of_them_at_the_end(tmp_path):
+    # Two pages that cannot be packed, each a row group; the second lies in a segment of its own, and so fits.
+    schema = Schema((Column("id", "int64", "$.id"),))
+    chance, count = random.Random(1), 33_000
+    wanted = [[chance.getrandbits(63) for _ in range(count)] for _ in range(2)]
+    first, second = (pa.RecordBatch.from_pydict({"id": numbers}, schema=schema.arrow) for numbers in wanted)
+    file = TableFile(tmp_path / "a.parquet", Way("parquet", "replace"), tmp_path / ".part-x")
+    file.add(first, schema)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        with pytest.raises(OSError, match="too large"):
+            file.add(second, schema)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8 * count * 3 // 2, hard))
+        file.add(second, schema)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    file.finish(schema, STAMP)
+    assert pq.read_table(tmp_path / "a.parquet").column("id").to_pylist() == wanted[0] + wanted[1]

@@ -26,6 +26,10 @@ class Away(Exception):
         self.sentence = sentence
 
 
+class Doubtful(OSError):
+    """Whether bytes are safe that were written before is not known, and asking again would not tell: a failed fsync."""
+
+
 class Fenced(Exception):
     """Another run of this import has begun: nothing of this one counts any more."""
 
@@ -67,7 +71,10 @@ class Destination(Protocol):
         ...
 
     def add(self, batch: pa.RecordBatch, schema: Schema) -> Any:
-        """Take a page, which is not safe yet. Answers the mark that `land` wants for it."""
+        """Take a page, which is not safe yet. Answers the mark that `land` wants for it.
+
+        Where it raises `Away` or an OSError the page was not taken, and may be given again.
+        """
         ...
 
     @property
@@ -76,7 +83,10 @@ class Destination(Protocol):
         ...
 
     def land(self, mark: Any, read: Values) -> Values:
-        """Make every page up to `mark` safe together with the point behind it. Answers what the row is to keep."""
+        """Make every page up to `mark` safe together with the point behind it. Answers what the row is to keep.
+
+        Where it raises `Away` or an OSError that is not `Doubtful`, it may be asked again.
+        """
         ...
 
     def last(self, rows: int) -> list[pa.RecordBatch]:

@@ -6,6 +6,7 @@ behind them (a page cut off by a crash, or written by a process that had lost it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from keyturn.destinations.destination import Doubtful
 from keyturn.errors import Invalid
 
 _BUFFER_BYTES = 1 << 20
@@ -60,13 +62,21 @@ class Journal:
         return (*self._before, *(() if self._current is None else (self._current,)))
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Append rows and hand them to the system; `sync` makes them safe. Raises OSError when the disk is full."""
-        if self._writer is None or not batch.schema.equals(self._schema, check_metadata=True):
-            self._open(batch.schema)
-        if self._writer is None or self._current is None:
-            raise AssertionError
-        self._writer.write_batch(batch)
-        self._file.flush()
+        """Append rows and hand them to the system; `sync` makes them safe.
+
+        Raises OSError when the disk is full. The rows may be added again then.
+        """
+        try:
+            if self._writer is None or not batch.schema.equals(self._schema, check_metadata=True):
+                self._open(batch.schema)
+            if self._writer is None or self._current is None:
+                raise AssertionError
+            self._writer.write_batch(batch)
+            self._file.flush()
+        except OSError:
+            # Half of them lies behind the end that counts: what follows goes into another file.
+            self.close()
+            raise
         self._current = Segment(self._current.name, self._file.tell(), self._current.rows + batch.num_rows)
 
     def sync(self, segments: Iterable[Segment]) -> None:
@@ -95,12 +105,14 @@ class Journal:
     def close(self) -> None:
         """Write no more; what is there stays."""
         self._writer = None
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-        if self._current is not None:
+        file, self._file = self._file, None
+        if file is not None:
+            # What counts was flushed, so only bytes that do not count can fail here.
+            with contextlib.suppress(OSError):
+                file.close()
+        if self._current is not None and self._current.rows:
             self._before.append(self._current)
-            self._current = None
+        self._current = None
 
     @property
     def _ours(self) -> set[str]:
@@ -131,9 +143,12 @@ def remove_folder(folder: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Make a file, or the names in a folder, survive a power loss."""
+    """Make a file, or the names in a folder, survive a power loss. Raises OSError, `Doubtful` if it is there."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # The system forgets what it could not write: a second try would succeed without it.
+        raise Doubtful(error.errno, error.strerror) from error
     finally:
         os.close(descriptor)

@@ -5,6 +5,7 @@ What was at the place before is read for append and update, and stays untouched 
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -71,7 +72,12 @@ class TableFile:
         """Append rows. Raises OSError when the disk is full."""
         self._journal.add(batch)
         if self._may_go_along:
-            self._go_along(batch, schema)
+            try:
+                self._go_along(batch, schema)
+            except OSError:
+                # The page is in the journal all the same, and the file is made of that at the end.
+                self._may_go_along = False
+                self._leave()
 
     def sync(self, segments: Sequence[Segment]) -> None:
         """Make those pages survive a power loss."""
@@ -140,10 +146,12 @@ class TableFile:
             self._leave()
 
     def _leave(self) -> None:
-        if self._along is not None:
-            self._along.close()
-            self._along.path.unlink(missing_ok=True)
-            self._along = None
+        along, self._along = self._along, None
+        if along is not None:
+            with contextlib.suppress(OSError):  # nobody reads it
+                along.close()
+            with contextlib.suppress(OSError):
+                along.path.unlink()
 
     def _parquet(self, schema: Schema, completeness: Mapping[str, Any]) -> Path:
         """All rows in one file of the schema they ended with."""

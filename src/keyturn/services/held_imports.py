@@ -1,29 +1,18 @@
-"""An import's row while its lease is ours, and the landing of its pages: the destination first, then our row.
-
-1. A page is given to the destination.    2. The destination makes it safe, a database together with the checkpoint.
-3. One transaction writes checkpoint, what the destination wants to be kept, and counts, if the lease is still ours.
-For files a crash before 3 leaves bytes that no row names: they are not there. A database knows by itself how far it is,
-so a crash between 2 and 3 loses nothing either. What is written in 3 never runs ahead of what 2 made safe.
-"""
+"""An import's row while its lease is ours: every write renews the lease, and says whether the run has to stop."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from keyturn.destinations.destination import Destination
 from keyturn.errors import Unavailable
 from keyturn.model.imports import Import
-from keyturn.rest.checkpoints import Checkpoint
 from keyturn.services import events
 from keyturn.services.context import Context
-from keyturn.services.destination_threads import in_thread
-from keyturn.services.reads import Batch
 from keyturn.storage import imports as rows
 from keyturn.storage import tables as table_rows
 
@@ -35,10 +24,6 @@ R = TypeVar("R")
 
 LEASE_SECONDS = 8.0
 _HEARTBEAT_SECONDS = 2.0
-# Between two landings: pages that come slowly land one by one, fast ones in groups, so that it costs a few percent,
-# and a crash never costs more than a hundredth of the time that the pages before it took.
-_REST_SECONDS, _REST_SHARE = 0.015, 0.01
-_REST_MOST_SECONDS = 1.0
 _PATIENCE_MOST_SECONDS = 3.0
 
 
@@ -88,6 +73,11 @@ class HeldImport:
         told = {"kind": kind, "reason": reason, "until": self._waits_until}
         await self.write(status="waiting", waiting=told)
 
+    async def waits_for_destination(self, seconds: float, reason: str) -> None:
+        """The destination is away, and asked again after a while."""
+        told = {"kind": "destination", "reason": reason, "until": self.ctx.clock() + seconds}
+        await self.write(status="waiting", waiting=told)
+
     async def at_work(self, **values: Any) -> None:
         """The same as `write`; and it is said that the run goes on, unless it waits just now."""
         if self.ctx.clock() >= self._waits_until:
@@ -122,72 +112,3 @@ class HeldImport:
         go_on = await self.ctx.database.run_together(rows.progress_of_many, told)
         self._written_at = time.monotonic()
         return go_on
-
-
-class Landing:
-    """Makes pages safe beside the reading. Begin it with `start`, end it with `settle`."""
-
-    def __init__(self, held: HeldImport, destination: Destination) -> None:
-        self._held, self._destination = held, destination
-        self._point: tuple[Checkpoint, Any] | None = None
-        self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._began_at = time.monotonic()
-        self.pages = 0
-
-    def start(self) -> None:
-        """Begin to look out for pages."""
-        self._task = asyncio.create_task(self._loop())
-
-    async def page(self, batch: Batch) -> None:
-        """A page to write. Raises what the destination does, or `Stopped`, also for pages before this one."""
-        mark = await in_thread(self._destination.add, batch.data, batch.schema)
-        self._point = batch.checkpoint, mark
-        self._fresh.set()
-        if self._task is not None:
-            await self._room(self._task)
-            if self._task.done():
-                await self._task
-
-    async def _room(self, task: asyncio.Task[None]) -> None:
-        """Until the destination may be given more, or landing has failed."""
-        while self._destination.crowded and not task.done():
-            self._landed.clear()
-            landed = asyncio.create_task(self._landed.wait())
-            try:
-                await asyncio.wait({task, landed}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                landed.cancel()
-
-    async def settle(self) -> None:
-        """Everything so far is safe when this returns. Raises as `page` does."""
-        self._closing.set()
-        self._fresh.set()
-        if self._task is not None:
-            await self._task
-
-    async def _loop(self) -> None:
-        while not self._closing.is_set():
-            await self._fresh.wait()
-            self._fresh.clear()
-            await self._land()
-            # Not longer where the disk is slow: landing waits for it beside the reading, and takes more pages at once.
-            rest = max(_REST_SECONDS, (time.monotonic() - self._began_at) * _REST_SHARE)
-            rest = min(rest, _REST_MOST_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), rest)
-        await self._land()
-
-    async def _land(self) -> None:
-        if self._point is None:
-            return
-        (checkpoint, mark), self._point = self._point, None
-        kept = await in_thread(self._destination.land, mark, checkpoint.as_dict())
-        await self._held.at_work(
-            rows=checkpoint.rows - checkpoint.duplicates,
-            pages=checkpoint.pages,
-            reported_total=checkpoint.reported_total,
-            checkpoint=kept,
-        )
-        self.pages += 1
-        self._landed.set()

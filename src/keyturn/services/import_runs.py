@@ -7,7 +7,6 @@ Whoever takes over after a crash first fences off the former run, then looks whe
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,8 @@ from keyturn.services import audit, import_places, members, notices, reads
 from keyturn.services.context import Context
 from keyturn.services.destination_threads import in_thread
 from keyturn.services.endpoints import Asked
-from keyturn.services.held_imports import LEASE_SECONDS, HeldImport, Landing, Stopped, patiently
+from keyturn.services.held_imports import LEASE_SECONDS, HeldImport, Stopped, patiently
+from keyturn.services.landings import Landing, in_words, passes
 from keyturn.services.reads import TableRead
 from keyturn.storage import imports as rows
 from keyturn.storage import marks as mark_rows
@@ -54,11 +54,6 @@ _ATTEMPTS_AT_NEW_TOKEN = 2
 # A disk or a database that is away is waited for about a day: its operator has to mend it.
 _ATTEMPTS_AT_DISK = 100
 _PASSING = frozenset({"E-UPSTREAM", "E-DNS", "E-RATE", "E-TIMEOUT", None})
-# Full, over quota, or a disk of the network that is not there just now.
-_DISK_PASSES = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT,
-     errno.ENOTCONN}
-)  # fmt: skip
 
 
 def queued(scene: Context) -> AbstractContextManager[Woken]:
@@ -125,8 +120,8 @@ class _Run:
             return await self._wait("destination", error.sentence, Unavailable(error.sentence), most=_ATTEMPTS_AT_DISK)
         except OSError as error:
             log.warning("import_cannot_write", import_id=self._item.id, error=error.strerror)
-            sentence = f"The file could not be written ({error.strerror}). {self._untouched}"
-            if error.errno in _DISK_PASSES:
+            sentence = f"{in_words(error)} {self._untouched}"
+            if passes(error):
                 return await self._wait("destination", sentence, Unavailable(sentence), most=_ATTEMPTS_AT_DISK)
             values = {"status": "failed", "error": {"code": "unavailable", "message_code": None, "message": sentence}}
         except Exception:
@@ -205,6 +200,9 @@ class _Run:
         try:
             async for batch in read.batches():
                 await landing.page(batch)
+        except BaseException:
+            landing.hurry()
+            raise
         finally:
             # Also when the reading failed: what came before is kept.
             await landing.settle()

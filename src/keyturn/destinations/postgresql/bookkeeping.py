@@ -81,8 +81,10 @@ def advance(tx: Tx, schema: str, import_id: str, epoch: int, page: int, read: Ma
 
 
 def insert(tx: Tx, schema: str, import_id: str, pages: Sequence[Page]) -> None:
-    """Pages that wait."""
-    words = _sql("insert into {pages} (import_id, number, rows, data) values (%s, %s, %s, %s)", schema)
+    """Pages that wait; those that are there came with a commit whose answer was lost."""
+    words = _sql(
+        "insert into {pages} (import_id, number, rows, data) values (%s, %s, %s, %s) on conflict do nothing", schema
+    )
     with tx.cursor() as cursor:
         cursor.executemany(words, [(import_id, page.number, page.rows, page.data) for page in pages])
 

@@ -1,0 +1,148 @@
+"""The landing of an import's pages beside the reading: the destination first, then our row.
+
+1. A page is given to the destination.    2. The destination makes it safe, a database together with the checkpoint.
+3. One transaction writes checkpoint, what the destination wants to be kept, and counts, if the lease is still ours.
+For files a crash before 3 leaves bytes that no row names: they are not there. A database knows by itself how far it is,
+so a crash between 2 and 3 loses nothing either. What is written in 3 never runs ahead of what 2 made safe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+
+from keyturn.destinations.destination import Away, Destination, Doubtful
+from keyturn.rest.checkpoints import Checkpoint
+from keyturn.services.destination_threads import in_thread
+from keyturn.services.held_imports import HeldImport
+from keyturn.services.reads import Batch
+
+log = structlog.get_logger(__name__)
+R = TypeVar("R")
+
+# Between two landings: pages that come slowly land one by one, fast ones in groups, so that it costs a few percent,
+# and a crash never costs more than a hundredth of the time that the pages before it took.
+_REST_SECONDS, _REST_SHARE = 0.015, 0.01
+_REST_MOST_SECONDS = 1.0
+# While a landing takes longer no page is taken: what is read meanwhile would be read again after a crash.
+_LONG_SECONDS = 0.3
+# So long a run waits for its destination with the pages in its hands; then it lets go of them and of its lease.
+_PATIENCE_SECONDS, _PAUSE_SECONDS, _PAUSE_MOST_SECONDS = 20.0, 0.2, 2.0
+# Full, over quota, or a disk of the network that is not there just now.
+_DISK_PASSES = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENOENT, errno.ESTALE, errno.ETIMEDOUT,
+     errno.ENOTCONN}
+)  # fmt: skip
+
+
+def passes(error: OSError) -> bool:
+    """Whether time, or whoever tidies up that disk, mends it."""
+    return error.errno in _DISK_PASSES
+
+
+def in_words(error: Away | OSError) -> str:
+    """What keeps the destination from taking rows, as a sentence."""
+    return error.sentence if isinstance(error, Away) else f"The file could not be written ({error.strerror})."
+
+
+class Landing:
+    """Makes pages safe beside the reading. Begin it with `start`, end it with `settle`."""
+
+    def __init__(self, held: HeldImport, destination: Destination) -> None:
+        self._held, self._destination = held, destination
+        self._point: tuple[Checkpoint, Any] | None = None
+        self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._began_at = time.monotonic()
+        # When the landing that is under way began.
+        self._landing_at: float | None = None
+        self._hurried = False
+        self.pages = 0
+
+    def start(self) -> None:
+        """Begin to look out for pages."""
+        self._task = asyncio.create_task(self._loop())
+
+    async def page(self, batch: Batch) -> None:
+        """A page to write. Raises what the destination does, or `Stopped`, also for pages before this one."""
+        mark = await self._patiently(self._destination.add, batch.data, batch.schema)
+        self._point = batch.checkpoint, mark
+        self._fresh.set()
+        if self._task is not None:
+            await self._room(self._task)
+            if self._task.done():
+                await self._task
+
+    def hurry(self) -> None:
+        """The run ends: what came is landed if it can be at once."""
+        self._hurried = True
+
+    async def settle(self) -> None:
+        """Everything so far is safe when this returns. Raises as `page` does."""
+        self._closing.set()
+        self._fresh.set()
+        if self._task is not None:
+            await self._task
+
+    async def _room(self, task: asyncio.Task[None]) -> None:
+        """Until more may be taken, or landing has failed."""
+        while not task.done() and (self._destination.crowded or self._takes_long):
+            self._landed.clear()
+            landed = asyncio.create_task(self._landed.wait())
+            try:
+                await asyncio.wait({task, landed}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                landed.cancel()
+
+    @property
+    def _takes_long(self) -> bool:
+        return self._landing_at is not None and time.monotonic() - self._landing_at > _LONG_SECONDS
+
+    async def _loop(self) -> None:
+        while not self._closing.is_set():
+            await self._fresh.wait()
+            self._fresh.clear()
+            await self._land()
+            # Not longer where the disk is slow: landing waits for it beside the reading, and takes more pages at once.
+            rest = max(_REST_SECONDS, (time.monotonic() - self._began_at) * _REST_SHARE)
+            rest = min(rest, _REST_MOST_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), rest)
+        await self._land()
+
+    async def _land(self) -> None:
+        if self._point is None:
+            return
+        (checkpoint, mark), self._point = self._point, None
+        self._landing_at = time.monotonic()
+        kept = await self._patiently(self._destination.land, mark, checkpoint.as_dict())
+        await self._held.at_work(
+            rows=checkpoint.rows - checkpoint.duplicates,
+            pages=checkpoint.pages,
+            reported_total=checkpoint.reported_total,
+            checkpoint=kept,
+        )
+        self.pages += 1
+        self._landing_at = None
+        self._landed.set()
+
+    async def _patiently(self, act: Callable[..., R], *arguments: Any) -> R:
+        """What `act` answers. While the destination is away its pages are kept in hand, for a while."""
+        pause, deadline = _PAUSE_SECONDS, time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return await in_thread(act, *arguments)
+            except (Away, OSError) as error:
+                lost = isinstance(error, Doubtful) or (isinstance(error, OSError) and not passes(error))
+                if lost or self._hurried or time.monotonic() + pause > deadline:
+                    raise
+                if pause > _PAUSE_SECONDS:
+                    await self._held.waits_for_destination(pause, in_words(error))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _PAUSE_MOST_SECONDS)
