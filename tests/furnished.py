@@ -25,6 +25,11 @@ def furnish(world: Any, steps: Any, server: Any) -> dict[str, str]:
     begun = post(f"/connections/{connection['id']}/authorizations")
     table = post("/tables", {"connection_id": connection["id"], "name": "orders", "path": "/orders"})
     post("/tables", {"connection_id": connection["id"], "name": LONG, "path": "/customers"})
+    asks = [{"name": "status", "type": "text"}, {"name": "day", "type": "date", "default": "today-7d"}]
+    asking = {"connection_id": connection["id"], "name": "asking", "path": "/orders", "data_model": "relational",
+              "rows_path": "$.data", "pagination": {"type": "none"}, "parameters": asks,
+              "query": {"status": "{{status}}", "since": "{{day}}"}}  # fmt: skip
+    asking = post("/tables", asking)
     imported = post("/imports", {"table_id": table["id"], "destination": {"url": "orders.parquet"}})
     steps.wait_for_import(server, imported["id"])
     rows = server.api.get(f"/tables/{table['id']}/rows?limit=3&format=ndjson")
@@ -36,6 +41,7 @@ def furnish(world: Any, steps: Any, server: Any) -> dict[str, str]:
         "authorization_id": begun["id"],
         "connect_link": begun["start_url"].rpartition("/")[2],
         "table_id": table["id"],
+        "asking_table_id": asking["id"],
         "import_id": imported["id"],
         "name": "orders.parquet",
         "read_id": rows.headers["Keyturn-Read-Id"],

@@ -72,7 +72,7 @@ class Failed(Exception):
 
 @dataclass
 class Surface:
-    """One of the three: the same verbs, each as its people use it."""
+    """One of them: the same verbs, each as its people use it."""
 
     kind: str
     http: httpx2.Client

@@ -16,9 +16,9 @@ PAGE = ROOT / "docs" / "reference" / "reading.md"
 _NAMED = re.compile(r"test_row(\d+)_(\w+)")
 HEAD = """# Reading, and the tests that hold us to it
 
-What a table can do. Each test runs over the HTTP API, the command line and the Python client. This page is made from
-`tests/contracts/reading.yaml` and the names of the tests, by `tools/reading_page.py`; how to use it all is in
-[Tables](../tables.md).
+What a table can do. Each test runs four times: over the HTTP API, the command line, the Python client and the web
+pages, whose forms are filled in and whose buttons are pressed. This page is made from `tests/contracts/reading.yaml`
+and the names of the tests, by `tools/reading_page.py`; how to use it all is in [Tables](../tables.md).
 
 | # | what | and further | proved by |
 |---|---|---|---|

@@ -1,4 +1,4 @@
-"""One Keyturn and one REST API of our own making, read over the HTTP API, the command line and the Python client."""
+"""One Keyturn and one REST API of our own making, read over API, command line, client and pages."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from page_surface import PageSurface
+from pages import Person
 from surfaces import Api, Failed, Surface, serving
 from world import TOKEN, World
 
@@ -52,9 +54,17 @@ def connection(reading_server, api) -> str:
     return name
 
 
-@pytest.fixture(params=["api", "cli", "client"])
+@pytest.fixture(scope="session")
+def person(reading_server) -> Iterator[Person]:
+    """Somebody signed in at the pages."""
+    found = Person(reading_server.url)
+    yield found
+    found.http.close()
+
+
+@pytest.fixture(params=["api", "cli", "client", "page"])
 def surface(request, reading_server, tmp_path, monkeypatch, capsys) -> Surface:
-    """Each test that asks for it runs over all three."""
+    """Each test that asks for it runs over all four."""
     from keyturn.cli.app import run
 
     def ran(*words: str) -> Any:
@@ -69,4 +79,8 @@ def surface(request, reading_server, tmp_path, monkeypatch, capsys) -> Surface:
         return json.loads(out)
 
     os.environ.setdefault("NO_COLOR", "1")
+    if request.param == "page":
+        found = PageSurface("page", reading_server.api, reading_server.url, ran, tmp_path)
+        found.person = request.getfixturevalue("person")
+        return found
     return Surface(request.param, reading_server.api, reading_server.url, ran, tmp_path)

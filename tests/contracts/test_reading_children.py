@@ -1,4 +1,4 @@
-"""Tables that are read once for each row of another, over the HTTP API, the command line and the Python client."""
+"""Tables that are read once for each row of another, over API, command line, client and pages."""
 
 from __future__ import annotations
 

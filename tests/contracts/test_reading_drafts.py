@@ -20,8 +20,9 @@ def test_row9_tables_are_drafted_from_a_curl_line_openapi_or_postman(surface, co
     surface.create(connection, **found["data"][0], **NONE)
     assert surface.read(f"{connection}.orders")[0] == [{"id": 1}]
     answer = {"content": {"application/json": {"schema": {"type": "array"}}}}
-    document = {"openapi": "3.0.0", "paths": {"/things/{id}": {"get": {"responses": {"200": answer}}}}}
-    assert surface.drafts(connection, json.dumps(document))["kind"] == "openapi"
+    paths = {path: {"get": {"responses": {"200": answer}}} for path in ("/things/{id}", "/orders")}
+    found = surface.drafts(connection, json.dumps({"openapi": "3.0.0", "paths": paths}))
+    assert {draft["path"] for draft in found["data"]} == set(paths)
     postman = {"info": {}, "item": [{"name": "x", "request": {"method": "GET", "url": "{{base}}/orders"}}]}
     assert surface.drafts(connection, json.dumps(postman))["data"][0]["path"] == "/orders"
     with pytest.raises(Failed, match="neither a cURL line"):
@@ -32,14 +33,16 @@ def test_row9_tables_are_drafted_from_what_the_api_publishes_of_itself(surface, 
     with pytest.raises(Failed, match="publishes no OpenAPI 3 description where we looked"):
         surface.drafts(connection)
     answer = {"content": {"application/json": {"schema": {"type": "array"}}}}
-    paths = {"/orders": {"get": {"responses": {"200": answer}}}, "/jobs": {"post": {}}}
+    get = {"get": {"responses": {"200": answer}}}
+    paths = {"/orders": get, "/customers": get, "/jobs": {"post": {}}}
     document = {"openapi": "3.1.0", "servers": [{"url": api.url}], "paths": paths}
     api.on("orders", [{"id": 1}])
 
     api.on("openapi.json", lambda _: JSONResponse(document))
     found = surface.drafts(connection)
-    assert (found["kind"], found["found_at"]) == ("openapi", f"{api.url}/openapi.json")
-    [draft] = found["data"]
+    assert found["found_at"] == f"{api.url}/openapi.json"
+    draft, other = found["data"]
+    assert other["path"] == "/customers"
     surface.create(connection, **{**NONE, **draft})
     assert surface.read(f"{connection}.orders")[0] == [{"id": 1}]
 
@@ -48,7 +51,9 @@ def test_row9_a_description_is_asked_for_with_the_credential_only_where_it_must(
     auth = {"type": "bearer", "token": "the-token-of-this-test"}
     body = {"name": f"{connection}_b", "base_url": api.url, "auth": auth, "access": "only_me"}
     assert surface.http.post("/connections", json=body).status_code == 201
-    document = {"openapi": "3.1.0", "servers": [{"url": api.url}], "paths": {}}
+    answer = {"200": {"content": {"application/json": {"schema": {"type": "array"}}}}}
+    paths = {path: {"get": {"responses": answer}} for path in ("/orders", "/things")}
+    document = {"openapi": "3.1.0", "servers": [{"url": api.url}], "paths": paths}
 
     def guarded(asked):
         known = asked["headers"].get("authorization") == "Bearer the-token-of-this-test"

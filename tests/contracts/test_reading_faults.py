@@ -1,4 +1,4 @@
-"""Ways of paging asked for by hand, and what end systems do in the middle of a read, over all three surfaces."""
+"""Ways of paging asked for by hand, and what end systems do in the middle of a read, over all four surfaces."""
 
 from __future__ import annotations
 

@@ -41,6 +41,8 @@ def test_row1_a_secret_goes_into_parameters_headers_and_body_and_is_shown_by_its
         said = surface.run("secrets", "set", "KEY", "--host", host)
     elif surface.kind == "client":
         said = ws.secrets.put("KEY", CANARY, allowed_hosts=[host])
+    elif surface.kind == "page":
+        said = surface.save_secret("KEY", CANARY, host)
     else:
         body = {"value": CANARY, "allowed_hosts": [host]}
         said = reading_server.api.put("/secrets/KEY", json=body).json()

@@ -38,14 +38,14 @@ def ways(world, steps, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    return {way.id: way.lines for way in usages(table, server.url)}, run
+    return {way.id: way.lines for way in usages(table, (), server.url)}, run
 
 
 def test_what_a_table_asks_for_each_time_is_in_the_lines():
     asked = [{"name": "region", "type": "text"}, {"name": "top", "type": "integer"}, {"name": "d", "default": "x"}]
     settings = {"connection_id": "cn_1", "name": "orders", "path": "/{{region}}/{{top}}/{{d}}", "parameters": asked}
     table = Table("tb_1", "ws_1", "acme", TableSettings.model_validate(settings), None, (), 0.0, 0.0)
-    lines = {way.id: way.lines for way in usages(table, "https://k.example")}
+    lines = {way.id: way.lines for way in usages(table, table.settings.parameters[:2], "https://k.example")}
     assert "read(region='text', top=1)" in lines["python"]
     assert lines["cli"] == "keyturn import acme.orders --to orders.parquet --param region=text --param top=1"
     assert lines["curl"].endswith('/rows?format=csv&param.region=text&param.top=1"')

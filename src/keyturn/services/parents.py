@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from keyturn.errors import Conflict, Invalid
 from keyturn.model.connections import Connection
+from keyturn.model.parameters import ParameterSettings
 from keyturn.model.tables import ParentSettings, Table, TableSettings
 from keyturn.services import connections
 from keyturn.services.context import Context
@@ -54,6 +55,16 @@ async def above(
         found.append(table)
         link = table.settings.parent
     return tuple(found)
+
+
+async def asked_for(ctx: Context, table: Table) -> tuple[ParameterSettings, ...]:
+    """What must be given to read a saved table: what it asks for itself, then what those above it ask for."""
+    found = {item.name: item for item in table.settings.parameters}
+    if table.settings.parent is not None:
+        connection = await connections.get(ctx, table.settings.connection_id)
+        for parent in await above(ctx, connection, table.settings, own_id=table.id):
+            found = {item.name: item for item in parent.settings.parameters} | found
+    return tuple(found.values())
 
 
 def refuse_orphans(tx: Tx, ctx: Context, table: Table) -> None:

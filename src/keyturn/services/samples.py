@@ -19,6 +19,7 @@ from keyturn.rest.paginators import NoPagination
 from keyturn.rest.rows import parse_body
 from keyturn.services import tables
 from keyturn.services.context import Context
+from keyturn.services.endpoints import EVERYTHING, Asked
 from keyturn.services.tables import Detected, Preview
 from keyturn.wire import Request, Response
 
@@ -39,14 +40,13 @@ class Look:
     preview: Preview
 
 
-async def look(ctx: Context, raw: Mapping[str, Any], *, limit: int = 100) -> Look:
+async def look(ctx: Context, raw: Mapping[str, Any], *, limit: int = 100, asked: Asked = EVERYTHING) -> Look:
     """Ask the endpoint of a draft once, and for page 2 as proof. Raises what `tables.detect` raises."""
-    found = await tables.detect(ctx, raw)
+    found = await tables.detect(ctx, raw, asked=asked)
     settings = found.settings
     if settings.expand is not None:
-        return Look(
-            settings, _all(found), await tables.preview_draft(ctx, settings.model_dump(mode="json"), limit=limit)
-        )
+        draft = settings.model_dump(mode="json")
+        return Look(settings, _all(found), await tables.preview_draft(ctx, draft, limit=limit, asked=asked))
     more = found.came > limit or not isinstance(settings.pagination, NoPagination)
     total = found.reported_total
     truncated = more if total is None else total > min(found.came, limit)

@@ -135,10 +135,12 @@ async def get_by_name(ctx: Context, full_name: str) -> Table:
     return await get(ctx, table.id)
 
 
-async def update(ctx: Context, table_id: str, patch: Mapping[str, Any], *, publish: bool = False) -> Table:
+async def update(
+    ctx: Context, table_id: str, patch: Mapping[str, Any], *, publish: bool = False, asked: Asked = EVERYTHING
+) -> Table:
     """JSON merge patch. What decides where rows come from makes the learned schema start anew.
 
-    With `publish` a draft's endpoint is asked first, as `create` does, and what was found is saved.
+    With `publish` a draft's endpoint is asked first, as `create` does with `asked`, and what was found is saved.
     """
     ctx.require("connections:write")
     table = await get(ctx, table_id)
@@ -153,7 +155,7 @@ async def update(ctx: Context, table_id: str, patch: Mapping[str, Any], *, publi
         settings, _ = await parents.checked(ctx, connection, settings, own_id=table_id)
     evidence = [item for item in table.evidence if _same(item["at"], settings, table.settings)]
     if settings.is_draft and publish:
-        found = await _detect(ctx, connection, settings)
+        found = await _detect(ctx, connection, settings, asked)
         settings, evidence = found.settings, list(found.evidence)
     values: dict[str, Any] = {
         "evidence": evidence,

@@ -111,9 +111,10 @@ async def get(ctx: Ctx, table_id: str) -> Response:
 
 
 @router.patch("/tables/{table_id}", openapi_extra=described(TableSettings))
-async def update(ctx: Ctx, table_id: str, request: Request, publish: bool = False) -> Response:
+async def update(ctx: Ctx, table_id: str, request: Request, asked: Values, publish: bool = False) -> Response:
     """Change it by JSON merge patch. With `publish` a draft's endpoint is asked and what was found is saved."""
-    return json_answer(shown(await tables.update(ctx, table_id, await json_body(request), publish=publish)))
+    body = await json_body(request)
+    return json_answer(shown(await tables.update(ctx, table_id, body, publish=publish, asked=asked)))
 
 
 @router.delete("/tables/{table_id}", status_code=204)

@@ -11,11 +11,12 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from keyturn.errors import Conflict, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.model.schedules import EVERY_LABELS
-from keyturn.services import connections, imports, reads, tables
+from keyturn.services import connections, imports, reads, rows_out, tables
 from keyturn.services import rejects as rejects_of
+from keyturn.services.endpoints import Asked
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
-from keyturn.web.pages import destinations
+from keyturn.web.pages import destinations, values
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
@@ -53,15 +54,33 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
     async def do() -> str:
         if sent.get("every", "once") != "once":
             chosen = {name: sent[name] for name in (*FIELDS, "every") if sent.get(name)}
+            chosen |= values.filled(values.typed(sent))
             return f"/tables/{table_id}/schedule?{urlencode(chosen)}"
         where = await destinations.typed(visit, sent, FORMATS)
-        raw = {"table_id": table_id, "destination": where, "mode": sent.get("mode", "replace")}
+        raw = {
+            "table_id": table_id,
+            "destination": where,
+            "mode": sent.get("mode", "replace"),
+            "parameters": values.typed(sent),
+        }
         return f"/imports/{(await imports.create(visit.ctx, raw)).id}"
 
     async def again(error: KeyturnError, status: int) -> Response:
-        return await _dialog(visit, table_id, forms.failed(error, sent, FIELDS), status=status)
+        table = await tables.get(visit.ctx, table_id)
+        form = forms.failed(error, sent, (*FIELDS, *await values.fields(visit, table)))
+        return await _dialog(visit, table_id, form, status=status)
 
     return await forms.attempt(do, again)
+
+
+@router.get("/tables/{table_id}/parts")
+async def parts(request: Request, visit: Here, table_id: str) -> Response:
+    """The table and its child tables of the relational model, of one fetch: a ZIP of Parquet files."""
+    table = await tables.get(visit.ctx, table_id)
+    asked = Asked(values.typed(dict(request.query_params)))
+    stream = await rows_out.begin(visit.ctx, table_id, format="parquet", part=rows_out.EVERY_PART, asked=asked)
+    headers = {"Content-Disposition": f'attachment; filename="{table.name}.zip"', "Keyturn-Read-Id": stream.read_id}
+    return StreamingResponse(stream.chunks, media_type=stream.media_type, headers=headers)
 
 
 @router.get("/imports")
@@ -143,7 +162,7 @@ async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
 
 async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int = 200) -> Response:
     table = await tables.get(visit.ctx, table_id)
-    chosen = await destinations.choices(visit)
+    chosen, asked = await destinations.choices(visit), await values.fields(visit, table)
     return await rendering.shell(
         visit,
         "imports/new.html",
@@ -151,7 +170,8 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         status=status,
         table=table,
         form=form,
-        labels=forms.labels(ImportSettings),
+        labels={**forms.labels(ImportSettings), **asked.labels},
+        values=asked,
         formats=FORMATS,
         elsewhere=[(found.id, destinations.words_of(found)) for found in chosen.values()],
         kinds={found.settings.type for found in chosen.values()},

@@ -14,7 +14,7 @@ from keyturn.services import imports, schedules, tables
 from keyturn.web import forms, rendering
 from keyturn.web.api.answers import rfc3339
 from keyturn.web.auth import Visit, visit
-from keyturn.web.pages import destinations
+from keyturn.web.pages import destinations, values
 from keyturn.web.pages.imports import FORMATS, MODES
 
 router = APIRouter(include_in_schema=False)
@@ -50,7 +50,8 @@ async def dialog(request: Request, visit: Here, table_id: str) -> Response:
     """Where to, how often, and what if that cannot be; begins with what was chosen for an import."""
     table = await tables.get(visit.ctx, table_id)
     usual = {"destination.url": f"{table.name}.parquet", "every": "day", "at": "06:00", "timezone": "UTC"}
-    chosen = {name: value for name, value in request.query_params.items() if name in FIELDS}
+    fields = (*FIELDS, *await values.fields(visit, table))
+    chosen = {name: value for name, value in request.query_params.items() if name in fields}
     return await _dialog(
         visit, table_id, forms.Form({**usual, "if_missed": "run_once", "if_running": "skip", **chosen})
     )
@@ -66,7 +67,8 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
         return "/schedules?done=created"
 
     async def again(error: KeyturnError, status: int) -> Response:
-        return await _dialog(visit, table_id, forms.failed(error, sent, FIELDS), status=status)
+        fields = (*FIELDS, *await values.fields(visit, await tables.get(visit.ctx, table_id)))
+        return await _dialog(visit, table_id, forms.failed(error, sent, fields), status=status)
 
     return await forms.attempt(do, again)
 
@@ -87,12 +89,14 @@ async def update(request: Request, visit: Here, schedule_id: str) -> Response:
 
     async def do() -> str:
         patch: dict[str, Any] = {"on": None, "cron": None, **await _raw(visit, sent)}
+        patch["parameters"] = forms.merged_pairs(values.typed(sent), schedule.settings.parameters)
         patch["destination"] = {"url": None, "table": None, "destination_id": None, **patch["destination"]}
         await schedules.update(visit.ctx, schedule_id, patch)
         return f"/schedules/{schedule_id}?done=saved"
 
     async def again(error: KeyturnError, status: int) -> Response:
-        form = forms.failed(error, sent, FIELDS)
+        table = await tables.get(visit.ctx, schedule.settings.table_id)
+        form = forms.failed(error, sent, (*FIELDS, *await values.fields(visit, table)))
         return await _dialog(visit, schedule.settings.table_id, form, schedule=schedule, status=status)
 
     return await forms.attempt(do, again)
@@ -127,7 +131,7 @@ async def _dialog(
     if schedule is not None and schedule.next_at is not None and not schedule.paused:
         following = [schedule.next_at, *schedule.settings.recurrence.next_runs(schedule.next_at, 4)]
     recent = await imports.list_(visit.ctx, limit=100, table_id=table_id) if schedule else []
-    chosen = await destinations.choices(visit)
+    chosen, asked = await destinations.choices(visit), await values.fields(visit, table)
     return await rendering.shell(
         visit,
         "schedules/form.html",
@@ -138,7 +142,8 @@ async def _dialog(
         following=following,
         recent=[item for item in recent if schedule and item.schedule_id == schedule.id][:_RECENT],
         form=form,
-        labels=forms.labels(ScheduleSettings),
+        labels={**forms.labels(ScheduleSettings), **asked.labels},
+        values=asked,
         formats={**FORMATS, **{id_: destinations.words_of(found) for id_, found in chosen.items()}},
         kinds={found.settings.type for found in chosen.values()},
         modes=MODES,
@@ -155,6 +160,7 @@ async def _raw(visit: Visit, sent: dict[str, str]) -> dict[str, Any]:
     """What was typed as the verb takes it."""
     raw: dict[str, Any] = {**_when(sent), "destination": await destinations.typed(visit, sent, FORMATS)}
     raw |= {name: sent[name] for name in ("mode", "if_missed", "if_running") if name in sent}
+    raw["parameters"] = values.typed(sent)
     if sent.get("name", "").strip():
         raw["name"] = sent["name"]
     return raw
@@ -172,9 +178,10 @@ def _when(sent: dict[str, str]) -> dict[str, Any]:
 
 def _values(schedule: Schedule) -> dict[str, Any]:
     settings = schedule.settings
-    values = settings.model_dump(mode="json", exclude_none=True)
-    values |= {f"destination.{name}": value for name, value in values.pop("destination").items()}
-    values["destination.type"] = settings.destination.destination_id or settings.destination.type
+    found = settings.model_dump(mode="json", exclude_none=True)
+    found |= {f"destination.{name}": value for name, value in found.pop("destination").items()}
+    found |= values.filled(found.pop("parameters"))
+    found["destination.type"] = settings.destination.destination_id or settings.destination.type
     if settings.every in _ON:
-        values[_ON[settings.every]] = settings.on
-    return {**values, "name": schedule.name}
+        found[_ON[settings.every]] = settings.on
+    return {**found, "name": schedule.name}

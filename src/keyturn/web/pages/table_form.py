@@ -9,11 +9,12 @@ from typing import Any, Literal, get_args, get_origin
 import orjson
 from pydantic import BaseModel
 
-from keyturn.errors import Invalid
+from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.parameters import ParameterSettings
 from keyturn.model.tables import IncrementalSettings, TableSettings
 from keyturn.rest import paginators
 from keyturn.rest.fillings import said
+from keyturn.services.endpoints import Asked
 from keyturn.web.forms import lines_of, merged_pairs, pairs
 
 PAGES: dict[str, tuple[str, type[BaseModel]]] = {
@@ -39,6 +40,12 @@ CHOICES = {
     },
     "format": {"json": "JSON", "ndjson": "NDJSON", "csv": "CSV", "xml": "XML"},
     "when_columns_change": {"add": "Add", "ask": "Ask me", "ignore": "Ignore"},
+    "send_as": {
+        "as_is": "As it is in the rows",
+        "date": "A day, 2026-01-31",
+        "epoch": "Seconds since 1970",
+        "epoch_ms": "Milliseconds since 1970",
+    },
     "arrays": {"list": "As lists", "json": "As JSON text", "columns": "First items as columns"},
 }
 
@@ -81,6 +88,7 @@ FIELDS = (
     "columns",
     "infer_types",
     "parameters",
+    "values",
     "parent",
     "parent.table",
     "parent.values",
@@ -121,10 +129,20 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
     if found["parent"] is not None and current.parent is not None:
         found["parent"]["values"] = merged_pairs(found["parent"]["values"], current.parent.values)
     if found["incremental"] is not None:
-        found["incremental"] = {"param": None, "look_back_seconds": None, **found["incremental"]}
+        found["incremental"] = {"param": None, "look_back_seconds": None, "start": None, **found["incremental"]}
     before = current.pagination.model_dump(mode="json")
     found["pagination"] = {**dict.fromkeys(before), **found["pagination"]}
     return found
+
+
+def asked(sent: Mapping[str, str]) -> Asked:
+    """The values that are tried in place of what the table will ask for."""
+    return Asked(pairs(sent.get("values", ""), at="values"))
+
+
+def value_fields(error: KeyturnError) -> list[str]:
+    """The parameters that a refusal speaks of; all of them are typed into one field."""
+    return [item.at for item in getattr(error, "problems", ()) if item.at.startswith("param.")]
 
 
 def pins_of(sent: Mapping[str, str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import orjson
 from keyturn.errors import KeyturnError
 from keyturn.model.connections import Connection
 from keyturn.model.tables import Table
-from keyturn.services import rejects, samples, tables
+from keyturn.services import parents, rejects, samples, tables
 from keyturn.services.tables import Preview
 from keyturn.web.auth import Visit
 from keyturn.web.pages import table_form, table_usage
@@ -60,11 +60,18 @@ async def sampled(read: Callable[[], Awaitable[Preview]]) -> Result:
 async def history(visit: Visit, table: Table | None) -> dict[str, Any]:
     """What changed of a saved table's columns, what did not fit them, and how its rows are read elsewhere."""
     if table is None:
-        return {"changes": [], "rejected": [], "usages": []}
+        return {"changes": [], "rejected": [], "usages": [], "needs": []}
     changes = await tables.schema_history(visit.ctx, table.id)
-    published = not table.settings.is_draft
-    usages = table_usage.usages(table, visit.ctx.deployment.public_url) if published else list[table_usage.Usage]()
-    return {"changes": changes[:20], "rejected": await rejects.of_table(visit.ctx, table.id), "usages": usages}
+    needs = [item for item in await parents.asked_for(visit.ctx, table) if item.default is None]
+    usages: list[table_usage.Usage] = []
+    if not table.settings.is_draft:
+        usages = table_usage.usages(table, needs, visit.ctx.deployment.public_url)
+    return {
+        "changes": changes[:20],
+        "rejected": await rejects.of_table(visit.ctx, table.id),
+        "usages": usages,
+        "needs": [item.name for item in needs],
+    }
 
 
 def drawn(

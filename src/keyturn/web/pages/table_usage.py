@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from keyturn.model.parameters import ParameterSettings
 from keyturn.model.tables import Table
 
 _EXAMPLES = {"text": "text", "integer": 1, "number": 1.5, "boolean": True, "date": "2026-01-31"}
@@ -21,10 +23,10 @@ class Usage:
     lines: str
 
 
-def usages(table: Table, public_url: str) -> list[Usage]:
-    """Every way, in the order people look for them."""
+def usages(table: Table, needs: Iterable[ParameterSettings], public_url: str) -> list[Usage]:
+    """Every way, in the order people look for them; `needs` are the values without which it cannot be read."""
     name, route = table.full_name, f"{public_url}/api/v1/tables/{table.id}"
-    asked = {item.name: _EXAMPLES[item.type] for item in table.settings.parameters if item.default is None}
+    asked = {item.name: _EXAMPLES[item.type] for item in needs}
     read = "".join(f", {key}={value!r}" for key, value in asked.items()).removeprefix(", ")
     options = "".join(f" --param {key}={_text(value)}" for key, value in asked.items())
     query = urlencode({"format": "csv", **{f"param.{key}": _text(value) for key, value in asked.items()}})

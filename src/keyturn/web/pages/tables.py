@@ -74,7 +74,8 @@ async def create(request: Request, visit: Here) -> Response:
 
     async def do() -> str:
         values, _ = await _taken_apart(visit, sent)
-        made = await tables.create(visit.ctx, table_form.raw(values), draft=sent.get("save") == "draft")
+        asked = table_form.asked(sent)
+        made = await tables.create(visit.ctx, table_form.raw(values), asked=asked, draft=sent.get("save") == "draft")
         return f"/tables/{made.id}?done=created"
 
     async def again(error: KeyturnError, status: int) -> Response:
@@ -131,7 +132,8 @@ async def update(request: Request, visit: Here, table_id: str) -> Response:
     async def do() -> str:
         values, _ = await _taken_apart(visit, sent, table)
         patch = table_form.patch(values, table.settings)
-        await tables.update(visit.ctx, table_id, patch, publish=sent.get("save") == "publish")
+        publish = sent.get("save") == "publish"
+        await tables.update(visit.ctx, table_id, patch, publish=publish, asked=table_form.asked(sent))
         return f"/tables/{table_id}?done=saved"
 
     async def again(error: KeyturnError, status: int) -> Response:
@@ -156,13 +158,13 @@ async def _looked(visit: Visit, sent: Mapping[str, str], table: Table | None = N
         sent, left_out = await _taken_apart(visit, sent, table)
         raw = table_form.raw(sent)
         typed_name = raw.pop("name", "")
-        found = await samples.look(visit.ctx, raw, limit=SAMPLE_ROWS)
+        found = await samples.look(visit.ctx, raw, limit=SAMPLE_ROWS, asked=table_form.asked(sent))
     except KeyturnError as error:
         if isinstance(error, forms.MENDABLE) and getattr(error, "problems", ()):
             return _failed(error, sent), Result()
         return forms.Form(sent), Result(error=error)
     name = typed_name or name_of(found.settings.path)
-    kept = {"name": name, "source": sent.get("source", "")}
+    kept = {"name": name, "source": sent.get("source", ""), "values": sent.get("values", "")}
     form = forms.Form({**table_form.values_of(found.settings), **kept})
     return form, Result(preview=found.preview, evidence=found.evidence).noting(left_out)
 
@@ -181,14 +183,17 @@ async def _taken_apart(
 
 def _failed(error: KeyturnError, sent: Mapping[str, str]) -> forms.Form:
     """Problems of `pagination.x` are drawn at the field of the chosen way of paging."""
-    form = forms.failed(error, sent, table_form.FIELDS)
+    form = forms.failed(error, sent, (*table_form.FIELDS, *table_form.value_fields(error)))
     kind = sent.get("pagination", "auto")
-    problems = {
-        f"{kind}.{name.partition('.')[2]}"
-        if name.startswith("pagination.") and "max_pages" not in name
-        else name: words
-        for name, words in form.problems.items()
-    }
+    problems: dict[str, str] = {}
+    for name, words in form.problems.items():
+        if name.startswith("pagination.") and "max_pages" not in name:
+            problems[f"{kind}.{name.partition('.')[2]}"] = words
+        elif name.startswith("param."):
+            told = f"{name.removeprefix('param.')}: {words}"
+            problems["values"] = f"{problems['values']} {told}" if "values" in problems else told
+        else:
+            problems[name] = words
     return forms.Form(form.values, problems, form.sentence, form.message_code)
 
 
