@@ -50,14 +50,14 @@ class Place:
                 "auth": {"type": "oauth2", "oauth_client_id": client.id}, **changes}  # fmt: skip
         return await connections.create(ctx or self.ana, body)
 
-    async def table(self, connection, **changes):
+    async def table(self, connection, table_id: str = "tb_1", **changes):
         """Put in without asking the API."""
         told = {"rows_path": "$.data", "pagination": {"type": "none"}, **changes}
         settings = parse(TableSettings, {"connection_id": connection.id, "name": "orders", "path": "/orders", **told})
-        values = {"id": "tb_1", "connection_id": connection.id, "name": settings.name, "evidence": [],
+        values = {"id": table_id, "connection_id": connection.id, "name": settings.name, "evidence": [],
                   "settings": settings.model_dump(mode="json"), "created_at": NOW, "updated_at": NOW}  # fmt: skip
         self.run(table_rows.insert, "ws_1", values)
-        return self.run(table_rows.get, "ws_1", "tb_1")
+        return self.run(table_rows.get, "ws_1", table_id)
 
 
 @pytest.fixture

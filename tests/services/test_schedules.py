@@ -189,3 +189,50 @@ async def test_who_has_left_runs_nothing_any_more(place, table):
     due(place, own, 1)
     assert await schedules.tick(place.ana) == 0
     assert (await schedules.get(place.ana, own.id)).last["outcome"] == "skipped"
+
+
+async def test_a_held_schedule_that_is_moved_is_held_no_longer(place):
+    connection = await place.connection(access="shared_account")
+    await place.table(connection)
+    schedule = await made(place)
+    due(place, schedule, 1)
+    await schedules.tick(place.ana)
+    assert (await schedules.get(place.ana, schedule.id)).status == "held"
+    assert (await schedules.update(place.ana, schedule.id, {"mode": "replace"})).status == "held"
+    assert (await schedules.update(place.ana, schedule.id, {"every": "week"})).status == "active"
+
+
+async def test_what_another_replica_met_meanwhile_is_not_held(place, table):
+    schedule = await made(place)
+    due(place, schedule, 1)
+    assert await schedules.tick(place.ana) == 1
+    assert place.run(rows.hold, "ws_1", schedule.id, due_at=time.time() - 1) is False
+    assert (await schedules.get(place.ana, schedule.id)).status == "active"
+
+
+async def test_one_schedule_that_makes_no_sense_to_this_release_does_not_keep_the_others(place, table):
+    broken, newer, well = [await made(place) for _ in range(3)]
+    for item, changes in ((broken, {"timezone": "Mars/Olympus"}), (newer, {"colour": "blue"}), (well, {})):
+        due(place, item, 1)
+        place.run(rows.update, "ws_1", item.id, {"settings": item.settings.model_dump(mode="json") | changes})
+    assert await schedules.tick(place.ana) == 2
+    assert {item.schedule_id for item in asked(place)} == {newer.id, well.id}
+
+
+async def test_more_that_are_held_than_are_looked_at_together_do_not_keep_one_that_may_run(place):
+    client = await place.client()
+    connection = await place.connection(client=client, access="shared_account")
+    await place.table(connection)
+    first = await made(place)
+    values = {"table_id": "tb_1", "settings": first.settings.model_dump(mode="json"), "paused": False, "created_by": "ac_ana",
+              "created_at": 0.0, "updated_at": 0.0}  # fmt: skip
+    for number in range(205):
+        held = {"id": f"sc_{number}", "name": f"n{number}", "next_at": time.time() - 60}
+        place.run(rows.insert, "ws_1", values | held)
+    free = await place.connection(client=client, access="shared_account", name="free", auth={"type": "none"})
+    await place.table(free, "tb_2")
+    last = await made(place, table_id="tb_2")
+    due(place, last, 1)
+    place.run(rows.update, "ws_1", last.id, {"held": True})
+    assert await schedules.tick(place.ana, held=True) == 1
+    assert (await schedules.get(place.ana, last.id)).last["outcome"] == "started"

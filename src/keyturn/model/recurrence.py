@@ -1,11 +1,12 @@
 """When a schedule is due: local times of a timezone as moments, over the days on which its clocks change. Pure.
 
 A local time that the clocks skip is due as much later as they skip (02:30 becomes 03:30); one that comes twice is due
-the first time only. What runs every hour goes by real hours: it misses none and doubles none.
+the first time only. What runs in every hour goes by real hours: it misses none and doubles none.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -18,6 +19,7 @@ Every = Literal["once", "hour", "day", "weekday", "week", "month", "cron"]
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # Clocks change by less than this everywhere.
 _WIDEST_CHANGE = timedelta(hours=3)
+_NEAR_SECONDS = 6 * 3600.0
 _UNIX_DAYS = {name: (number + 1) % 7 for number, name in enumerate(WEEKDAYS)}
 
 
@@ -50,6 +52,9 @@ def runs_ever(cron: str) -> bool:
     """Whether a cron line of five fields means anything, and any day."""
     if len(cron.split()) != 5 or not croniter.is_valid(cron):
         return False
+    # croniter draws R by lot each time it is asked, so that no two looks would agree.
+    if any(part[:1] in "hrHR" for part in re.split(r"[\s,]+", cron.strip())):
+        return False
     try:
         croniter(cron, datetime(2024, 1, 1)).get_next(datetime)  # noqa: DTZ001 - local times have no zone yet
     except ValueError:
@@ -62,7 +67,7 @@ class Recurrence:
 
     def __init__(self, zone: str, cron: str | None, once: tuple[date, time] | None = None) -> None:
         self._zone, self._cron, self._once = ZoneInfo(zone), cron, once
-        self._hourly = cron is not None and cron.split()[1] == "*"
+        self._hourly = cron is not None and croniter.expand(cron)[0][1] == ["*"]
 
     def following(self, moment: float) -> float | None:
         """The first moment after `moment`; None when there is none any more."""
@@ -93,9 +98,10 @@ class Recurrence:
         return datetime.combine(*self._once, tzinfo=self._zone).timestamp()
 
     def _nearest(self, moment: float, *, forward: bool) -> float | None:
-        """Local times are walked from before the moment to well past the first that fits, since clocks may jump."""
+        """Local times are walked; near a clock change from before the moment to well past the first that fits."""
         local = datetime.fromtimestamp(moment, self._zone).replace(tzinfo=None)
-        walk: Any = croniter(self._cron or "", local - _WIDEST_CHANGE if forward else local + _WIDEST_CHANGE)
+        early = _WIDEST_CHANGE if self._changes_near(moment) else timedelta(minutes=1)
+        walk: Any = croniter(self._cron or "", local - early if forward else local + early)
         best: float | None = None
         while True:
             try:
@@ -106,8 +112,13 @@ class Recurrence:
             best = (min if forward else max)(fits if best is None else [best, *fits], default=None)
             if best is not None:
                 seen = datetime.fromtimestamp(best, self._zone).replace(tzinfo=None)
-                if abs(step - seen) >= _WIDEST_CHANGE:
+                if abs(step - seen) >= _WIDEST_CHANGE or not self._changes_near(best):
                     return best
+
+    def _changes_near(self, moment: float) -> bool:
+        """Whether the clocks change about then."""
+        before, after = (datetime.fromtimestamp(moment + way, self._zone) for way in (-_NEAR_SECONDS, _NEAR_SECONDS))
+        return before.utcoffset() != after.utcoffset()
 
     def _moments(self, local: datetime) -> Iterator[float]:
         """The moments of a local time: two where it comes twice and real hours count."""

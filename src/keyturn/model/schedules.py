@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, time
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
@@ -25,7 +26,9 @@ EVERY_LABELS: dict[str, str] = {
     "cron": "Cron",
 }
 POLICY_LABELS: dict[str, str] = {"run_once": "Run once", "skip": "Skip"}
-CLOCK_CHANGES = "Clock changes: a time that comes twice runs once; a time that is skipped runs an hour later."
+CLOCK_CHANGES = (
+    "Clock changes: a time that comes twice runs once; a time that is skipped runs as much later (02:30 at 03:30)."
+)
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -35,8 +38,14 @@ def _time_of_day(value: str) -> str:
     return value.zfill(5)
 
 
+@lru_cache(1)
+def _zone_names() -> set[str]:
+    # Looking through their files takes tens of milliseconds, and each schedule is checked at each look.
+    return available_timezones()
+
+
 def _zone(value: str) -> str:
-    if value not in available_timezones():
+    if value not in _zone_names():
         raise wrong("Choose a timezone, for example Europe/Berlin.")
     return value
 
@@ -58,7 +67,9 @@ class ScheduleSettings(ImportSettings):
         "Once: a date, 2027-03-28.",
     )
     cron: CleanText | None = Field(
-        default=None, title="Cron", description="Five fields: minute hour day month weekday."
+        default=None,
+        title="Cron",
+        description="Five fields: minute hour day month weekday. With a day and a weekday, either of them is enough.",
     )
     timezone: Annotated[CleanText, AfterValidator(_zone)] = Field(
         default="UTC", title="Timezone", description=CLOCK_CHANGES

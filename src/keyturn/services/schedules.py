@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, NotFound
+from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, NotFound, Unavailable
 from keyturn.model.ids import new_id
 from keyturn.model.schedules import Schedule, ScheduleSettings
 from keyturn.model.validation import merged, parse
@@ -101,6 +101,8 @@ async def update(ctx: Context, schedule_id: str, patch: Mapping[str, Any]) -> Sc
         if not moved:
             # What is due or held stays so when only the destination changes.
             values.pop("next_at")
+        else:
+            values["held"] = False
         values |= {"name": name, "table_id": settings.table_id, "paused": paused, "updated_at": ctx.clock()}
         if not rows.update(tx, ctx.workspace_id, schedule_id, values):
             raise NotFound(_GONE)
@@ -133,13 +135,25 @@ async def preview(ctx: Context, raw: Mapping[str, Any]) -> tuple[str, list[float
 
 
 async def tick(scene: Context, *, held: bool = False) -> int:
-    """Queue the imports of all schedules that are due; those that were held too, if asked. Answers how many."""
-    now, due = await scene.database.read(rows.due_anywhere, held=held)
-    started = 0
-    for schedule in due:
-        ctx = await members.acting_as(scene, schedule.workspace_id, schedule.created_by, schedule.created_by_name)
-        started += await _meet(ctx, schedule, now)
-    return started
+    """Queue the imports of all schedules that are due; those that were held too, if asked. Answers how many.
+
+    Raises `Unavailable` when the database is away; what else is wrong with one schedule does not keep the others.
+    """
+    started, after = 0, None
+    while True:
+        now, due, after = await scene.database.read(rows.due_anywhere, held=held, after=after)
+        for schedule in due:
+            try:
+                ctx = await members.acting_as(
+                    scene, schedule.workspace_id, schedule.created_by, schedule.created_by_name
+                )
+                started += await _meet(ctx, schedule, now)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("schedule_failed", schedule_id=schedule.id)
+        if after is None:
+            return started
 
 
 async def _meet(ctx: Context, schedule: Schedule, now: float) -> bool:
@@ -148,8 +162,7 @@ async def _meet(ctx: Context, schedule: Schedule, now: float) -> bool:
     if due_at is None:
         return False
     if await _waits(ctx, schedule):
-        if not schedule.held:
-            await ctx.database.run(rows.update, ctx.workspace_id, schedule.id, {"held": True})
+        if not schedule.held and await ctx.database.run(rows.hold, ctx.workspace_id, schedule.id, due_at=due_at):
             log.info("schedule_held", schedule_id=schedule.id)
         return False
     recurrence = settings.recurrence
@@ -172,6 +185,9 @@ def _move_on(
         why = "The one before was still running."
     if why is None and "queued" in unfinished:
         why = "Another one was queued already."
+    if import_rows.is_met(tx, schedule.id, at):
+        # The database's clock was set back, and somebody changed the schedule meanwhile: this moment came before.
+        why = "It ran for this time already."
     import_id = new_id("im")
     last: dict[str, Any] = {"at": at, "outcome": "skipped", "why": why, "import_id": None}
     if why is None:

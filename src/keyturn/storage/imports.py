@@ -243,6 +243,12 @@ def unfinished_of(tx: Tx, workspace_id: str, schedule_id: str) -> list[str]:
     return list(tx.execute(sa.select(imports.c.status).where(mine, imports.c.status.not_in(FINISHED))).scalars())
 
 
+def is_met(tx: Tx, schedule_id: str, due_at: float) -> bool:
+    """Whether a schedule asked for an import for that moment."""
+    mine = sa.and_(imports.c.schedule_id == schedule_id, imports.c.due_at == due_at)
+    return tx.execute(sa.select(sa.exists().where(mine))).scalar_one()
+
+
 def destinations_at_work(tx: Tx, workspace_id: str) -> set[str]:
     """The destinations that imports which have not ended write to."""
     mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.status.not_in(FINISHED))

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
+from pydantic import ValidationError
 
 from keyturn.model.schedules import Schedule, ScheduleSettings
+from keyturn.model.validation import stored
 from keyturn.storage.accounts import accounts
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, db_now, metadata
 from keyturn.storage.tables import tables
+
+log = structlog.get_logger(__name__)
 
 schedules = sa.Table(
     "schedules",
@@ -83,13 +88,39 @@ def now(tx: Tx) -> float:
     return tx.execute(sa.select(db_now())).scalar_one()
 
 
-def due_anywhere(tx: Tx, *, held: bool) -> tuple[float, list[Schedule]]:
-    """The database's clock, and the schedules that are due by it; those that are held too, if asked for."""
+def due_anywhere(
+    tx: Tx, *, held: bool, after: tuple[float, str] | None = None
+) -> tuple[float, list[Schedule], tuple[float, str] | None]:
+    """The database's clock, and the schedules that are due by it; those that are held too, if asked for.
+
+    So many at a time: the third is where to go on (`after`), None at the end. One whose settings make no sense to this
+    release is passed over, so that the others run.
+    """
     found = _selection().where(schedules.c.paused.is_(False), schedules.c.next_at <= db_now())
     if not held:
         found = found.where(schedules.c.held.is_(False))
-    found = found.order_by(schedules.c.next_at).limit(_DUE_MOST)
-    return now(tx), [_noun(row) for row in tx.execute(found)]
+    if after is not None:
+        found = found.where(sa.tuple_(schedules.c.next_at, schedules.c.id) > sa.tuple_(*after))
+    due = tx.execute(found.order_by(schedules.c.next_at, schedules.c.id).limit(_DUE_MOST)).all()
+    further = (due[-1].next_at, due[-1].id) if len(due) == _DUE_MOST else None
+    readable = []
+    for row in due:
+        try:
+            readable.append(_noun(row))
+        except ValidationError:
+            log.warning("schedule_unreadable", schedule_id=row.id)
+    return now(tx), readable, further
+
+
+def hold(tx: Tx, workspace_id: str, schedule_id: str, *, due_at: float) -> bool:
+    """Hold it, if it is still due at `due_at`: another replica may have met that moment since we looked."""
+    mine = sa.and_(
+        schedules.c.workspace_id == workspace_id,
+        schedules.c.id == schedule_id,
+        schedules.c.next_at == due_at,
+        schedules.c.held.is_(False),
+    )
+    return tx.execute(schedules.update().where(mine).values(held=True)).rowcount == 1
 
 
 def move_on(
@@ -110,7 +141,7 @@ def _noun(row: Any) -> Schedule:
         id=row.id,
         workspace_id=row.workspace_id,
         name=row.name,
-        settings=ScheduleSettings.model_validate(row.settings),
+        settings=stored(ScheduleSettings, row.settings),
         table_name=row.table_name,
         paused=row.paused,
         held=row.held,
