@@ -1,4 +1,4 @@
-"""A REST API that answers as a test says, and the three ways in which programs read tables: API, CLI, client."""
+"""A REST API that answers as a test says, and the ways in which programs read tables: API, CLI, client."""
 
 from __future__ import annotations
 
@@ -326,4 +326,4 @@ def _read(read: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 
 def _query(asked: dict[str, Any]) -> dict[str, str]:
-    return {name if name == "since" else f"param.{name}": str(value) for name, value in asked.items()}
+    return {name if name in {"since", "limit"} else f"param.{name}": str(value) for name, value in asked.items()}
