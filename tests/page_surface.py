@@ -162,8 +162,13 @@ class PageSurface(Surface):
         page = self.person.open(f"/imports/{import_id}")
         [button] = [each.text for each in page.root.all("button") if each.text.startswith(("Resume from", "Retry"))]
         self.person.press(page, button, {}, button)
-        self._ended_page(import_id)
         return self.ended(import_id)
+
+    def ended(self, import_id: str) -> dict[str, Any]:
+        page = self._ended_page(import_id)
+        stamped = next(page.root.all("div", css="stamp"), None) is not None
+        stamp = self._stamp(page) if stamped else {"rows": None}
+        return {"status": _status(self._state(page)), "rows": stamp["rows"], "completeness": stamp}
 
     def copy(self, name: str, connection: str, as_name: str | None) -> dict[str, Any]:
         """Copy to another connection…"""

@@ -243,12 +243,7 @@ class Surface:
     def shown_waiting(self, import_id: str) -> dict[str, Any]:
         """What an import says that it waits for, as soon as it does."""
         while True:
-            if self.kind == "cli":
-                item = self._cli("imports", "show", import_id)
-            elif self.kind == "client":
-                item = self._client(lambda ws: ws.imports[import_id].found)
-            else:
-                item = self._http("GET", f"/imports/{import_id}")
+            item = self.shown(import_id)
             assert item["status"] in {"queued", "running", "waiting"}, item
             if item["status"] == "waiting":
                 return item["waiting"]
@@ -282,9 +277,17 @@ class Surface:
 
     def ended(self, import_id: str) -> dict[str, Any]:
         """An import as it ended."""
-        while (item := self._http("GET", f"/imports/{import_id}"))["status"] in {"queued", "running", "waiting"}:
+        while (item := self.shown(import_id))["status"] in {"queued", "running", "waiting"}:
             time.sleep(0.05)
         return item
+
+    def shown(self, import_id: str) -> dict[str, Any]:
+        """An import as it is now."""
+        if self.kind == "cli":
+            return self._cli("imports", "show", import_id)
+        if self.kind == "client":
+            return self._client(lambda ws: ws.imports[import_id].found)
+        return self._http("GET", f"/imports/{import_id}")
 
     def connection_id(self, name: str) -> str:
         found = self.http.get("/connections", params={"limit": 1000}).json()["data"]

@@ -63,24 +63,41 @@ def person(reading_server) -> Iterator[Person]:
 
 
 @pytest.fixture(params=["api", "cli", "client", "page"])
-def surface(request, reading_server, tmp_path, monkeypatch, capsys) -> Surface:
-    """Each test that asks for it runs over all four."""
+def surface_at(request, reading_server, tmp_path, monkeypatch, capsys) -> Iterator[Any]:
+    """A function of a server that gives one of the four ways to use it."""
     from keyturn.cli.app import run
 
-    def ran(*words: str) -> Any:
-        for name, value in {"KEYTURN_URL": reading_server.url, "KEYTURN_TOKEN": TOKEN, "TZ": "UTC"}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "stdin", io.StringIO(""))
-        capsys.readouterr()
-        code = run([*words, "--json"])
-        out, err = capsys.readouterr()
-        if code:
-            raise Failed(err, json.loads(err)["error"].get("message_code"))
-        return json.loads(out)
-
     os.environ.setdefault("NO_COLOR", "1")
-    if request.param == "page":
-        found = PageSurface("page", reading_server.api, reading_server.url, ran, tmp_path)
-        found.person = request.getfixturevalue("person")
+    people = []
+
+    def at(server: Any) -> Surface:
+        def ran(*words: str) -> Any:
+            for name, value in {"KEYTURN_URL": server.url, "KEYTURN_TOKEN": TOKEN, "TZ": "UTC"}.items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+            capsys.readouterr()
+            code = run([*words, "--json"])
+            out, err = capsys.readouterr()
+            if code:
+                raise Failed(err, json.loads(err)["error"].get("message_code"))
+            return json.loads(out)
+
+        if request.param != "page":
+            return Surface(request.param, server.api, server.url, ran, tmp_path)
+        found = PageSurface("page", server.api, server.url, ran, tmp_path)
+        if server is reading_server:
+            found.person = request.getfixturevalue("person")
+        else:
+            found.person = Person(server.url)
+            people.append(found.person)
         return found
-    return Surface(request.param, reading_server.api, reading_server.url, ran, tmp_path)
+
+    yield at
+    for person in people:
+        person.http.close()
+
+
+@pytest.fixture
+def surface(surface_at, reading_server) -> Surface:
+    """Each test that asks for it runs over all four."""
+    return surface_at(reading_server)
