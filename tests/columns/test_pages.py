@@ -122,6 +122,17 @@ def same_number(cell: float, value: int | Decimal) -> bool:
     return Decimal(repr(cell)) == value
 
 
+@pytest.fixture(scope="module", autouse=True, params=["core", "arrow"])
+def way(request):
+    """With the compiled core, and as on a machine that has no compiler."""
+    if request.param == "core":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keyturn.columns.core._library", None)
+        yield
+
+
 def read(texts: list[str], *, fast: bool, **settings: Any) -> tuple[list[Any], PageTyper]:
     """The typed pages, with or without the fast way."""
     typer = PageTyper(**settings)

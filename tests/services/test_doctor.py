@@ -21,6 +21,7 @@ NAMES = [
     "clock",
     "key",
     "database",
+    "reader",
     "private_hosts",
     "egress",
     "disk",

@@ -1,4 +1,4 @@
-"""The fast way from a page's JSON text to a record batch: columnar, one pass, strict.
+"""The fast way from a page's JSON text to a record batch: columnar, strict, by the compiled core or by Arrow's parser.
 
 It gives exactly what `build` would give, or raises `Unfit` and the page takes the exact way. It never guesses.
 """
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.json as pj
 
+from keyturn.columns.core import RowReader
 from keyturn.columns.infer import EXACT_IN_DOUBLE
 from keyturn.columns.schema import Path, Schema
 from keyturn.columns.types import ColumnType
@@ -52,8 +53,10 @@ class FastBuilder:
             _plant(tree, column.path, column.holds)
         if not tree:
             raise Unfit
-        rows = pa.list_(_struct_of(tree))
+        row = _struct_of(tree)
+        rows = pa.list_(row)
         self._tree = tree
+        self._core = RowReader(row)
         self._parse = pj.ParseOptions(
             explicit_schema=pa.schema([(_ROWS, rows)]), unexpected_field_behavior="error", newlines_in_values=True
         )
@@ -61,20 +64,30 @@ class FastBuilder:
 
     def build(self, raw: bytes) -> pa.RecordBatch:
         """The batch of a JSON list of objects. Raises `Unfit`."""
-        if not _is_utf8(raw) or (self._doubles and not digits_survive(raw)):
-            raise Unfit
+        rows = self._core.read(raw)
         try:
-            rows = self._read(raw)
-            if rows.null_count:
-                raise Unfit
-            leaves: dict[Path, pa.Array] = {}
-            _harvest(rows, self._tree, (), leaves)
-            if any(_may_hold_nought(leaves[c.path], c.holds) for c in self._doubles) and _underflows(raw):
-                raise Unfit
-            arrays = [_exact(leaves[c.path], c.holds, c.kind) for c in self._schema.columns]
-            return pa.RecordBatch.from_arrays(arrays, schema=self._schema.arrow)
+            return self._batch(self._by_arrow(raw) if rows is None else rows)
         except (pa.ArrowException, ValueError) as error:
             raise Unfit from error
+
+    def _batch(self, rows: pa.StructArray) -> pa.RecordBatch:
+        leaves: dict[Path, pa.Array] = {}
+        _harvest(rows, self._tree, (), leaves)
+        arrays = [_exact(leaves[c.path], c.holds, c.kind) for c in self._schema.columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema.arrow)
+
+    def _by_arrow(self, raw: bytes) -> pa.StructArray:
+        """The rows where the core is not there or gave up: Arrow's parser, and what it would pass over looked for."""
+        if not _is_utf8(raw) or (self._doubles and not digits_survive(raw)):
+            raise Unfit
+        rows = self._read(raw)
+        if rows.null_count:
+            raise Unfit
+        leaves: dict[Path, pa.Array] = {}
+        _harvest(rows, self._tree, (), leaves)
+        if any(_may_hold_nought(leaves[c.path], c.holds) for c in self._doubles) and _underflows(raw):
+            raise Unfit
+        return rows
 
     def _read(self, raw: bytes) -> pa.StructArray:
         text = b"".join((b'{"rows":', raw, b"}"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from keyturn import redaction
+from keyturn.columns import core
 from keyturn.encryption import WrappedKeys
 from keyturn.errors import Invalid, KeyturnError, Unavailable
 from keyturn.model.checks import Check
@@ -44,6 +45,7 @@ async def examine(ctx: Context, *, reached_at: str | None = None, their_clock: f
         await _key(ctx),
         *await _key_service(ctx),
         _database(database),
+        _reader(),
         _private_hosts(ctx),
         await asyncio.to_thread(_authorities, ctx),
         await asyncio.to_thread(_disk, ctx.deployment.data_dir),
@@ -129,6 +131,13 @@ def _database(found: DatabaseHealth) -> Check:
         return Check("database", "fail", f"{name}: {', '.join(found.broken_rules)}.", fix)
     kept = ", write-ahead log and foreign keys on" if found.kind == "SQLite" else ""
     return Check("database", "ok", f"{name} answers, schema {found.revision}{kept}.")
+
+
+def _reader() -> Check:
+    if core.is_there():
+        return Check("reader", "ok", "Pages are read by the compiled core.")
+    fix = "Install a C compiler (cc), then Keyturn again. Nothing else changes."
+    return Check("reader", "warn", "The compiled core was not built here, so pages are read more slowly.", fix)
 
 
 def _private_hosts(ctx: Context) -> Check:

@@ -1,0 +1,70 @@
+"""The compiled core: a page's rows as Arrow arrays in one pass, without holding Python up. See `core.c`.
+
+It is built when Keyturn is installed on a machine with a C compiler. Without it everything is the same, and slower.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from pathlib import Path
+
+import pyarrow as pa
+
+_FIT, _NO_MEMORY = 0, 2
+# The sizes of ArrowSchema and ArrowArray, https://arrow.apache.org/docs/format/CDataInterface.html
+_SCHEMA_BYTES, _ARRAY_BYTES = 72, 80
+
+
+def _loaded() -> ctypes.CDLL | None:
+    path = Path(__file__).with_name("core.native")
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError:
+        return None
+    library.kt_read.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
+    library.kt_read.restype = ctypes.c_int
+    return library
+
+
+_library = _loaded()
+
+
+def is_there() -> bool:
+    """Whether it was built."""
+    return _library is not None
+
+
+class RowReader:
+    """Reads JSON lists of objects as one type of row: null, bool, int64, double, string, lists and structs of these."""
+
+    def __init__(self, rows: pa.StructType) -> None:
+        self._type = rows
+        self._schema: ctypes.Array[ctypes.c_char] | None = None
+        if _library is not None and _has_plain_names(rows):
+            self._schema = ctypes.create_string_buffer(_SCHEMA_BYTES)
+            rows._export_to_c(ctypes.addressof(self._schema))  # noqa: SLF001 - how Arrow's C interface is called
+            weakref.finalize(self, _released, self._schema)
+
+    def read(self, raw: bytes) -> pa.StructArray | None:
+        """The rows, or None where they are not exactly of the type. Raises MemoryError."""
+        if _library is None or self._schema is None:
+            return None
+        array = ctypes.create_string_buffer(_ARRAY_BYTES)
+        told = _library.kt_read(raw, len(raw), self._schema, array)
+        if told == _NO_MEMORY:
+            raise MemoryError
+        if told != _FIT:
+            return None
+        return pa.Array._import_from_c(ctypes.addressof(array), self._type)  # noqa: SLF001
+
+
+def _has_plain_names(kind: pa.DataType) -> bool:
+    """Whether each name is one for C, which ends at a byte 0."""
+    fields = [kind.field(place) for place in range(kind.num_fields)]
+    return all("\0" not in item.name and _has_plain_names(item.type) for item in fields)
+
+
+def _released(schema: ctypes.Array[ctypes.c_char]) -> None:
+    """Taking it back is how the other side frees it."""
+    pa.DataType._import_from_c(ctypes.addressof(schema))  # noqa: SLF001

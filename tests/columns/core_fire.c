@@ -1,0 +1,94 @@
+/* The core under mutated pages and failing allocations: ./core_fire SEED SECONDS, built with sanitizers and core.c.
+
+   Every page is read from a block of exactly its length and the byte 0, so a step too far is seen. */
+
+#include <stdio.h>
+#include <time.h>
+
+static unsigned long long state;
+static int failing;
+
+static unsigned chance(unsigned below) {
+  state = state * 6364136223846793005u + 1442695040888963407u;
+  return (unsigned)(state >> 33) % below;
+}
+
+/* stdlib.h is known by now, so its names may be taken for core.c alone. */
+#include <stdlib.h>
+static void *some_realloc(void *block, size_t size) { return failing && chance(40) == 0 ? NULL : realloc(block, size); }
+static void *some_calloc(size_t many, size_t size) { return failing && chance(40) == 0 ? NULL : calloc(many, size); }
+#define realloc some_realloc
+#define calloc some_calloc
+#include "core.c"
+#undef realloc
+#undef calloc
+
+static struct ArrowSchema types[16];
+static struct ArrowSchema *places[16];
+
+static struct ArrowSchema *type(int at, const char *format, const char *name, int first, int many) {
+  types[at] = (struct ArrowSchema){.format = format, .name = name, .n_children = many, .children = &places[first]};
+  places[at] = &types[at];
+  return &types[at];
+}
+
+static const char *const pages[] = {
+    "[{\"i\":1,\"d\":2.5,\"t\":\"a\",\"b\":true,\"n\":null,\"l\":[1,2],\"s\":{\"x\":\"y\",\"z\":[{\"q\":\"e\"}]}}]",
+    " [ {\"i\" : -9223372036854775808 , \"d\":0.30000000000000004,\"t\":\"\\u00e9\\ud83d\\ude00\\n\",\"l\":[]} , {\"s\":null} ] ",
+    "[{\"t\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 and plain text that is longer than eight\",\"d\":-1e-300,\"b\":false}]",
+    "[{\"d\":12345678901234567e-5},{\"d\":1E+22},{\"d\":-0.0},{\"s\":{}},{\"s\":{\"z\":[{},{\"q\":null}]}}]",
+    "[]"};
+static const char pieces[] = "\"\\{}[]:,0123456789.-+eEnulltruefals \n\t\x00\x80\xc3\xa9\xed\xa0\xf4\xffud83d";
+
+static size_t mutated(char *text, size_t length) {
+  unsigned many = chance(4);
+  while (many--) {
+    size_t at = length ? chance((unsigned)length) : 0;
+    switch (chance(5)) {
+      case 0: if (length) text[at] = pieces[chance(sizeof pieces - 1)]; break;
+      case 1: if (length) memmove(text + at, text + at + 1, --length - at); break;
+      case 2: memmove(text + at + 1, text + at, length++ - at); text[at] = pieces[chance(sizeof pieces - 1)]; break;
+      case 3: length = at; break;
+      default: { /* a part of it once more */
+        size_t part = length - at < 40 ? length - at : 40;
+        memmove(text + at + part, text + at, length - at);
+        length += part;
+      }
+    }
+  }
+  return length;
+}
+
+int main(int count, char **arguments) {
+  static char text[4096];
+  unsigned long read = 0, fit = 0;
+  state = (unsigned long long)atoll(arguments[1]);
+  time_t ends_at = time(NULL) + atoi(arguments[2]);
+  type(8, "u", "q", 0, 0);
+  type(7, "+s", "item", 8, 1);
+  type(10, "u", "x", 0, 0);
+  type(11, "+l", "z", 7, 1);
+  type(9, "l", "item", 0, 0);
+  type(0, "l", "i", 0, 0), type(1, "g", "d", 0, 0), type(2, "u", "t", 0, 0), type(3, "b", "b", 0, 0);
+  type(4, "n", "n", 0, 0), type(5, "+l", "l", 9, 1), type(6, "+s", "s", 10, 2);
+  struct ArrowSchema *row = type(12, "+s", "", 0, 7);
+  while (count == 3 && time(NULL) < ends_at)
+    for (int i = 0; i < 2000; i++, read++) {
+      const char *seed = pages[chance(sizeof pages / sizeof *pages)];
+      size_t length = strlen(seed);
+      memcpy(text, seed, length);
+      length = mutated(text, length);
+      uint8_t *block = malloc(length + 1);
+      struct ArrowArray rows;
+      memcpy(block, text, length);
+      block[length] = 0;
+      failing = chance(3) == 0;
+      if (kt_read(block, length, row, &rows) == FIT) {
+        fit++;
+        rows.release(&rows);
+      }
+      free(block);
+    }
+  printf("%lu %lu\n", read, fit);
+  return 0;
+}

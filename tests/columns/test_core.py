@@ -1,0 +1,134 @@
+"""The compiled core reads exactly what is of the type, bit by bit, and gives everything else up."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import subprocess
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from keyturn.columns import core
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("cc")
+pytestmark = pytest.mark.skipif(not core.is_there(), reason="built on a machine without a C compiler")
+DOUBLES = core.RowReader(pa.struct([("a", pa.float64())]))
+ROW = pa.struct(
+    [
+        ("a", pa.string()),
+        ("b", pa.int64()),
+        ("c", pa.list_(pa.struct([("d", pa.bool_())]))),
+        ("e", pa.struct([("f", pa.null())])),
+    ]
+)
+
+
+def of(text: str, reader: core.RowReader = DOUBLES):
+    """The first cell of the first row, or None for what was given up."""
+    rows = reader.read(f'[{{"a": {text}}}]'.encode())
+    return None if rows is None else rows.field(0)[0].as_py()
+
+
+def bits(number: float) -> bytes:
+    return struct.pack("<d", number)
+
+
+literals = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.from_regex(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+    st.tuples(st.integers(10**14, 10**17), st.integers(-40, 40)).map(lambda pair: f"{pair[0]}e{pair[1]}"),
+)
+
+
+@given(literals)
+@example("0.10000000000000001")
+@example("0.30000000000000004")
+@example("9007199254740993.0")
+@example("-0")
+@example("1e400")
+@example("5e-324")
+@example("9.5367431640625e-7")
+def test_a_double_is_the_nearest_one_and_has_all_digits_of_its_literal(literal):
+    found = of(literal)
+    if found is not None:
+        assert bits(found) == bits(float(literal))
+        assert Decimal(repr(found)) == Decimal(literal)
+
+
+@given(st.floats(1e-280, 1e270) | st.floats(-1e270, -1e-280))
+def test_no_double_that_was_written_as_short_as_can_be_is_given_up(number):
+    found = of(repr(number))
+    if found is None:  # as far from one number of that length as from the next: who is right is not ours to say
+        assert len(Decimal(number).normalize().as_tuple().digits) == len(Decimal(repr(number)).as_tuple().digits) + 1
+    else:
+        assert bits(found) == bits(number)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.booleans())
+def test_texts_come_as_they_were_written(text, escaped):
+    assert of(json.dumps(text, ensure_ascii=escaped), core.RowReader(pa.struct([("a", pa.string())]))) == text
+
+
+@given(st.binary(max_size=12))
+def test_bytes_that_are_no_utf_8_are_given_up(found):
+    body = b'[{"a": "' + found + b'"}]'
+    try:
+        expected = json.loads(body.decode(), strict=True)[0]["a"]
+        expected.encode()
+    except (ValueError, KeyError, TypeError, IndexError):
+        expected = None
+    rows = core.RowReader(pa.struct([("a", pa.string())])).read(body)
+    assert (None if rows is None else rows.field(0)[0].as_py()) in {expected, None}
+    assert rows is not None or expected is None or b'"' in found
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[", "{}", "[{]", "[{}", "[{}]x", "[{},]", "[null]", "[1]", '[{"b":1,"b":2}]', '[{"z":1}]', '[{"\\u0061":"x"}]',
+     '[{"b":01}]', '[{"b":-}]', '[{"b":1.0}]', '[{"b":9223372036854775808}]', '[{"b":true}]', '[{"a":1}]', '[{"a":"\\ud800"}]',
+     '[{"a":"\\q"}]', '[{"a":"\t"}]', '[{"a":"x}]', '[{"c":[{"d":1}]}]', '[{"c":{}}]', '[{"e":{"f":0}}]', '[{"e":[]}]',
+     '[{"b":nul}]', '[{"c":[{}]}, {"b":1 2}]', '[{"a" "x"}]', '[{"a":"x",}]', "[{}]\x00", '[{"b":+1}]', '[{"b":1]'],
+)  # fmt: skip
+def test_what_is_not_of_the_type_or_no_json_is_given_up(text):
+    assert core.RowReader(ROW).read(text.encode()) is None
+
+
+def test_what_is_missing_is_null_at_every_depth():
+    text = b' [ {"e":{"f":null},"b":-9223372036854775808} , {"c":[{"d":true},null,{}],"a":"x"}, {} ] '
+    rows = core.RowReader(ROW).read(text)
+    rows.validate(full=True)
+    nothing = {"a": None, "b": None, "c": None, "e": None}
+    assert rows.to_pylist() == [
+        nothing | {"b": -(2**63), "e": {"f": None}},
+        nothing | {"a": "x", "c": [{"d": True}, None, {"d": None}]},
+        nothing,
+    ]
+
+
+def test_a_name_that_c_cannot_say_is_left_to_others():
+    assert core.RowReader(pa.struct([("a\0b", pa.int64())])).read(b'[{"a":1}]') is None
+
+
+@pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+def test_no_mutated_page_and_no_failing_allocation_leads_out_of_bounds(tmp_path):
+    """With the sanitizers for addresses, leaks and undefined behaviour, where the compiler has them."""
+    fire = tmp_path / "fire"
+    flags = ["-g", "-O1", "-std=c11", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    source = Path(core.__file__).parent
+    built = subprocess.run([COMPILER, *flags, f"-I{source}", "-o", fire, HERE / "core_fire.c"], capture_output=True)
+    if built.returncode:
+        pytest.skip("this compiler has no sanitizers")
+    seconds = "300" if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else "3"
+    ran = subprocess.run([fire, "7", seconds], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    read, fit = map(int, ran.stdout.split())
+    assert 0 < fit < read
