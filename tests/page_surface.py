@@ -164,6 +164,11 @@ class PageSurface(Surface):
         self.person.press(page, button, {}, button)
         return self.ended(import_id)
 
+    def shown(self, import_id: str) -> dict[str, Any]:
+        page = self.person.open(f"/imports/{import_id}")
+        tiles = next(page.root.all("dl", css="tiles"))
+        return {"status": _status(self._state(page)), "pages": _count(next(tiles.all("dd")).text)}
+
     def ended(self, import_id: str) -> dict[str, Any]:
         page = self._ended_page(import_id)
         stamped = next(page.root.all("div", css="stamp"), None) is not None
