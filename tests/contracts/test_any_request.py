@@ -1,10 +1,13 @@
-"""Schemathesis over the whole OpenAPI document, as each role: whatever is sent, no 5xx of ours and no undocumented status."""
+"""Schemathesis over the whole OpenAPI document, as each role and as nobody: whatever is sent, no 5xx of ours, no
+undocumented status, and nothing of another workspace in any answer."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -13,7 +16,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import status_code_conformance
 
-from keyturn.model.permissions import ROLES, grantable_to
+from keyturn.model.permissions import ROLES
+from tenants import both
+from world import EndSystem, World, connect, ok, register
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 EXAMPLES = 100 if SOAK else 3
@@ -23,53 +28,62 @@ UPSTREAM = {"upstream", "upstream_timeout", "unavailable"}
 TAKES_AWAY = ("/removal", "/disconnect", "/authorizations")
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Iterator[tuple]:
-    """A server with one of each thing, and a token of each role."""
-    from world import EndSystem, World, connect, ok, register
+ROLES_AND_NOBODY = (*ROLES, "nobody")
 
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Iterator[SimpleNamespace]:
+    """A server with two workspaces, one of each thing in both, and a program of each role."""
     with EndSystem() as end_system:
         world = World(tmp_path_factory.mktemp("any-request"), end_system)
+        steps = SimpleNamespace(ok=ok, register=register, connect=connect)
         try:
-            server = world.serve(KEYTURN_LOG_LEVEL="warning")
-            client = register(world, server)
-            connection = connect(world, server, client, access="shared_account")
-            body = {"connection_id": connection["id"], "name": "orders", "path": "/countries"}
-            table = ok(server.api.post("/tables", json=body))
-            tokens = {}
-            for role in ROLES:
-                account = ok(server.api.post("/service-accounts", json={"name": role, "role": role}))
-                made = {"name": role, "account_id": account["id"], "permissions": sorted(grantable_to(role))}
-                tokens[role] = ok(server.api.post("/tokens", json=made))["token"]
-            things = {"client_id": client["id"], "connection_id": connection["id"], "table_id": table["id"]}
-            yield server, things, tokens
-            assert "Traceback" not in server.log, server.log[-4000:]
+            for tenants in both(world, steps):
+                yield tenants
+                assert "Traceback" not in tenants.server.log, tenants.server.log[-4000:]
         finally:
             world.close()
 
 
 @pytest.mark.timeout(3600 if SOAK else 300)
-@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("role", ROLES_AND_NOBODY)
 def test_r9_whatever_is_sent_is_answered_as_the_document_says(place, role):
-    server, things, tokens = place
-    schema = schemathesis.openapi.from_url(server.url + "/api/openapi.json")
+    schema = schemathesis.openapi.from_url(place.server.url + "/api/openapi.json")
     wrong: list[str] = []
     seen: Counter[int] = Counter()
     with requests.Session() as api:
-        api.headers["Authorization"] = f"Bearer {tokens[role]}"
+        if role in ROLES:
+            api.headers["Authorization"] = place.own.programs[role].headers["Authorization"]
         for found in schema.get_all_operations():
             operation = found.ok()
             if operation.path.startswith("/api/"):
-                wrong += asked(operation, api, things, seen)
+                wrong += asked(operation, api, place, seen)
     assert wrong == [], "\n".join(wrong)
+    if role == "nobody":
+        # What is no HTTP request at all is refused before anybody is asked who they are.
+        assert set(seen) <= {400, 401, 404, 405, 413}, seen
+        assert seen[401] > len(seen)
+        return
     # It came through to the verbs, and not only to their doors.
     assert {200, 403, 404, 422} - ({403} if role == "admin" else set()) <= set(seen), seen
+    assert strangers_in(place) == set()
 
 
-def asked(operation, api: requests.Session, things: dict[str, str], seen: Counter[int]) -> list[str]:
+def strangers_in(place: SimpleNamespace) -> set[str]:
+    """Who did something in the foreign workspace and is not of it, by its own audit log."""
+    admin = place.foreign.programs["admin"]
+    lines = [json.loads(line) for line in admin.get("/api/v1/audit/export").text.splitlines()]
+    assert len(lines) > len(place.foreign.things)
+    ours = {member["id"] for member in admin.get("/api/v1/members").json()["data"]}
+    return {line["who"]["name"] for line in lines if line["who"]["id"] not in ours | {""}}
+
+
+def asked(operation, api: requests.Session, place: SimpleNamespace, seen: Counter[int]) -> list[str]:
     """What was answered otherwise than it may be."""
     wrong: list[str] = []
-    real_ids = operation.method.upper() != "DELETE" and not operation.path.endswith(TAKES_AWAY)
+    takes_away = operation.method.upper() == "DELETE" or operation.path.endswith(TAKES_AWAY)
+    own, foreign = ({} if takes_away else place.own.things), place.foreign.things
+    secrets = secrets_of(place, operation.path)
 
     @settings(
         max_examples=EXAMPLES,
@@ -80,29 +94,37 @@ def asked(operation, api: requests.Session, things: dict[str, str], seen: Counte
         suppress_health_check=list(HealthCheck),
     )
     @given(
-        case=operation.as_strategy() | operation.as_strategy(schemathesis.GenerationMode.NEGATIVE), real=st.booleans()
+        case=operation.as_strategy() | operation.as_strategy(schemathesis.GenerationMode.NEGATIVE),
+        whose=st.sampled_from([{}, own, foreign]),
     )
-    def ask(case, real: bool) -> None:
-        if real and real_ids:
-            case.path_parameters = {
-                name: things.get(name, value) for name, value in (case.path_parameters or {}).items()
-            }
+    def ask(case, whose: dict[str, str]) -> None:
+        made_up = case.path_parameters or {}
+        case.path_parameters = {name: whose.get(name, value) for name, value in made_up.items()}
         try:
             answer = case.call(session=api, timeout=60)
         except ValueError:
             # What HTTP itself cannot carry.
             return
         seen[answer.status_code] += 1
-        ours = answer.status_code >= 500 and code_of(answer) not in UPSTREAM
+        told = f"{case.as_curl_command()}: {answer.status_code} {answer.text[:300]}"
         try:
             case.validate_response(answer, checks=[status_code_conformance])
         except AssertionError as error:
-            wrong.append(f"{case.as_curl_command()}: {error}")
-        if ours:
-            wrong.append(f"{case.as_curl_command()}: {answer.status_code} {answer.text[:300]}")
+            wrong.append(f"{told} {error}")
+        if answer.status_code >= 500 and code_of(answer) not in UPSTREAM:
+            wrong.append(told)
+        if any(value in answer.text and value not in case.as_curl_command() for value in secrets):
+            wrong.append(f"tells what is another workspace's: {told}")
 
     ask()
     return wrong
+
+
+def secrets_of(place: SimpleNamespace, path: str) -> set[str]:
+    """What no answer may tell. The audit log names what our own requests named."""
+    foreign = place.foreign.things.items()
+    ids = {value for name, value in foreign if value != place.own.things[name]}
+    return {"Foreign CRM"} | (set() if path.startswith("/api/v1/audit") else ids)
 
 
 def code_of(answer) -> str | None:

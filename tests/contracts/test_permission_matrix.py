@@ -2,149 +2,31 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
 
-from keyturn.model.permissions import ROLES, VERBS, grantable_to, may
+from keyturn.model.permissions import ROLES, VERBS, may
 from keyturn.web.auth import verb_of
-from keyturn.web.routes import API
+from keyturn.web.routes import PAGES
+from tenants import EVERYBODYS, OWNERS, asked, both, filled, nothing, program, same, served
 
 ROUTES = sorted(
     (method, route.path, verb_of(route.endpoint))
-    for router in API
-    for route in router.routes
+    for route in served()
+    if route.path.startswith("/api/")
     for method in route.methods - {"HEAD", "OPTIONS"}
     # One method of the proxy stands for all: the route is the same.
     if "/proxy/" not in route.path or method in {"GET", "POST"}
 )
 
 
-# Bodies that are right, where an empty one would be refused before the thing is looked for.
-BODIES = {
-    "members.change_role": {"role": "viewer"},
-    "connections.decide": {"switch": False},
-    "shares.put": {"rights": "viewer"},
-    "oauth_clients.replace_secret": {"client_secret": "a-new-client-secret"},
-    "secrets.put": {"value": "a-value-of-a-table", "allowed_hosts": ["api.example.com"]},
-}
-
-
-@dataclass
-class Tenant:
-    """A workspace with one of each thing, and a program of each role in it."""
-
-    things: dict[str, str]
-    programs: dict[str, httpx2.Client]
-
-
 @pytest.fixture
 def tenants(world, steps) -> Iterator[SimpleNamespace]:
-    server = world.serve()
-    ours = SimpleNamespace(url=server.url, api=server.api)
-    made = steps.ok(server.api.post("/workspaces", json={"name": "Theirs"}))
-    body = {"name": "boss", "permissions": sorted(grantable_to("admin")), "workspace_id": made["id"]}
-    token = steps.ok(server.api.post("/tokens", json=body))["token"]
-    theirs = SimpleNamespace(url=server.url, api=program(server.url, token))
-    found = SimpleNamespace(
-        own=tenant(world, steps, ours, "Own CRM"), foreign=tenant(world, steps, theirs, "Foreign CRM")
-    )
-    yield found
-    for side in (found.own, found.foreign):
-        for client in side.programs.values():
-            client.close()
-    theirs.api.close()
-
-
-def program(url: str, token: str) -> httpx2.Client:
-    headers = {"Authorization": f"Bearer {token}"}
-    return httpx2.Client(base_url=url, headers=headers, timeout=60)
-
-
-def token_of(post: Callable[..., Any], role: str) -> str:
-    """A token with all that a service account of that role may hold."""
-    account = post("/service-accounts", {"name": role, "role": role})
-    body = {"name": role, "account_id": account["id"], "permissions": sorted(grantable_to(role))}
-    return post("/tokens", body)["token"]
-
-
-def tenant(world, steps, server, name: str) -> Tenant:
-    api: httpx2.Client = server.api
-    prefix = "" if str(api.base_url).rstrip("/").endswith("/api/v1") else "/api/v1"
-
-    def post(path: str, body: Any = None) -> Any:
-        return steps.ok(api.post(prefix + path, json=body or {}))
-
-    api_v1 = SimpleNamespace(
-        api=SimpleNamespace(
-            get=lambda path, **kw: api.get(prefix + path, **kw), post=lambda path, **kw: api.post(prefix + path, **kw)
-        )
-    )
-    client = steps.register(world, api_v1, name=name)
-    connection = steps.connect(world, api_v1, client, access="shared_account")
-    table = post("/tables", {"connection_id": connection["id"], "name": "orders", "path": "/orders"})
-    imported = post("/imports", {"table_id": table["id"], "destination": {"url": "o.parquet"}})
-    schedule = post("/schedules", {"table_id": table["id"], "destination": {"url": "s.parquet"}})
-    begun = post(f"/connections/{connection['id']}/authorizations")
-    rows = api.get(f"{prefix}/tables/{table['id']}/rows?limit=1&format=ndjson")
-    programs = {role: program(server.url, token_of(post, role)) for role in ROLES}
-    things = {
-        "client_id": client["id"],
-        "connection_id": connection["id"],
-        "authorization_id": begun["id"],
-        "connect_link_id": post("/connect-links", {"connection_id": connection["id"]})["id"],
-        "table_id": table["id"],
-        "import_id": imported["id"],
-        "schedule_id": schedule["id"],
-        "read_id": rows.headers["Keyturn-Read-Id"],
-        "token_id": post("/tokens", {"name": "spare", "permissions": ["tables:read"]})["id"],
-        **hook(post),
-        "destination_id": post("/destinations", {"name": "Lake", "url": "postgresql://kt@db.invalid/lake"})["id"],
-        **dict.fromkeys(("secret_id", "key_id"), client["secrets"][0]["id"]),
-        "account_id": post("/service-accounts", {"name": "leaver", "role": "viewer"})["id"],
-        "invitation_id": post("/invitations", {"email": "li@example.com", "role": "viewer"})["id"],
-        "workspace_id": steps.ok(api.get(f"{prefix}/me"))["workspace"]["id"],
-        "secret_name": secret(api, prefix, name),
-        **SHARED,
-    }
-    return Tenant(things, programs)
-
-
-def secret(api: httpx2.Client, prefix: str, name: str) -> str:
-    """A secret of a name that the other workspace has not."""
-    made = api.put(f"{prefix}/secrets/{name.replace(' ', '-')}", json=BODIES["secrets.put"])
-    assert made.status_code == 200, made.text
-    return str(made.json()["name"])
-
-
-def hook(post: Callable[..., Any]) -> dict[str, str]:
-    """A webhook and a message of it."""
-    made = post("/webhooks", {"name": "Pager", "url": "https://hooks.invalid/keyturn"})
-    return {"webhook_id": made["id"], "delivery_id": post(f"/webhooks/{made['id']}/test")["id"]}
-
-
-# What belongs to no workspace.
-SHARED = {"preset_id": "github", "ending": "parquet", "name": "o.parquet", "path": "orders"}
-EVERYBODYS = {"presets.get"}
-
-
-def filled(path: str, things: dict[str, str]) -> str:
-    return re.sub(r"{(\w+)(?::\w+)?}", lambda match: things[match[1]], path)
-
-
-def asked(client: httpx2.Client, method: str, path: str, verb: str = "") -> httpx2.Response:
-    body = BODIES.get(verb, {}) if method in {"POST", "PATCH", "PUT"} else None
-    return client.request(method, path, json=body)
-
-
-def same(answer: httpx2.Response) -> dict[str, Any]:
-    """A problem but for what names the request."""
-    return {name: value for name, value in answer.json().items() if name != "request_id"}
+    yield from both(world, steps)
 
 
 @pytest.mark.timeout(300)
@@ -175,25 +57,9 @@ def test_r4_every_route_by_every_role_on_own_and_foreign_things(tenants):
     assert not wrong, "\n" + "\n".join(wrong)
 
 
-def nothing(things: dict[str, str]) -> dict[str, str]:
-    return {
-        name: f"{value[:3]}00000000000000000000" if name.endswith("_id") else value for name, value in things.items()
-    }
-
-
 def excused(verb: str, role: str) -> bool:
     """What depends on the thing besides: it is an admin's connection, and token values are asked for by name."""
-    owner = {
-        "schedules.update",
-        "schedules.delete",
-        "connections.update",
-        "connections.delete",
-        "connections.begin",
-        "connections.decide",
-        "shares.put",
-        "shares.remove",
-    }
-    return role != "admin" and verb in owner | {"connections.authorization", "tokens.revoke"}
+    return role != "admin" and verb in OWNERS | {"connections.authorization", "tokens.revoke"}
 
 
 @pytest.mark.parametrize("permission", sorted(ROLES["admin"]))
@@ -268,5 +134,17 @@ def test_without_a_token_every_route_answers_401(tenants):
             assert asked(nobody, method, filled(path, tenants.own.things)).status_code == 401, (method, path, verb)
 
 
+# What stands open on purpose, besides pages (tests/contracts/test_page_matrix.py).
+OPEN = {
+    "/healthz": "whether the process runs",
+    "/readyz": "whether it serves",
+    "/metrics": "the operator shuts it off at the proxy, or asks for a token",
+    "/oauth2/jwks/{slug}": "public keys",
+}
+
+
 def test_the_matrix_is_whole():
+    """A route that the API's matrix does not try is a page, or stands open for a reason."""
     assert {verb for _, _, verb in ROUTES} == set(VERBS)
+    pages = {route.path for router in PAGES for route in router.routes}
+    assert {route.path for route in served() if not route.path.startswith("/api/")} - pages == set(OPEN)

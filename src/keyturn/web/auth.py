@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
@@ -101,6 +101,17 @@ async def visit(request: Request) -> Visit:
         require_same_origin(request)
         await _require_csrf(request, session)
     return Visit(request, session, context_of(request, session))
+
+
+def visit_for(verb: str) -> Callable[[Request], Awaitable[Visit]]:
+    """A visit (FastAPI dependency) of whoever may use `verb`: a form that they could not send is not shown to them."""
+
+    async def allowed_visit(request: Request) -> Visit:
+        found = await visit(request)
+        found.ctx.require_verb(verb)
+        return found
+
+    return allowed_visit
 
 
 async def fresh_visit(request: Request) -> Visit:

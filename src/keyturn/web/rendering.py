@@ -80,6 +80,7 @@ async def shell(
     html = _environment.get_template(template).render(
         {"now": ctx.clock(), **values},
         actor=ctx.actor,
+        may=ctx.may,
         role=ROLE_LABELS.get(ctx.actor.role, ctx.actor.role),
         workspace=await workspaces.get(ctx),
         csrf=visit.session.csrf,
@@ -92,9 +93,13 @@ async def shell(
     return HTMLResponse(html, status)
 
 
-def fragment(template: str, **values: Any) -> HTMLResponse:
+def fragment(template: str, visit: Visit, **values: Any) -> HTMLResponse:
     """A piece of a page that its script fetches again."""
-    return HTMLResponse(_environment.get_template(template).render(**values))
+    ctx = visit.ctx
+    html = _environment.get_template(template).render(
+        {"now": ctx.clock()}, may=ctx.may, csrf=visit.session.csrf, **values
+    )
+    return HTMLResponse(html)
 
 
 def when(seconds: float | None, *, missing: str = "never") -> str | Markup:

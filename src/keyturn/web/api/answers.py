@@ -49,8 +49,8 @@ def _offset(cursor: str | None) -> int:
         raise Invalid("This cursor is not one of ours. Take next_cursor as it was answered.", at="cursor") from None
 
 
-async def json_body(request: Request) -> Any:
-    """The request's JSON. Raises `Invalid` when it is not JSON, or is sent as something else."""
+async def json_body(request: Request) -> dict[str, Any]:
+    """The request's JSON object. Raises `Invalid` when it is something else, or is sent as something else."""
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     raw = await request.body()
     if not raw.strip():
@@ -58,6 +58,9 @@ async def json_body(request: Request) -> Any:
     if content_type not in {"application/json", "application/merge-patch+json", ""}:
         raise Invalid("Send JSON with Content-Type: application/json.", at="body")
     try:
-        return orjson.loads(raw)
+        found = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise Invalid(f"The body is not JSON: {error.msg} at line {error.lineno}.", at="body") from None
+    if not isinstance(found, dict):
+        raise Invalid("Send a JSON object.", at="body")
+    return found

@@ -112,7 +112,7 @@ async def delete(ctx: Ctx, connection_id: str) -> Response:
 async def test(ctx: Ctx, connection_id: str, request: Request) -> Response:
     """Look at it step by step, by the code that reads data."""
     body = await json_body(request)
-    path = body.get("path") if isinstance(body, dict) else None
+    path = body.get("path")
     if path is not None and not isinstance(path, str):
         raise Invalid("Send a path as text, for example /orders.", at="path")
     steps = await connection_tests.run(ctx, connection_id, path=path)
@@ -181,7 +181,7 @@ async def token(ctx: Ctx, connection_id: str) -> Response:
 async def disconnect(ctx: Ctx, connection_id: str, request: Request) -> Response:
     """Destroy its grant here, and at the end system unless `{"revoke": false}`."""
     body = await json_body(request)
-    revoke = body.get("revoke", True) if isinstance(body, dict) else True
+    revoke = body.get("revoke", True)
     if not isinstance(revoke, bool):
         raise Invalid("Send true or false.", at="revoke")
     result = await connection_tests.disconnect(ctx, connection_id, revoke=revoke)
@@ -199,7 +199,7 @@ async def begin(ctx: Ctx, connection_id: str) -> Response:
 async def decide(request: Request, ctx: Ctx, authorization_id: str) -> Response:
     """A sign-in as another account than before: `{"switch": true}` reads as it from now on, false keeps the old."""
     body = await json_body(request)
-    switch = body.get("switch") if isinstance(body, dict) and set(body) == {"switch"} else None
+    switch = body.get("switch") if set(body) == {"switch"} else None
     if not isinstance(switch, bool):
         raise Invalid("Send whether to switch: true or false.", at="switch")
     await account_switches.decide(ctx, authorization_id, switch=switch)

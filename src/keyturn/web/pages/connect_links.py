@@ -11,16 +11,17 @@ from keyturn.errors import Forbidden, NotFound
 from keyturn.model.connect_links import STATUS_WORDS, ConnectLink
 from keyturn.services import connect_links, connections
 from keyturn.web import forms
-from keyturn.web.auth import Visit, visit
+from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages.connections import detail_page
 
 router = APIRouter(prefix="/connections/{connection_id}/links", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
+Lister = Annotated[Visit, Depends(visit_for("connect_links.list"))]
 DONE = {"accepted": "Accepted. It is read with that account from now on.", "revoked": "Taken back."}
 
 
 @router.get("")
-async def list_(visit: Here, connection_id: str, done: str = "", cursor: str | None = None) -> Response:
+async def list_(visit: Lister, connection_id: str, done: str = "", cursor: str | None = None) -> Response:
     """The connection's links of the last 90 days."""
     return await _page(visit, connection_id, sentence=DONE.get(done), cursor=cursor)
 

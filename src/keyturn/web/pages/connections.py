@@ -24,11 +24,12 @@ from keyturn.model.connections import (
 from keyturn.model.ids import slug_of
 from keyturn.services import connection_tests, connections, events, oauth_clients, tables
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, visit
+from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages import health
 
 router = APIRouter(prefix="/connections", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
+Maker = Annotated[Visit, Depends(visit_for("connections.create"))]
 OTHER_WAYS = {
     "none": "No sign-in",
     "basic": "User name and password",
@@ -78,7 +79,7 @@ async def list_(visit: Here, done: str = "") -> Response:
 
 
 @router.get("/new")
-async def new(visit: Here, oauth_client_id: str = "") -> Response:
+async def new(visit: Maker, oauth_client_id: str = "") -> Response:
     """Steps 1 and 2 on one page, so that nothing typed is lost between them."""
     clients = await oauth_clients.list_(visit.ctx)
     chosen = oauth_client_id or (clients[0].id if len(clients) == 1 else "")
@@ -217,7 +218,6 @@ async def detail_page(visit: Visit, connection: Connection, tab: str, *, status:
         other_ways=OTHER_WAYS,
         health_sentence=health.sentence(connection),
         missing=health.missing_scopes(connection),
-        may_link=visit.ctx.may("connect_links.create"),
         mine=connection.owner_id == visit.ctx.actor.account_id,
         reads_as=connection.reads_as(visit.ctx.actor.account_id),
         **more,

@@ -15,11 +15,12 @@ from keyturn.services import connections, imports, reads, rows_out, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.services.endpoints import Asked
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, visit
+from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages import destinations, values
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
+Importer = Annotated[Visit, Depends(visit_for("imports.create"))]
 FIELDS = ("destination.url", "destination.type", "destination.table", "mode")
 FORMATS = {"parquet": "Parquet", "csv": "CSV", "ndjson": "NDJSON", "duckdb": "DuckDB file"}
 MODES = {"replace": "Replace", "append": "Append", "update": "Update by key"}
@@ -40,7 +41,7 @@ STOPPED = {
 
 
 @router.get("/tables/{table_id}/import")
-async def dialog(visit: Here, table_id: str) -> Response:
+async def dialog(visit: Importer, table_id: str) -> Response:
     """Where to, and what if it exists."""
     table = await tables.get(visit.ctx, table_id)
     return await _dialog(visit, table_id, forms.Form({"destination.url": f"{table.name}.parquet"}))
@@ -101,7 +102,7 @@ async def show(visit: Here, import_id: str) -> Response:
 async def live(visit: Here, import_id: str) -> Response:
     """The part of the page that changes while it runs."""
     found = await imports.get(visit.ctx, import_id)
-    answer = rendering.fragment("imports/live.html", csrf=visit.session.csrf, **await _shown(visit, found))
+    answer = rendering.fragment("imports/live.html", visit, **await _shown(visit, found))
     if found.status in FINISHED:
         answer.headers["Keyturn-Final"] = "yes"
     return answer

@@ -13,12 +13,13 @@ from keyturn.model.schedules import CLOCK_CHANGES, EVERY_LABELS, POLICY_LABELS, 
 from keyturn.services import imports, schedules, tables
 from keyturn.web import forms, rendering
 from keyturn.web.api.answers import rfc3339
-from keyturn.web.auth import Visit, visit
+from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages import destinations, values
 from keyturn.web.pages.imports import FORMATS, MODES
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
+Maker = Annotated[Visit, Depends(visit_for("schedules.create"))]
 FIELDS = ("destination.url", "destination.type", "destination.table", "mode", "name", "every", "at", "on", "cron",
           "timezone", "if_missed", "if_running")  # fmt: skip
 # Where the day is typed, by repetition.
@@ -46,7 +47,7 @@ async def next_runs(request: Request, visit: Here) -> Response:
 
 
 @router.get("/tables/{table_id}/schedule")
-async def dialog(request: Request, visit: Here, table_id: str) -> Response:
+async def dialog(request: Request, visit: Maker, table_id: str) -> Response:
     """Where to, how often, and what if that cannot be; begins with what was chosen for an import."""
     table = await tables.get(visit.ctx, table_id)
     usual = {"destination.url": f"{table.name}.parquet", "every": "day", "at": "06:00", "timezone": "UTC"}

@@ -69,12 +69,7 @@ async def state(visit: Here, connection_id: str, authorization_id: str) -> Respo
     connection, client = await _both(visit, connection_id)
     attempt = await authorizations.get(visit.ctx, authorization_id)
     answer = rendering.fragment(
-        "connections/waiting_state.html",
-        connection=connection,
-        client=client,
-        attempt=attempt,
-        csrf=visit.session.csrf,
-        start_url=None,
+        "connections/waiting_state.html", visit, connection=connection, client=client, attempt=attempt, start_url=None
     )
     if attempt.status == "completed":
         answer.headers["Keyturn-Location"] = f"/connections/{connection_id}?done=connected"

@@ -11,15 +11,16 @@ from keyturn.errors import KeyturnError
 from keyturn.model.table_copies import CopySettings
 from keyturn.services import connections, table_copies, tables
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, visit
+from keyturn.web.auth import Visit, visit, visit_for
 
 router = APIRouter(prefix="/tables/{table_id}/copy", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
+Copier = Annotated[Visit, Depends(visit_for("tables.copy"))]
 FIELDS = ("connection_id", "name")
 
 
 @router.get("")
-async def show(visit: Here, table_id: str) -> Response:
+async def show(visit: Copier, table_id: str) -> Response:
     """The form: where to, and under which name."""
     return await _page(visit, table_id, forms.Form())
 

@@ -15,12 +15,14 @@ from keyturn.rest.drafts import name_of
 from keyturn.services import connections, samples, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
-from keyturn.web.auth import Visit, visit
+from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages import secrets, table_form, table_results, table_start
 from keyturn.web.pages.table_results import Result
 
 router = APIRouter(prefix="/tables", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
+Maker = Annotated[Visit, Depends(visit_for("tables.create"))]
+Drafter = Annotated[Visit, Depends(visit_for("tables.drafts"))]
 SAMPLE_ROWS = 100
 
 
@@ -35,7 +37,7 @@ async def list_(visit: Here, done: str = "") -> Response:
 
 
 @router.get("/new")
-async def new(visit: Here, connection_id: str = "") -> Response:
+async def new(visit: Maker, connection_id: str = "") -> Response:
     """The builder, empty."""
     found = await connections.list_(visit.ctx)
     chosen = connection_id or (found[0].id if found else "")
@@ -43,7 +45,7 @@ async def new(visit: Here, connection_id: str = "") -> Response:
 
 
 @router.post("/start")
-async def start(request: Request, visit: Here, find: bool = False) -> Response:
+async def start(request: Request, visit: Drafter, find: bool = False) -> Response:
     """Begin with what was pasted, or what the API says of itself: one endpoint is looked at, of many one is chosen."""
     sent = forms.typed(await request.form())
     try:
@@ -60,7 +62,7 @@ async def start(request: Request, visit: Here, find: bool = False) -> Response:
 
 
 @router.post("/draft")
-async def look(request: Request, visit: Here) -> Response:
+async def look(request: Request, visit: Drafter) -> Response:
     """Ask the endpoint: where the rows are, how pages follow, and a sample. Nothing is stored."""
     sent = forms.typed(await request.form())
     form, result = await _looked(visit, sent)
@@ -102,7 +104,7 @@ async def sample(visit: Here, table_id: str) -> Response:
     result = await table_results.sampled(lambda: tables.preview(visit.ctx, table_id, limit=SAMPLE_ROWS))
     drawn = table_results.drawn(result, connection, table, table_form.values_of(table.settings))
     drawn |= await table_results.history(visit, table)
-    return rendering.fragment("tables/result.html", **drawn, table=table, now=visit.ctx.clock(), form=forms.Form())
+    return rendering.fragment("tables/result.html", visit, **drawn, table=table, form=forms.Form())
 
 
 @router.get("/{table_id}/reads/{read_id}/rejects")
@@ -115,7 +117,7 @@ async def rejects(visit: Here, table_id: str, read_id: str) -> Response:
 
 
 @router.post("/{table_id}/draft")
-async def look_again(request: Request, visit: Here, table_id: str) -> Response:
+async def look_again(request: Request, visit: Drafter, table_id: str) -> Response:
     """The builder of a saved table with what was typed, and a sample for it; nothing is stored yet."""
     table = await tables.get(visit.ctx, table_id)
     sent = {**forms.typed(await request.form()), "connection_id": table.settings.connection_id}
