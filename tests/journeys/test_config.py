@@ -62,3 +62,33 @@ def test_it_moves_to_a_fresh_deployment_that_asks_for_the_secrets(world, steps, 
     connections = {item["name"]: item for item in steps.ok(other.api.get("/connections"))["data"]}
     assert connections["acme"]["oauth_client_id"] == made["id"]
     steps.ok(other.api.get(f"/connections/{connections['hand']['id']}/proxy/"))
+
+
+def test_r3_a_file_shares_no_connection_of_somebody_else_and_the_plan_says_so(world, steps, terminal):
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    other = steps.ok(server.api.post("/service-accounts", json={"name": "Li", "role": "admin"}))
+    body = {"name": "li", "account_id": other["id"], "permissions": ["clients:write", "connections:write",
+            "tables:read", "workspace:admin"]}  # fmt: skip
+    token = steps.ok(server.api.post("/tokens", json=body))["token"]
+    terminal.run("login", server.url, "--token-stdin", typed=token + "\n")
+    text = "version = 1\n[connections.acme]\naccess = 'shared_account'\nrequests_per_second = 2\n"
+    (terminal.home / "keyturn.toml").write_text(text)
+    sentence = "Only ana can share acme."
+    planned = terminal.run("config", "plan", "keyturn.toml")
+    assert planned == f"~ connections acme (access, requests_per_second), will be refused: {sentence}\n"
+    (told,) = json.loads(terminal.run("config", "plan", "keyturn.toml", "--json"))["data"]
+    assert told["refused"] == sentence
+    refused = terminal.run("config", "apply", "keyturn.toml", "--yes", code=5)
+    assert f"Nothing was changed. {sentence}" in refused
+    # Whoever leaves the command aside is refused by the server itself.
+    url, headers = f"/connections/{connection['id']}", {"Authorization": f"Bearer {token}"}
+    answer = server.api.patch(url, json={"access": "shared_account"}, headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (403, f"{sentence} You can set it to Only me.")
+    after = steps.ok(server.api.get(url))
+    assert (after["access"], after.get("requests_per_second")) == ("only_me", None)
+    # The owner's own plan says nothing of it, and is done.
+    terminal.run("login", server.url, "--token-stdin", typed=steps.token + "\n")
+    assert terminal.run("config", "plan", "keyturn.toml").endswith("(access, requests_per_second)\n")
+    terminal.run("config", "apply", "keyturn.toml", "--yes")
+    assert steps.ok(server.api.get(url))["access"] == "shared_account"

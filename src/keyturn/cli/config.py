@@ -93,6 +93,7 @@ def _show(changes: list[Change], *, json: bool) -> None:
                 "fields": sorted(c.fields),
                 "needs_secret": c.needs_secret,
                 "missing_secrets": list(c.missing_secrets),
+                "refused": c.refused or None,
             }
             for c in changes
         ]
@@ -106,7 +107,8 @@ def _show(changes: list[Change], *, json: bool) -> None:
         lacks = (
             f", names a secret that is missing: {', '.join(change.missing_secrets)}" if change.missing_secrets else ""
         )
-        out.line(f"{_SIGNS[change.kind]} {change.noun} {change.name}{fields}{asks}{lacks}")
+        refused = f", will be refused: {change.refused}" if change.refused else ""
+        out.line(f"{_SIGNS[change.kind]} {change.noun} {change.name}{fields}{asks}{lacks}{refused}")
     if missing := [name for change in changes for name in change.missing_secrets]:
         out.say(f"First: keyturn secrets set {missing[0]} --host HOST")
 

@@ -14,7 +14,7 @@ from typing import Any
 from keyturn import redaction
 from keyturn.client import toml
 from keyturn.client.transport import Transport
-from keyturn.errors import Invalid, Problem
+from keyturn.errors import Forbidden, Invalid, Problem
 
 NOUNS = ("clients", "connections", "tables", "schedules")
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -52,7 +52,8 @@ SecretOf = Callable[["Change"], str]
 class Change:
     """One step of a plan: `create`, `change` or `delete` of a thing. `fields`: (before, after) by name.
 
-    `missing_secrets` are those that a table names and the workspace has not.
+    `missing_secrets` are those that a table names and the workspace has not. `refused` says why the server will not
+    do it; empty if it will.
     """
 
     kind: str
@@ -62,14 +63,16 @@ class Change:
     id: str | None = None
     needs_secret: bool = False
     missing_secrets: tuple[str, ...] = ()
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What there is, by name and in the file's own words; `ids` by noun and name."""
+    """What there is, by name and in the file's own words; `ids` by noun and name; `owners` of the connections."""
 
     things: dict[str, dict[str, dict[str, Any]]]
     ids: dict[str, dict[str, str]]
+    owners: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Config:
@@ -87,7 +90,11 @@ class Config:
 
     def plan(self, text: str, *, prune: bool = False) -> list[Change]:
         """What `apply` would do, in its order. Raises `Invalid` for a file that cannot be right."""
-        changes = plan_of(parse(text), self._state(), prune=prune)
+        state = self._state()
+        changes = plan_of(parse(text), state, prune=prune)
+        if any(_opens(change) for change in changes):
+            me = self._http.get("/me")["account"]["id"]
+            changes = [replace(c, refused=_refusal(c, state.owners, me)) for c in changes]
         if any(_named(change) for change in changes):
             there = {item["name"] for item in self._http.pages("/secrets")}
             changes = [replace(c, missing_secrets=tuple(n for n in _named(c) if n not in there)) for c in changes]
@@ -96,8 +103,11 @@ class Config:
     def apply(self, changes: list[Change], wanted: Mapping[str, Any], secret_of: SecretOf) -> None:
         """Do a plan. Each secret is asked for before anything is changed.
 
-        Raises `Invalid` for secrets that tables name and nobody saved, and what the server refuses.
+        Raises `Forbidden` for what only somebody else may do, `Invalid` for secrets that tables name and nobody
+        saved, and what the server refuses.
         """
+        if refused := [change.refused for change in changes if change.refused]:
+            raise Forbidden(f"Nothing was changed. {' '.join(refused)}")
         if missing := sorted({name for change in changes for name in change.missing_secrets}):
             raise Invalid(
                 f"Nothing was changed. Tables name secrets that this workspace has not: {', '.join(missing)}. "
@@ -111,12 +121,15 @@ class Config:
     def _state(self) -> _State:
         things: dict[str, dict[str, dict[str, Any]]] = {noun: {} for noun in NOUNS}
         ids: dict[str, dict[str, str]] = {noun: {} for noun in NOUNS}
+        owners: dict[str, dict[str, Any]] = {}
         for noun in NOUNS:
             for item in self._http.pages(_ROUTES[noun]):
                 name = item["full_name"] if noun == "tables" else item["name"]
                 ids[noun][name] = item["id"]
                 things[noun][name] = shown(noun, item, ids["clients"])
-        return _State(things, ids)
+                if noun == "connections":
+                    owners[name] = item["owner"]
+        return _State(things, ids, owners)
 
     def _do(self, change: Change, wanted: Mapping[str, Any], secret: str | None) -> None:
         route = _ROUTES[change.noun]
@@ -251,6 +264,20 @@ def _named(change: Change) -> list[str]:
         return []
     places = [after for name, (_, after) in change.fields.items() if name in {"headers", "query", "body"}]
     return sorted(set(_NAMED.findall(str(places))))
+
+
+def _opens(change: Change) -> bool:
+    """Whether a step lets more people read through a connection that is there."""
+    _, access = change.fields.get("access", ("", "only_me"))
+    return (change.noun, change.kind) == ("connections", "change") and access != "only_me"
+
+
+def _refusal(change: Change, owners: Mapping[str, Mapping[str, Any]], me: str) -> str:
+    """Why the server will not do a step: a connection is opened to others by its owner alone."""
+    owner = owners.get(change.name, {})
+    if not _opens(change) or owner.get("id") == me:
+        return ""
+    return f"Only {owner.get('name')} can share {change.name}."
 
 
 def _covers(now: Any, wanted: Any) -> bool:
