@@ -128,8 +128,8 @@ class World:
     workers: list[Process] = field(default_factory=list)
     key: str = ""
 
-    def serve(self, *, database_url: str | None = None, data: str = "data", public: str | None = None, **env) -> Server:
-        port = free_port()
+    def serve(self, *, database_url: str | None = None, data="data", public=None, port=0, **env: Any) -> Server:
+        port = port or free_port()
         url = f"http://localhost:{port}"
         log_path = self.tmp_path / f"server-{port}.log"
         environment = self._environment(database_url, data) | {

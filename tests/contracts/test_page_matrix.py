@@ -50,6 +50,7 @@ BEHIND: dict[str, str | None] = {
     "home.home": None,
     "imports.dialog": "imports.create",
     "imports.live": "imports.get",
+    "imports.parts": "tables.rows",
     "imports.show": "imports.get",
     "organisations.join": None,
     "organisations.prove": None,

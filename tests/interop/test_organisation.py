@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import unescape
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx2
@@ -147,3 +148,43 @@ def test_a_wrong_secret_or_issuer_is_said_where_it_is_repaired(acme, person):
     assert acme.server.api.delete("/organisation").status_code == 204
     assert acme.server.api.get("/organisation").status_code == 404
     assert "Sign in with Acme" not in httpx2.get(f"{acme.server.url}/sign-in").text
+
+
+def test_the_operator_sets_it_in_the_environment_and_nobody_else_changes_it(world, steps, person, oidc_provider):
+    port = free_port()
+    ours = f"http://localhost:{port}"
+    theirs = oidc_provider(f"{ours}/oauth2/organisation/callback", client="organisation", port=free_port())
+    secret = world.tmp_path / "oidc-secret"
+    secret.write_text(theirs.client_secret + "\n")
+    given = {"KEYTURN_ALLOWED_PRIVATE_HOSTS": "127.0.0.1", "KEYTURN_OIDC_ISSUER": theirs.url,
+             "KEYTURN_OIDC_CLIENT_ID": "organisation", "KEYTURN_OIDC_NAME": "Acme"}  # fmt: skip
+    for name in given:
+        assert name in Path("docs/reference/environment.md").read_text("utf-8")
+    given["KEYTURN_OIDC_CLIENT_SECRET_FILE"] = str(secret)
+    server = world.serve(port=port, **given)
+    # Somebody administers this workspace alone.
+    steps.ok(server.api.post("/workspaces", json={"name": "Another"}))
+    with browser() as chrome:
+        assert "Sign in with Acme" in chrome.get(f"{ours}/sign-in").text
+        page = go(person, f"{ours}/sign-in/organisation?next=/tables", "ana@example.com", chrome)
+        assert (page.status_code, page.url.path) == (200, "/tables"), page.text
+        told = chrome.get(f"{ours}/admin/settings/organisation").text
+    assert theirs.url in told
+    assert "The operator said who it is" in told
+    assert 'name="client_secret"' not in told
+    found = steps.ok(server.api.get("/organisation"))
+    assert (found["set_by_operator"], found["issuer"]) == (True, theirs.url)
+    body = {"name": "Mine", "issuer": "https://evil.example", "client_id": "x", "client_secret": "another-secret-1"}
+    assert server.api.put("/organisation", json=body).status_code == 409
+    assert server.api.delete("/organisation").status_code == 409
+    saved = entries(server, "organisation.saved")
+    assert [entry["who"]["name"] for entry in saved] == ["operator"]
+    assert theirs.client_secret not in server.log + told + str(found) + str(saved)
+    server.stop()
+    # The same again is no change; without the variables it is gone.
+    server = world.serve(port=port, **given)
+    assert len(entries(server, "organisation.saved")) == 1
+    server.stop()
+    server = world.serve(port=port)
+    assert server.api.get("/organisation").status_code == 404
+    assert [entry["who"]["name"] for entry in entries(server, "organisation.removed")] == ["operator"]

@@ -27,6 +27,7 @@ def show(*, json: Json = False) -> None:
             "Issuer": organisation["issuer"],
             "Client ID": organisation["client_id"],
             "Redirect URI": organisation["redirect_uri"],
+            "Set by": "the operator" if organisation["set_by_operator"] else "Workspace Admins",
         }
     )
 

@@ -54,6 +54,10 @@ class NewOrganisation(OrganisationSettings):
         return OrganisationSettings(name=self.name, issuer=self.issuer, client_id=self.client_id)
 
 
+# The id of the one that the operator set in the environment: there it is changed, and nowhere else.
+OPERATORS = "og_operator"
+
+
 @dataclass(frozen=True, slots=True)
 class Organisation:
     """The organisation of the deployment, without its secret. Times are epoch seconds."""
@@ -62,6 +66,11 @@ class Organisation:
     settings: OrganisationSettings
     created_at: float
     updated_at: float
+
+    @property
+    def set_by_operator(self) -> bool:
+        """Whether it stands in the environment of the servers."""
+        return self.id == OPERATORS
 
     @property
     def name(self) -> str:

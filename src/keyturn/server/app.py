@@ -27,7 +27,7 @@ from keyturn.server.control import listen
 from keyturn.server.ground import Ground, deployment_of, egress_of, keep_for_good, lock_data_dir
 from keyturn.server.key_sources import load_keyring
 from keyturn.server.owner import Owner, take_owner
-from keyturn.services import accounts, import_runs, refreshes, upkeep
+from keyturn.services import accounts, import_runs, organisations, refreshes, upkeep
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from keyturn.web.auth import Runtime
@@ -81,6 +81,7 @@ async def prepare(config: Config) -> Prepared:
     if await accounts.setup_needed(database):
         setup_url = f"{config.public_url}/setup?code={await accounts.new_setup_code(database)}"
     runtime = Runtime(database, egress, keyring, deployment, database.clock)
+    await organisations.keep_operators(runtime.scene(), config.organisation)
     return Prepared(runtime, setup_url, lock, Ground(runtime.scene(), source, config), owner)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from keyturn import redaction
-from keyturn.egress import AllowList, MailSettings
-from keyturn.errors import Invalid
+from keyturn.egress import AllowList, MailSettings, check_literal
+from keyturn.errors import Invalid, UpstreamError
+from keyturn.model.organisations import NewOrganisation
 from keyturn.model.settings import OperatorSetting
+from keyturn.model.validation import parse
 
 SETTINGS: dict[str, str] = {
     "KEYTURN_DATA_DIR": "SQLite file, key file, imported files. Default ./keyturn-data",
@@ -31,6 +33,10 @@ SETTINGS: dict[str, str] = {
     "KEYTURN_EXPORT_DIRS": "Absolute folders that imports may also write into, comma-separated. Default none",
     "KEYTURN_SMTP_URL": "The mail server for notices: smtp://user:password@host:587, or smtps:// for TLS at once",
     "KEYTURN_MAIL_FROM": "Whom mail is from. Default keyturn@<host of KEYTURN_PUBLIC_URL>",
+    "KEYTURN_OIDC_ISSUER": "The OpenID Connect issuer that people may sign in with: https://login.example.com",
+    "KEYTURN_OIDC_CLIENT_ID": "The Client ID of Keyturn there",
+    "KEYTURN_OIDC_CLIENT_SECRET": "Its Client Secret",
+    "KEYTURN_OIDC_NAME": "Sign in with …, on the sign-in page. Default the issuer's host",
     "KEYTURN_LOG_FORMAT": "text or json. Default text",
     "KEYTURN_LOG_LEVEL": "debug, info, warning or error. Default info",
 }
@@ -43,6 +49,7 @@ _SECRET = frozenset(
         "KEYTURN_VAULT_TOKEN",
         "KEYTURN_BOOTSTRAP_PASSWORD",
         "KEYTURN_BOOTSTRAP_API_TOKEN",
+        "KEYTURN_OIDC_CLIENT_SECRET",
     }
 )
 
@@ -71,6 +78,7 @@ class Config:
     log_format: str
     log_level: str
     mail: MailSettings | None
+    organisation: NewOrganisation | None
     shown: tuple[OperatorSetting, ...]
 
     def __repr__(self) -> str:
@@ -120,6 +128,7 @@ def read_config(environment: Mapping[str, str]) -> Config:
         log_format=log_format,
         log_level=log_level,
         mail=_mail(values, public_url, allowed),
+        organisation=_organisation(values, allowed),
         shown=tuple(OperatorSetting(name, meaning, _shown(name, values[name])) for name, meaning in SETTINGS.items()),
     )
 
@@ -130,6 +139,28 @@ def _mail(values: Mapping[str, str | None], public_url: str, allowed: AllowList)
         raise Invalid("KEYTURN_MAIL_FROM is one address, for example keyturn@example.com.", at="KEYTURN_MAIL_FROM")
     url = values["KEYTURN_SMTP_URL"]
     return None if url is None else MailSettings.parse(url, sender, allowed)
+
+
+def _organisation(values: Mapping[str, str | None], allowed: AllowList) -> NewOrganisation | None:
+    fields = {"issuer": "ISSUER", "client_id": "CLIENT_ID", "client_secret": "CLIENT_SECRET", "name": "NAME"}
+    names = {field: f"KEYTURN_OIDC_{name}" for field, name in fields.items()}
+    given = {field: value for field, name in names.items() if (value := values[name]) is not None}
+    if not given:
+        return None
+    for field in ("issuer", "client_id", "client_secret"):
+        if field not in given:
+            raise Invalid(f"{names[field]} is missing: it belongs to the other KEYTURN_OIDC_ settings.",
+                          at=names[field])  # fmt: skip
+    given.setdefault("name", urlsplit(given["issuer"]).hostname or "")
+    try:
+        found = parse(NewOrganisation, given)
+        check_literal(found.issuer, allowed)
+    except Invalid as error:
+        at = names[error.problems[0].at]
+        raise Invalid(f"{at}: {error.problems[0].message}", at=at) from None
+    except UpstreamError as error:
+        raise Invalid(f"{names['issuer']}: {error.message}", at=names["issuer"]) from None
+    return found
 
 
 def _shown(name: str, value: str | None) -> str | None:

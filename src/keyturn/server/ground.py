@@ -97,4 +97,5 @@ def deployment_of(config: Config, owner: str | None = None) -> Deployment:
         export_dirs=config.export_dirs,
         version=keyturn.__version__,
         operator=config.shown,
+        sets_organisation=config.organisation is not None,
     )

@@ -44,6 +44,7 @@ class Deployment:
     version: str = ""
     refresh: RefreshTimes = RefreshTimes()
     operator: tuple[OperatorSetting, ...] = ()
+    sets_organisation: bool = False
 
     def files_dir(self, workspace_id: str) -> Path:
         """Where imports of a workspace lie when their address is relative."""

@@ -1,7 +1,8 @@
 """The organisation that people sign in with (OpenID Connect): one for the whole deployment, set up by Workspace Admins.
 
 Accounts are the deployment's, so whoever names the issuer could let somebody in as anyone: it takes a Workspace Admin
-of every workspace, as a link to a new password does for the workspaces of one person.
+of every workspace, as a link to a new password does for the workspaces of one person. Where nobody administers them
+all, the operator names it in the environment.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from keyturn import redaction
 from keyturn.egress import check_literal
 from keyturn.encryption import AssociatedData
 from keyturn.errors import Conflict, Forbidden, Invalid, NotFound, UpstreamError
+from keyturn.model.audit import Who
 from keyturn.model.ids import new_id
-from keyturn.model.organisations import NewOrganisation, Organisation, OrganisationSettings
+from keyturn.model.organisations import OPERATORS, NewOrganisation, Organisation, OrganisationSettings
 from keyturn.model.permissions import ROLE_LABELS
 from keyturn.model.validation import parse
 from keyturn.oauth.server import AuthorizationServer
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from keyturn.storage.database import Database, Tx
 
 NONE = "No organisation is set up to sign in with."
+_OPERATOR = Who("system", "", "operator")
 _WAYS = {"client_secret_basic", "client_secret_post"}
 
 
@@ -73,6 +76,7 @@ async def put(ctx: Context, raw: Mapping[str, Any]) -> Organisation:
     """
     ctx.require("workspace:admin")
     new = parse(NewOrganisation, raw)
+    _check_whose(ctx)
     redaction.remember(new.client_secret)
     before = await ctx.database.read(rows.get_anywhere)
     await _check_rights(ctx)
@@ -102,6 +106,7 @@ async def put(ctx: Context, raw: Mapping[str, Any]) -> Organisation:
 async def remove(ctx: Context) -> None:
     """Nobody signs in by it any more; whoever is signed in stays so. Raises `NotFound`, `Forbidden`."""
     found = await get(ctx)
+    _check_whose(ctx)
     await _check_rights(ctx)
 
     def write(tx: Tx) -> None:
@@ -110,6 +115,32 @@ async def remove(ctx: Context) -> None:
         _tell(tx, ctx, "organisation.removed", name=found.name, issuer=found.settings.issuer)
 
     await ctx.database.run(write)
+
+
+async def keep_operators(scene: Context, wanted: NewOrganisation | None) -> None:
+    """At the start of a server: what its environment says takes the place of any other; what it said before is gone.
+
+    The issuer is not asked, so that a server starts while it is away.
+    """
+    found = await scene.database.read(rows.get_anywhere)
+    before = await opened(scene) if found is not None and found.set_by_operator else None
+    if wanted is None or wanted.client_secret is None:
+        if before is not None:
+            await scene.database.run(_remove_operators, scene)
+        return
+    settings, secret = wanted.settings(), wanted.client_secret
+    redaction.remember(secret)
+    if before is not None and (before.organisation.settings, before.client_secret) == (settings, secret):
+        return
+
+    def write(tx: Tx) -> None:
+        sealed = scene.keyring.seal(secret, ad=_ad(OPERATORS))
+        values = {"settings": settings.model_dump(mode="json"), "client_secret_sealed": sealed}
+        rows.keep_anywhere(tx, OPERATORS, {**values, "updated_at": scene.clock()})
+        told = {"name": settings.name, "issuer": settings.issuer, "client_id": settings.client_id}
+        audit.record_everywhere(tx, _OPERATOR, "organisation.saved", at=scene.clock(), **told)
+
+    await scene.database.run(write)
 
 
 async def opened(ctx: Context) -> Opened:
@@ -121,6 +152,17 @@ async def opened(ctx: Context) -> Opened:
     secret = ctx.keyring.open(sealed, ad=_ad(found.id))
     redaction.remember(secret)
     return Opened(found, secret)
+
+
+def _remove_operators(tx: Tx, scene: Context) -> None:
+    rows.delete_anywhere(tx)
+    audit.record_everywhere(tx, _OPERATOR, "organisation.removed", at=scene.clock())
+
+
+def _check_whose(ctx: Context) -> None:
+    """Raises `Conflict` where the operator set it up: what is changed here would be undone by the next start."""
+    if ctx.deployment.sets_organisation:
+        raise Conflict("The operator of this deployment set it, in KEYTURN_OIDC_ISSUER and its neighbours.")
 
 
 async def _check_rights(ctx: Context) -> None:

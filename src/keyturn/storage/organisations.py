@@ -54,6 +54,19 @@ def replace_anywhere(tx: Tx, organisation_id: str, values: dict[str, Any]) -> No
     tx.execute(organisations.insert().values(id=organisation_id, created_at=values["updated_at"], **values))
 
 
+def keep_anywhere(tx: Tx, organisation_id: str, values: dict[str, Any]) -> None:
+    """Set it up with all of its columns under an id that is always the same; servers that start together may."""
+    tx.execute(organisations.delete().where(organisations.c.id != organisation_id))
+    if update_anywhere(tx, organisation_id, values):
+        return
+    try:
+        with tx.begin_nested():
+            row = {"id": organisation_id, "created_at": values["updated_at"], **values}
+            tx.execute(organisations.insert().values(**row))
+    except sa.exc.IntegrityError:
+        pass  # another one began with the same environment
+
+
 def update_anywhere(tx: Tx, organisation_id: str, values: dict[str, Any]) -> bool:
     """Set columns; answers whether it is that one still."""
     found = organisations.update().where(organisations.c.id == organisation_id)

@@ -23,6 +23,7 @@ def shown(ctx: Context, found: Organisation) -> dict[str, Any]:
     return {
         "id": found.id,
         **found.settings.model_dump(mode="json"),
+        "set_by_operator": found.set_by_operator,
         "redirect_uri": organisations.redirect_uri(ctx.deployment.public_url),
         "created_at": rfc3339(found.created_at),
         "updated_at": rfc3339(found.updated_at),
