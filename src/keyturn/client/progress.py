@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,10 +27,30 @@ _WAITS = {
 @contextmanager
 def shown(name: str) -> Iterator[Callable[[ImportRun], object] | None]:
     """What to call with each look at an import; None where stderr is no terminal and this is no notebook."""
-    notebook = "ipykernel" in sys.modules
-    if not sys.stderr.isatty() and not notebook:
+    if _is_notebook():
+        drawn = _in_notebook(name)
+    elif sys.stderr.isatty():
+        drawn = _in_terminal(name)
+    else:
         yield None
         return
+    started = time.monotonic()
+    with drawn as draw:
+
+        def look(run: ImportRun) -> None:
+            draw(run.found, sentence(run.found, elapsed_seconds=time.monotonic() - started))
+
+        yield look
+
+
+def _is_notebook() -> bool:
+    """Whether we run in a kernel: it is there before us, so nothing is imported to see it."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and getattr(ipython.get_ipython(), "kernel", None) is not None
+
+
+@contextmanager
+def _in_terminal(name: str) -> Iterator[Callable[[dict[str, Any], str], object]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
@@ -38,16 +59,29 @@ def shown(name: str) -> Iterator[Callable[[ImportRun], object] | None]:
         BarColumn(bar_width=10),
         TextColumn("{task.fields[words]}", markup=False),
     )
-    started = time.monotonic()
-    with Progress(*columns, console=Console(stderr=not notebook), transient=True) as progress:
-        task = progress.add_task(name, total=None, words="starting")
+    with Progress(*columns, console=Console(stderr=True), transient=True) as moving:
+        task = moving.add_task(name, total=None, words="starting")
+        yield lambda found, words: moving.update(
+            task, total=found["reported_total"], completed=found["rows"], words=words
+        )
 
-        def look(run: ImportRun) -> None:
-            found = run.found
-            words = sentence(found, elapsed_seconds=time.monotonic() - started)
-            progress.update(task, total=found["reported_total"], completed=found["rows"], words=words)
 
-        yield look
+@contextmanager
+def _in_notebook(name: str) -> Iterator[Callable[[dict[str, Any], str], object]]:
+    """As HTML of our own: rich asks for ipywidgets there, and many kernels lack them."""
+    from IPython.display import display  # it is there where a kernel is
+
+    def line(words: str, found: dict[str, Any] | None = None) -> dict[str, str]:
+        total = (found or {}).get("reported_total")
+        part = f' value="{int(found["rows"])}" max="{int(total)}"' if found and total else ""
+        text = f"{name} · {words}"
+        return {"text/plain": text, "text/html": f"<progress{part}></progress> {escape(text)}"}
+
+    handle: Any = display(line("starting"), raw=True, display_id=True)
+    try:
+        yield lambda found, words: handle.update(line(words, found), raw=True)
+    finally:
+        handle.update({"text/plain": "", "text/html": ""}, raw=True)
 
 
 def sentence(found: dict[str, Any], *, elapsed_seconds: float) -> str:
