@@ -55,7 +55,7 @@ interop: setup
 soak: setup
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 2 tests/oauth tests/rest tests/columns tests/web/test_any_callback.py \
 	 tests/contracts/test_any_request.py --timeout 3600
-	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/journeys/test_crashes.py --timeout 3600
+	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/journeys/test_crashes.py tests/journeys/test_key_storms.py --timeout 3600
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/simulation/test_supervisor.py --timeout 3600
 
 bench: setup

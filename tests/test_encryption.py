@@ -198,3 +198,28 @@ def sealed_stream(body: bytes) -> bytes:
         writer.write(body[start : start + 100_000])
     writer.close()
     return sink.getvalue()
+
+
+def test_a_process_that_was_stalled_looks_for_the_present_key_before_it_seals(tmp_path):
+    source, now = encryption.FileKeys(tmp_path / "key"), [100.0]
+    encryption.load_or_make_key_file(source.path, may_make=True)
+    stalled = Keyring(source.read(), source=source, clock=lambda: now[0])
+    source.write([KEY])
+    now[0] += 60
+    value = stalled.seal("new", ad=HERE)
+    assert Keyring([KEY]).open(value, ad=HERE) == "new"
+    source.path.unlink()
+    now[0] += 60
+    assert stalled.open(stalled.seal("newer", ad=HERE), ad=HERE) == "newer"
+
+
+def test_a_key_that_was_taken_away_seals_no_more_and_wraps_what_it_sealed_a_moment_before(tmp_path):
+    source = encryption.FileKeys(tmp_path / "key")
+    encryption.load_or_make_key_file(source.path, may_make=True)
+    ring = Keyring.of(source)
+    old, value = ring.fingerprint, ring.seal("under way", ad=HERE)
+    source.write([KEY])
+    assert ring.look_again()
+    assert (ring.fingerprints, ring.retired, ring.keys) == (Keyring([KEY]).fingerprints, (old,), (KEY,))
+    assert old not in repr(ring)
+    assert Keyring([KEY]).open(ring.rewrap(value), ad=HERE) == "under way"

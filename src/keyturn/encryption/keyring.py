@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import secrets
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -32,6 +33,8 @@ _WRAPPED_BYTES = KEY_BYTES + 16
 # An unknown key makes a keyring look at its source again, at most so often.
 _LOOK_AGAIN_SECONDS = 1.0
 _MISSED_MOST = 1000
+# Whoever has not looked for so many of its looks was stalled, and looks before it seals: its key may be gone.
+_LOOKS_MISSED = 10
 _HEADER_BYTES = 1 + _ID_BYTES + _NONCE_BYTES + _WRAPPED_BYTES + _NONCE_BYTES
 
 
@@ -60,7 +63,12 @@ class AssociatedData:
 
 
 class Keys(Protocol):
-    """Where a keyring's keys come from, so that it can look again."""
+    """Where a keyring's keys come from, so that it can look again, usually every `look_seconds`."""
+
+    @property
+    def look_seconds(self) -> float:
+        """How often looking is cheap enough."""
+        ...
 
     def read(self) -> tuple[bytes, ...]:
         """The keys now, the first one seals. Raises `Invalid`."""
@@ -83,12 +91,18 @@ class Keyring:
     """One or more key-encryption keys of 32 bytes: the first seals, all open. `repr` shows fingerprints only.
 
     With a `source`, a value whose key is unknown makes it look there once more before it gives up: another
-    replica may have begun to seal with a new key.
+    replica may have begun to seal with a new key. A key that was taken away there seals no more and is no longer
+    among `keys`; what was sealed with it a moment before still opens in this process, so that it can be rewrapped.
     """
 
-    def __init__(self, keys: Sequence[bytes], *, source: Keys | None = None) -> None:
+    def __init__(
+        self, keys: Sequence[bytes], *, source: Keys | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._source = source
+        self._clock = clock
         self._held = _hold(keys)
+        self._retired: dict[bytes, bytes] = {}
+        self._looked_at = clock()
         self._missed: dict[bytes, float] = {}
         self._lock = threading.Lock()
 
@@ -122,10 +136,17 @@ class Keyring:
         if self._source is None:
             return False
         with self._lock:
-            held = _hold(self._source.read())
-            changed = held.keys != self._held.keys
+            held, before = _hold(self._source.read()), self._held
+            self._looked_at = self._clock()
+            gone = {key_id: key for key_id, key in before.by_id.items() if key_id not in held.by_id}
+            self._retired = {**self._retired, **gone}
             self._held = held
-            return changed
+            return held.keys != before.keys
+
+    @property
+    def retired(self) -> tuple[str, ...]:
+        """Keys that were taken away since this process began, and open what it sealed until then."""
+        return tuple(key_id.hex() for key_id in self._retired if key_id not in self._held.by_id)
 
     @property
     def fingerprint(self) -> str:
@@ -159,14 +180,18 @@ class Keyring:
         return f"Keyring({', '.join(self.fingerprints)})"
 
     def _wrap(self, data_key: bytes) -> bytes:
+        if self._source is not None and self._clock() - self._looked_at > _LOOKS_MISSED * self._source.look_seconds:
+            # A source that cannot be read now lost no key to `keys remove`, which writes there.
+            with contextlib.suppress(KeyturnError):
+                self.look_again()
         held = self._held
         head = bytes([_VERSION]) + held.first
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return head + nonce + AESGCM(held.by_id[held.first]).encrypt(nonce, data_key, head)
 
     def _key(self, key_id: bytes) -> bytes | None:
-        key = self._held.by_id.get(key_id)
-        now = time.monotonic()
+        key = self._held.by_id.get(key_id) or self._retired.get(key_id)
+        now = self._clock()
         # A key that is new to us is looked for at once, however lately we looked: another replica may seal with it
         # already. One that was not there is looked for once a second, so that lost keys cost little.
         if key is None and self._source is not None and now >= self._missed.get(key_id, 0.0):

@@ -16,6 +16,9 @@ from keyturn.encryption.keyring import Keyring, encode_key, new_key, parse_keys
 from keyturn.errors import Conflict, Invalid
 
 _COMMAND_SECONDS = 30.0
+LOOK_SECONDS = 1.0
+# A command that prints keys costs more than a look at a file.
+_COMMAND_LOOK_SECONDS = 60.0
 
 
 class KeySource(Protocol):
@@ -29,6 +32,11 @@ class KeySource(Protocol):
     @property
     def writable(self) -> bool:
         """Whether we may put a new key there ourselves."""
+        ...
+
+    @property
+    def look_seconds(self) -> float:
+        """How often a process that runs looks for other keys."""
         ...
 
     def read(self) -> tuple[bytes, ...]:
@@ -47,6 +55,7 @@ class FixedKeys:
     text: str = field(repr=False)
     place: str = "KEYTURN_ENCRYPTION_KEY"
     writable: bool = False
+    look_seconds: float = LOOK_SECONDS
 
     def read(self) -> tuple[bytes, ...]:
         """The keys now. Raises `Invalid`."""
@@ -63,6 +72,7 @@ class CommandKeys:
 
     command: str
     writable: bool = False
+    look_seconds: float = _COMMAND_LOOK_SECONDS
 
     @property
     def place(self) -> str:
@@ -97,6 +107,7 @@ class FileKeys:
 
     path: Path
     ours: bool = False
+    look_seconds: float = LOOK_SECONDS
 
     @property
     def place(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from keyturn import redaction
 from keyturn.encryption.key_services import AT, KeyService
 from keyturn.encryption.keyring import Keyring, encode_key, fingerprint_of, parse_keys
+from keyturn.encryption.sources import LOOK_SECONDS
 from keyturn.errors import Conflict, KeyturnError
 
 
@@ -33,6 +34,7 @@ class WrappedKeys:
     services: tuple[KeyService, ...]
     store: WrappedStore = field(repr=False)
     writable: bool = True
+    look_seconds: float = LOOK_SECONDS
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _seen: dict[str, Any] | None = field(default=None, repr=False)
     _keys: tuple[bytes, ...] = field(default=(), repr=False)

@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 1.0
 _BEAT_SECONDS = 5.0
+# What was sealed with a key and then stored after the key was taken away was under way no longer than this.
+_STRAGGLING_SECONDS = 90.0
 
 
 class Presence:
@@ -27,7 +29,7 @@ class Presence:
 
     async def run(self) -> None:
         """The loop; ends soon after `stop`."""
-        looked_at = beat_at = 0.0
+        looked_at = beat_at = straggling_until = 0.0
         while not self._stopping.is_set():
             now = time.monotonic()
             changed = False
@@ -36,7 +38,8 @@ class Presence:
                 changed = await self._look()
             if changed or now - beat_at >= _BEAT_SECONDS:
                 beat_at = now
-                await self._beat()
+                straggling_until = now + _STRAGGLING_SECONDS if changed else straggling_until
+                await self._beat(stragglers=now < straggling_until)
             try:
                 await asyncio.wait_for(self._stopping.wait(), _LOOK_SECONDS)
             except TimeoutError:
@@ -60,8 +63,10 @@ class Presence:
             log.info("keys_changed", fingerprints=self._scene.keyring.fingerprints)
         return changed
 
-    async def _beat(self) -> None:
+    async def _beat(self, *, stragglers: bool) -> None:
         try:
             await keys.beat(self._scene, version=self._scene.deployment.version)
+            if stragglers:
+                await keys.wrap_stragglers(self._scene)
         except Unavailable:
             log.warning("replica_waits_for_database")

@@ -14,7 +14,6 @@ from fastapi import FastAPI
 
 import keyturn
 from keyturn import redaction
-from keyturn.encryption import CommandKeys, KeySource
 from keyturn.jobs.audit import AuditWriter
 from keyturn.jobs.imports import ImportRunner
 from keyturn.jobs.notices import Notifier
@@ -36,8 +35,6 @@ from keyturn.web.security import SecurityHeaders
 from keyturn.web.usage import Usage
 
 log = structlog.get_logger(__name__)
-# A command that prints keys costs more than a look at a file.
-_COMMAND_LOOK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
     if prepared.lock is not None:
         await asyncio.to_thread(import_runs.free_all, scene)
     await upkeep.come_back(scene)
-    runner, presence = ImportRunner(scene), Presence(scene, look_seconds=_look_seconds(prepared.ground.source))
+    runner, presence = ImportRunner(scene), Presence(scene, look_seconds=prepared.ground.source.look_seconds)
     keeper = GrantKeeper(scene)
     others = (AuditWriter(scene, prepared.runtime.uses), presence, Notifier(scene), Ticker(scene), DevicePoller(scene))
     tasks = [asyncio.create_task(job.run()) for job in others]
@@ -140,7 +137,3 @@ def create_app(prepared: Prepared) -> FastAPI:
     app.add_middleware(Usage, uses=prepared.runtime.uses)
     app.add_middleware(SecurityHeaders, public_url=prepared.runtime.deployment.public_url)
     return app
-
-
-def _look_seconds(source: KeySource) -> float:
-    return _COMMAND_LOOK_SECONDS if isinstance(source, CommandKeys) else 1.0

@@ -84,6 +84,8 @@ async def _ask(
             else:
                 result: dict[str, Any] = told["result"]
                 return result
+    except OSError:
+        pass  # it was killed, and the socket with it
     finally:
         writer.close()
     raise Conflict("The server ended in the middle of it. Start it, then run this again.")

@@ -67,7 +67,9 @@ async def _persist(ctx: Context, answer: Answer) -> None:
     pause = _PAUSE_SECONDS[0]
     while True:
         try:
-            await ctx.database.run(write, ctx, answer)
+            # The database may be away for longer than a key stays.
+            now = replace(answer, values=spills.rewrapped(answer.values, ctx.keyring))
+            await ctx.database.run(write, ctx, now)
         except Unavailable:
             log.warning("answer_waits_for_database", grant=answer.grant_id, attempt=answer.attempt_id)
         else:

@@ -37,6 +37,7 @@ ALIVE_SECONDS = 20.0
 _WAIT_SECONDS = 60.0
 _BATCH = 100
 _PASSES = 50
+_Rows = set[tuple[Place, tuple[object, ...]]]
 _OPERATOR = Who(kind="system", name="Operator")
 
 
@@ -213,23 +214,31 @@ async def _wait_for_replicas(scene: Context, say: Say) -> None:
         await asyncio.sleep(0.25)
 
 
+async def wrap_stragglers(scene: Context) -> int:
+    """Wrap anew what this process sealed with a key that was taken away meanwhile; answers how many values.
+
+    A process that was stalled or cut off for so long that nobody waited for it any more is the only one who has it.
+    """
+    retired = set(scene.keyring.retired)
+    await asyncio.to_thread(spills.rewrap, scene.deployment.data_dir, scene.keyring)
+    if not retired or not retired & set(await scene.database.read(sealed.usage_anywhere)):
+        return 0
+    done = await _pass(scene, set(), lambda _: None)
+    log.warning("stragglers_wrapped", values=done, fingerprints=sorted(retired))
+    return done
+
+
 async def _sweep(scene: Context, say: Say) -> tuple[int, int]:
-    done, damaged, told_at = 0, set[tuple[Place, tuple[object, ...]]](), time.monotonic()
+    done, damaged = 0, _Rows()
+    told_at = [time.monotonic()]
+
+    def tell(count: int) -> None:
+        if time.monotonic() - told_at[0] > 1.0:
+            say(f"{done + count} values done.")
+            told_at[0] = time.monotonic()
+
     for _ in range(_PASSES):
-        changed = 0
-        for place in sealed.places():
-            after: tuple[object, ...] | None = None
-            while batch := await scene.database.read(
-                sealed.others_anywhere, place, scene.keyring.fingerprint, after=after, limit=_BATCH
-            ):
-                after = batch[-1].row
-                pairs = await asyncio.to_thread(_rewrap, scene.keyring, place, batch, damaged)
-                changed += await scene.database.run(sealed.replace_anywhere, place, pairs)
-                if time.monotonic() - told_at > 1.0:
-                    say(f"{done + changed} values done.")
-                    told_at = time.monotonic()
-                # Others want the database too.
-                await asyncio.sleep(0)
+        changed = await _pass(scene, damaged, tell)
         done += changed
         counts = await scene.database.read(sealed.usage_anywhere)
         left = sum(count for name, count in counts.items() if name != scene.keyring.fingerprint)
@@ -239,9 +248,24 @@ async def _sweep(scene: Context, say: Say) -> tuple[int, int]:
     raise Conflict(f"Something still seals with another key than {scene.keyring.fingerprint}. Stop it, then run again.")
 
 
-def _rewrap(
-    keyring: Keyring, place: Place, batch: list[SealedRow], damaged: set[tuple[Place, tuple[object, ...]]]
-) -> list[tuple[SealedRow, bytes]]:
+async def _pass(scene: Context, damaged: _Rows, tell: Callable[[int], None]) -> int:
+    """Everything that needs another key than the first, once; what opens with none is put into `damaged`."""
+    changed = 0
+    for place in sealed.places():
+        after: tuple[object, ...] | None = None
+        while batch := await scene.database.read(
+            sealed.others_anywhere, place, scene.keyring.fingerprint, after=after, limit=_BATCH
+        ):
+            after = batch[-1].row
+            pairs = await asyncio.to_thread(_rewrap, scene.keyring, place, batch, damaged)
+            changed += await scene.database.run(sealed.replace_anywhere, place, pairs)
+            tell(changed)
+            # Others want the database too.
+            await asyncio.sleep(0)
+    return changed
+
+
+def _rewrap(keyring: Keyring, place: Place, batch: list[SealedRow], damaged: _Rows) -> list[tuple[SealedRow, bytes]]:
     pairs = []
     for row in batch:
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import structlog
 
-from keyturn.encryption import key_id_of
+from keyturn.encryption import Keyring, key_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +63,23 @@ def sealed_by(data_dir: Path, fingerprint: str) -> int:
         any(key_id_of(found["values"][name]) == fingerprint for name in _sealed_names(found["values"]))
         for found in read_all(data_dir)
     )
+
+
+def rewrap(data_dir: Path, keyring: Keyring) -> None:
+    """Wrap anew what waits here for the database and was sealed with a key that was taken away meanwhile."""
+    for found in read_all(data_dir):
+        values = rewrapped(found["values"], keyring)
+        if values != found["values"]:
+            put(data_dir, str(found["attempt_id"]), {**found, "values": values})
+
+
+def rewrapped(values: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
+    """An answer's values, those among them that need a retired key wrapped by the present one."""
+    retired, found = keyring.retired, dict(values)
+    for name in _sealed_names(found):
+        if retired and key_id_of(found[name]) in retired:
+            found[name] = keyring.rewrap(found[name])
+    return found
 
 
 def folder_of(data_dir: Path) -> Path:
