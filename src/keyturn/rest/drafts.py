@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from keyturn import redaction
 from keyturn.errors import Invalid
+from keyturn.rest.documents import parsed
 
 LONGEST = 5 << 20
 _MOST = 1000
@@ -61,11 +62,9 @@ def drafts_of(source: str, base_url: str) -> Found:
         address = base_url.rstrip("/") + address if address.startswith("/") else address
         found.add(_draft(found, address, base_url, "GET", {}, {}, None))
         return found
-    import yaml
-
     try:
-        document = json.loads(source) if source.lstrip().startswith("{") else yaml.safe_load(source)
-    except (ValueError, yaml.YAMLError, RecursionError):
+        document = parsed(source)
+    except ValueError:
         document = None
     if isinstance(document, Mapping) and str(document.get("openapi", "")).startswith("3."):
         return _of_openapi(document, base_url)
@@ -117,7 +116,7 @@ def _body(found: Found, parts: list[str]) -> Any:
         return None
     try:
         return json.loads("&".join(parts))
-    except ValueError:
+    except (ValueError, RecursionError):
         found.left_out.append("The body is not JSON.")
         return None
 

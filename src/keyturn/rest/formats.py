@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
 from typing import Any
 from xml.etree import ElementTree as ET
+from xml.parsers import expat
 
 import orjson
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,30})")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
-_FORBIDDEN_XML = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _CELL_MOST = 16 << 20
 _DEPTH_MOST = 100
 
@@ -66,13 +67,31 @@ def xml_value(body: bytes) -> dict[str, Any]:
 
     Raises ValueError for what is no XML, and for a document type or entities: nothing is expanded or fetched.
     """
-    if _FORBIDDEN_XML.search(body):
-        raise ValueError("The XML has a document type, which is not read.")
     try:
+        _check_prolog(body)
         root = ET.fromstring(body)  # noqa: S314 - no entities can be declared in what comes here
-    except (ET.ParseError, LookupError) as error:
+    except (ET.ParseError, expat.ExpatError, LookupError) as error:
         raise ValueError(f"The XML cannot be read: {error}.") from None
     return {_local(root.tag): _element(root, 0)}
+
+
+class _Root(Exception):
+    """The prolog is over: here is the first element."""
+
+
+def _check_prolog(body: bytes) -> None:
+    """Raise ValueError for a document type, in whatever encoding the parser itself finds."""
+
+    def refuse(*_: object) -> None:
+        raise ValueError("The XML has a document type, which is not read.")
+
+    def stop(*_: object) -> None:
+        raise _Root
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, stop
+    with contextlib.suppress(_Root):
+        parser.Parse(body, True)
 
 
 def _element(element: ET.Element, depth: int) -> Any:

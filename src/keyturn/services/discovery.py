@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from keyturn.oauth.jose import ALGORITHMS
 from keyturn.oauth.openapi_flows import Flow, base_url_of, flows_of
 from keyturn.oauth.server import AuthorizationServer, metadata_request, metadata_urls, process_metadata
 from keyturn.oauth.urls import UrlProblem, check_url
+from keyturn.rest.documents import parsed
 from keyturn.services.context import Context
 from keyturn.wire import Headers, Request
 
@@ -192,14 +192,8 @@ async def _fetched(ctx: Context, url: str) -> str:
 
 def _parsed(text: str, at: str) -> Any:
     try:
-        return json.loads(text)
+        return parsed(text)
     except ValueError:
-        pass
-    import yaml
-
-    try:
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, RecursionError):
         raise Invalid("This is neither JSON nor YAML.", at=at) from None
 
 
