@@ -3,19 +3,20 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 # uv comes along in a folder of its own when the machine has none; it never downloads a Python.
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
+export UV
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
 RUN := .venv/bin
 SYNC := $(UV) sync --locked --quiet --python $(PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check test coverage interop soak bench docs fix chromium
+.PHONY: help setup demo check test coverage interop soak bench docs fix sbom audit chromium
 
 help:
 	@echo "make demo    the main job, before your eyes: http://localhost:8080"
 	@echo "make test    set everything up and run the tests"
 	@echo "make check   format, lint, types, import contracts, lengths"
-	@echo "also: setup fix coverage interop soak bench docs"
+	@echo "also: setup fix coverage interop soak bench docs sbom audit"
 
 .venv-uv/bin/uv:
 	@$(PYTHON) -m venv .venv-uv
@@ -57,6 +58,14 @@ soak: setup
 	 tests/contracts/test_any_request.py --timeout 3600
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/journeys/test_crashes.py tests/journeys/test_key_storms.py --timeout 3600
 	@HYPOTHESIS_PROFILE=soak $(RUN)/pytest -n 0 -s tests/simulation/test_supervisor.py --timeout 3600
+
+# What a running Keyturn consists of, as CycloneDX.
+sbom: setup
+	@$(RUN)/python tools/sbom.py dist/keyturn.cdx.json
+
+# Known vulnerabilities of everything that is locked. KEYTURN_REQUIRE_AUDIT=1: not being able to ask fails too.
+audit: setup
+	@$(RUN)/python tools/audit.py
 
 bench: setup
 	@$(RUN)/python benchmarks/refreshing/compare.py
