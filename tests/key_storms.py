@@ -126,18 +126,19 @@ class KeyStorm:
             for thread in running:
                 thread.join(90)
 
-    def start(self, *words: str) -> tuple[Forked, Path]:
+    def start(self, *words: str, **environment: str) -> tuple[Forked, Path]:
         """An operator command, and where its words go."""
         self._commands += 1
         log = self.world.tmp_path / f"command-{self._commands}.log"
         place = "data0" if self.database_url is None else "operator"
         where = {"KEYTURN_DATA_DIR": str(self.world.tmp_path / place)}
         where |= {"KEYTURN_DATABASE_URL": self.database_url} if self.database_url else {}
-        return Forked([*words], {"PATH": os.environ["PATH"], **where, **self._shared}, log), log
+        told = {"PATH": os.environ["PATH"], **where, **self._shared, **environment}
+        return Forked([*words], told, log), log
 
-    def operate(self, *words: str, code: int | None = 0) -> str:
+    def operate(self, *words: str, code: int | None = 0, **environment: str) -> str:
         """Do it and answer what it said; `code` None: whatever comes of it."""
-        process, log = self.start(*words)
+        process, log = self.start(*words, **environment)
         came = process.wait(_PATIENCE_SECONDS)
         said = log.read_text("utf-8", "replace")
         assert code in {None, came}, (came, said)

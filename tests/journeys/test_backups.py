@@ -101,7 +101,7 @@ def test_made_under_load_and_restored_elsewhere_every_grant_refreshes(world, ste
     (world.tmp_path / "fresh" / "key").write_text(key)
     (world.tmp_path / "fresh" / "key").chmod(0o600)
     server.stop()
-    assert "3 grants" in operate("restore", str(file), **there)
+    assert "3 grants" in operate("restore", str(file), "--old-stopped", **there)
     restored = world.serve(database_url=there.get("KEYTURN_DATABASE_URL"), data="fresh", public=server.url)
     assert_nothing_lost_or_doubled(before, everything(restored))
     for connection in connections:
@@ -109,7 +109,7 @@ def test_made_under_load_and_restored_elsewhere_every_grant_refreshes(world, ste
         assert renewed["generation"] == connection["generation"] + 1
         steps.ok(restored.api.get(f"/connections/{connection['id']}/proxy/orders"))
     assert_audit_goes_on(restored)
-    assert "has accounts already" in operate("restore", str(file), code=1, **there) or to_sqlite
+    assert "has accounts already" in operate("restore", str(file), "--old-stopped", code=1, **there) or to_sqlite
 
 
 def assert_nothing_lost_or_doubled(before: dict[str, list], after: dict[str, list]) -> None:
@@ -135,7 +135,7 @@ def assert_sealed(content: bytes, client: dict, secret: dict) -> None:
 
 def refuse_wrong_ways(world, file: Path, here: dict[str, str], there: dict[str, str]) -> None:
     assert "exists already" in operate("backup", str(file), code=1, **here)
-    assert "which is not here" in operate("restore", str(file), code=1, **there)
+    assert "which is not here" in operate("restore", str(file), "--old-stopped", code=1, **there)
     assert "rows are whole" in operate("restore", str(file), "--check", **here)
     broken = world.tmp_path / "broken.backup"
     for content in (file.read_bytes()[:-40], file.read_bytes()[:-400] + b"x" * 400, b"KEYTURN BACKUP 1\n", b"zip"):
@@ -159,9 +159,9 @@ def test_a_running_server_keeps_its_database_to_itself(world):
     here = place(world, "data", None)
     file = world.tmp_path / "x.backup"
     operate("backup", str(file), **here)
-    assert "Another Keyturn process" in operate("restore", str(file), code=1, **here)
+    assert "Another Keyturn process" in operate("restore", str(file), "--old-stopped", code=1, **here)
     server.stop()
-    assert "has accounts already" in operate("restore", str(file), code=1, **here)
+    assert "has accounts already" in operate("restore", str(file), "--old-stopped", code=1, **here)
 
 
 def test_the_recovery_key_alone_brings_everything_back(world, steps):
@@ -173,8 +173,10 @@ def test_the_recovery_key_alone_brings_everything_back(world, steps):
     server.stop()
     there = place(world, "fresh", None)
     wrong = "-".join(["AAAA"] * 8) + "\n"
-    assert "not the recovery key" in operate("restore", str(file), "--recovery-key-stdin", code=1, typed=wrong, **there)
-    operate("restore", str(file), "--recovery-key-stdin", typed=key + "\n", **there)
+    assert "not the recovery key" in operate(
+        "restore", str(file), "--old-stopped", "--recovery-key-stdin", code=1, typed=wrong, **there
+    )
+    operate("restore", str(file), "--old-stopped", "--recovery-key-stdin", typed=key + "\n", **there)
     restored = world.serve(data="fresh", public=server.url)
     steps.ok(restored.api.post(f"/connections/{connection['id']}/refresh"))
 
@@ -192,8 +194,8 @@ def test_a_start_without_any_account_may_be_filled_and_a_failed_restore_leaves_n
     there = place(world, "fresh", None)
     broken = world.tmp_path / "broken.backup"
     broken.write_bytes(file.read_bytes()[:-30])
-    assert "not whole" in operate("restore", str(broken), code=1, **there)
-    operate("restore", str(file), **there)
+    assert "not whole" in operate("restore", str(broken), "--old-stopped", code=1, **there)
+    operate("restore", str(file), "--old-stopped", **there)
     restored = world.serve(data="fresh", public=server.url)
     assert [client["name"] for client in steps.ok(restored.api.get("/oauth-clients"))["data"]] == ["Demo CRM"]
 

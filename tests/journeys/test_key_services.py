@@ -150,8 +150,8 @@ def test_a_backup_opens_with_the_key_service_alone(world, steps, service):
     operate("backup", str(file), KEYTURN_DATA_DIR=str(world.tmp_path / "data"), **there)
     server.stop()
     fresh = {"KEYTURN_DATA_DIR": str(world.tmp_path / "fresh")}
-    assert "which is not here" in operate("restore", str(file), code=1, **fresh)
-    operate("restore", str(file), **fresh, **there)
+    assert "which is not here" in operate("restore", str(file), "--old-stopped", code=1, **fresh)
+    operate("restore", str(file), "--old-stopped", **fresh, **there)
     restored = world.serve(data="fresh", public=server.url, **there)
     steps.ok(restored.api.post(f"/connections/{connection['id']}/refresh"))
 

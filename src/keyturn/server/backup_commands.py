@@ -19,7 +19,7 @@ from keyturn.server.control import perform
 from keyturn.server.ground import lock_data_dir
 from keyturn.server.key_sources import key_services, key_source
 from keyturn.server.speech import configured, say, stop
-from keyturn.services import backups
+from keyturn.services import backups, restores
 from keyturn.services.wrapped_keys import WrappedRow
 from keyturn.storage.database import Database
 
@@ -44,13 +44,25 @@ def restore(
     recovery_key_stdin: Annotated[
         bool, typer.Option("--recovery-key-stdin", help="Open it with the recovery key, read from stdin.")
     ] = False,
+    old_stopped: Annotated[
+        bool, typer.Option("--old-stopped", help="The deployment that made it is stopped for good: go on in its place.")
+    ] = False,
+    paused: Annotated[
+        bool, typer.Option("--paused", help="It still runs, or may: every connection is paused here.")
+    ] = False,
     check: Annotated[bool, typer.Option("--check", help="Only read it to its end.")] = False,
 ) -> None:
     """Fill a fresh database and data folder with a backup. The server must not run yet."""
     config = _configured()
     recovery_key = sys.stdin.readline().strip() if recovery_key_stdin else None
     try:
-        counts = restore_file(config, file, recovery_key, check=check)
+        if check:
+            _, keyring, _ = _opened(config, file, recovery_key)
+            counts = backups.check(file, keyring)
+        elif old_stopped == paused:
+            raise _undecided(backups.look(file))
+        else:
+            counts = restore_file(config, file, recovery_key, paused=paused)
     except KeyturnError as error:
         stop(error)
     total = sum(counts.values())
@@ -58,21 +70,14 @@ def restore(
     print(f"✓ {total:,} rows {'are whole' if check else 'restored'}: {tables}")  # noqa: T201
 
 
-def restore_file(config: Config, file: Path, recovery_key: str | None, *, check: bool) -> dict[str, int]:
-    """Restore (or only `check`) a backup. Raises `Conflict`, `Invalid`, `CannotOpen`, and leaves nothing then."""
-    header = backups.look(file)
-    services = key_services(config)
-    source = key_source(config)
-    held = _held(source)
-    if services and header.get("wrapped") and recovery_key is None:
-        held = Keyring(unwrap(header["wrapped"], services))
-    keyring = backups.keyring_of(header, held, recovery_key)
-    if check:
-        return backups.check(file, keyring)
+def restore_file(config: Config, file: Path, recovery_key: str | None, *, paused: bool) -> dict[str, int]:
+    """Restore a backup. Raises `Conflict`, `Invalid`, `CannotOpen`, and leaves nothing then."""
+    header, keyring, held = _opened(config, file, recovery_key)
+    services, source = key_services(config), key_source(config)
     lock = lock_data_dir(config)
     database = Database(config.database_url)
     try:
-        counts = backups.restore(database, file, keyring, now=time.time())
+        counts, settled = backups.restore(database, file, keyring, now=time.time(), paused=paused)
         if services:
             _wrap_again(WrappedKeys(services, WrappedRow(database)), keyring)
         elif held is None or set(keyring.fingerprints) - set(held.fingerprints):
@@ -81,8 +86,41 @@ def restore_file(config: Config, file: Path, recovery_key: str | None, *, check:
         database.close()
         if lock is not None:
             lock.close()
+    _tell(settled)
     _warn(config, header)
     return counts
+
+
+def _opened(config: Config, file: Path, recovery_key: str | None) -> tuple[dict[str, Any], Keyring, Keyring | None]:
+    """The backup's header, the keys that open it, and those that are here."""
+    header = backups.look(file)
+    services = key_services(config)
+    source = key_source(config)
+    held = _held(source)
+    if services and header.get("wrapped") and recovery_key is None:
+        held = Keyring(unwrap(header["wrapped"], services))
+    return header, backups.keyring_of(header, held, recovery_key), held
+
+
+def _undecided(header: dict[str, Any]) -> Invalid:
+    return Invalid(
+        f"Is the deployment that made this backup ({header['public_url']}) stopped for good? Then add --old-stopped. "
+        "If it still runs, or may, add --paused: every connection is paused here, so that the two do not import the "
+        "same twice and do not take each other's sign-ins.",
+        at="--old-stopped",
+    )
+
+
+def _tell(settled: restores.Settled) -> None:
+    """What the two deployments might have done twice."""
+    if settled.imports:
+        say(f"{settled.imports} imports were under way and have ended: look at their destinations, then import again.")
+    if settled.moments:
+        say(f"{settled.moments} schedules came due since the backup: that moment is skipped here.")
+    if settled.messages:
+        say(f"{settled.messages} messages were waiting and are not sent: the old deployment may have sent them.")
+    if settled.paused:
+        say(f"{settled.paused} connections are paused. Resume each one here once the old deployment uses it no more.")
 
 
 _TOLD = frozenset({"workspaces", "accounts", "oauth_clients", "connections", "grants", "tables"})

@@ -13,7 +13,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -34,7 +34,7 @@ from keyturn.encryption import (
 from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.model.audit import Who
 from keyturn.model.ids import new_id
-from keyturn.services import audit, keys, recovery, wrapped_keys
+from keyturn.services import audit, keys, recovery, restores, wrapped_keys
 from keyturn.services.context import Context
 from keyturn.storage import accounts as deployment_rows
 from keyturn.storage import backups as rows
@@ -113,10 +113,15 @@ def check(path: Path, keyring: Keyring) -> dict[str, int]:
     raise _not_whole(path)
 
 
-def restore(database: Database, path: Path, keyring: Keyring, *, now: float) -> dict[str, int]:
-    """Fill a fresh database. Raises `Conflict` where accounts exist, `Invalid` or `CannotOpen` for a bad file."""
+def restore(
+    database: Database, path: Path, keyring: Keyring, *, now: float, paused: bool
+) -> tuple[dict[str, int], restores.Settled]:
+    """Fill a fresh database and settle what was under way; answers rows by table. `paused`: the old one still runs.
 
-    def write(tx: Tx) -> dict[str, int]:
+    Raises `Conflict` where accounts exist, `Invalid` or `CannotOpen` for a bad file.
+    """
+
+    def write(tx: Tx) -> tuple[dict[str, int], restores.Settled]:
         if not rows.is_fresh(tx):
             raise Conflict("This deployment has accounts already. Restore into a fresh database and data folder.")
         with _lines(path, keyring) as (header, lines):
@@ -125,8 +130,10 @@ def restore(database: Database, path: Path, keyring: Keyring, *, now: float) -> 
             except ValueError:
                 raise _not_whole(path) from None
         deployment_rows.set_deployment_value(tx, keys.FINGERPRINT, keyring.fingerprint)
-        audit.record_everywhere(tx, _OPERATOR, "deployment.restored", at=now, backup=header["id"])
-        return counts
+        settled = restores.settle(tx, made_at=str(header["made_at"]), now=now, paused=paused)
+        told = asdict(settled)
+        audit.record_everywhere(tx, _OPERATOR, "deployment.restored", at=now, backup=header["id"], **told)
+        return counts, settled
 
     return database.run_now(write)
 
@@ -193,7 +200,7 @@ def _header(path: Path, source: BinaryIO) -> dict[str, Any]:
     length = int.from_bytes(source.read(4), "big")
     try:
         header = orjson.loads(source.read(min(length, _HEADER_MOST_BYTES)))
-        missing = {"id", "revision", "fingerprint", "sealed_key", "recovery", "public_url"} - set(header)
+        missing = {"id", "made_at", "revision", "fingerprint", "sealed_key", "recovery", "public_url"} - set(header)
     except (orjson.JSONDecodeError, TypeError):
         raise _not_whole(path) from None
     if missing:

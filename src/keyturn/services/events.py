@@ -46,6 +46,7 @@ KINDS: dict[str, tuple[str, str, str]] = {
     "access_changed": ("Access changed", "unconnected", "{before} before, now {now}."),
     "paused": ("Paused", "paused", "Nothing is read until it is resumed."),
     "resumed": ("Resumed", "healthy", "Reading goes on."),
+    "restored": ("Restored", "unconnected", "From a backup of {made_at}. {sentence}"),
     "tested": ("Tested", "healthy", "{sentence}"),
     "settings_changed": ("Settings changed", "unconnected", "{fields}"),
     "secret_replaced": ("Secret replaced", "healthy", "The Client Secret was replaced."),

@@ -102,6 +102,13 @@ def update(tx: Tx, workspace_id: str, connection_id: str, values: dict[str, Any]
     return tx.execute(found.values(**values)).rowcount == 1
 
 
+def pause_anywhere(tx: Tx) -> list[tuple[str, str]]:
+    """Pause every connection that is not; answers (workspace, id) of each."""
+    found = connections.update().where(connections.c.paused.is_(False)).values(paused=True)
+    rows = tx.execute(found.returning(connections.c.workspace_id, connections.c.id))
+    return [(row.workspace_id, row.id) for row in rows]
+
+
 def detach_from_client(tx: Tx, workspace_id: str, oauth_client_id: str) -> None:
     """The OAuth client goes; its connections stay, not connected, with the reason."""
     found = connections.update().where(

@@ -137,6 +137,13 @@ def prune_anywhere(tx: Tx, before: float) -> int:
     return tx.execute(deliveries.delete().where(deliveries.c.finished_at < before)).rowcount
 
 
+def give_up_anywhere(tx: Tx, now: float, why: str) -> int:
+    """Whatever waits is sent no more; it can be sent again by hand. Answers how many."""
+    ended: dict[str, Any] = {"state": "given_up", "last_error": why, "finished_at": now, "next_attempt_at": None}
+    found = deliveries.update().where(deliveries.c.state == "waiting")
+    return tx.execute(found.values(lease_owner=None, lease_until=None, **ended)).rowcount
+
+
 def _due() -> tuple[sa.ColumnElement[bool], ...]:
     c = deliveries.c
     free = sa.or_(c.lease_until.is_(None), c.lease_until < db_now())

@@ -151,6 +151,17 @@ def delete_of_connection(tx: Tx, workspace_id: str, connection_id: str) -> int:
     return tx.execute(found).rowcount
 
 
+def renewing_anywhere(tx: Tx) -> list[tuple[str, str]]:
+    """(workspace, connection) of each grant that a refresh token renews."""
+    found = sa.select(grants.c.workspace_id, grants.c.connection_id).where(grants.c.refresh_sealed.is_not(None))
+    return [(row.workspace_id, row.connection_id) for row in tx.execute(found.distinct())]
+
+
+def rest_anywhere(tx: Tx) -> None:
+    """No grant is renewed ahead or taken up again: only who calls through one renews it, when its API refuses it."""
+    tx.execute(grants.update().values(refresh_after=None, lease_owner=None, lease_until=None))
+
+
 def in_trouble_anywhere(tx: Tx, now: float, soon_seconds: float) -> list[Grant]:
     """Grants that need a person, or will soon by time alone: what nobody has to use to find it out."""
     c = grants.c

@@ -237,6 +237,14 @@ def queue_again(tx: Tx, workspace_id: str, import_id: str, *, anew: bool) -> boo
     return tx.execute(found.values(**values)).rowcount == 1
 
 
+def end_unfinished_anywhere(tx: Tx, now: float, error: dict[str, Any]) -> int:
+    """All that has not ended has failed with `error`, whoever runs it. Answers how many."""
+    ended: dict[str, Any] = {"status": "failed", "finished_at": now, "error": error, "waiting": None}
+    ended |= {"next_attempt_at": None, "lease_owner": None, "lease_until": None, "files": []}
+    found = imports.update().where(imports.c.status.not_in(FINISHED))
+    return tx.execute(found.values(lease_epoch=imports.c.lease_epoch + 1, **ended)).rowcount
+
+
 def unfinished_of(tx: Tx, workspace_id: str, schedule_id: str) -> list[str]:
     """The status of each import of a schedule that has not ended."""
     mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.schedule_id == schedule_id)

@@ -123,6 +123,11 @@ def hold(tx: Tx, workspace_id: str, schedule_id: str, *, due_at: float) -> bool:
     return tx.execute(schedules.update().where(mine).values(held=True)).rowcount == 1
 
 
+def past_anywhere(tx: Tx, now: float) -> list[Schedule]:
+    """Every schedule whose next moment is before `now`, paused or not."""
+    return [_noun(row) for row in tx.execute(_selection().where(schedules.c.next_at <= now))]
+
+
 def move_on(
     tx: Tx, workspace_id: str, schedule_id: str, *, due_at: float, next_at: float | None, last: dict[str, Any]
 ) -> bool:
