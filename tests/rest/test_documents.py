@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from keyturn.errors import Invalid
 from keyturn.rest import documents
 from keyturn.rest.drafts import drafts_of
+from keyturn.rest.fillings import names_in
 from keyturn.rest.formats import xml_value
 
 
@@ -61,3 +64,15 @@ def test_a_document_type_is_refused_in_every_encoding_that_the_parser_finds(enco
         xml_value(bomb)
     plain = f"{told}<!-- one --><r>é <![CDATA[<!DOCTYPE]]></r>".encode(encoding)
     assert xml_value(plain) == {"r": "é <!DOCTYPE"}
+
+
+@pytest.mark.timeout(60)
+def test_marks_that_never_end_take_no_time_worth_speaking_of():
+    # In cubic time this would go on for years.
+    blank, braces = " " * 100_000, "{" * 100_000
+    for url in (f"https://api.example.com/{{{{{blank}x", f"https://api.example.com/{braces}a"):
+        item = {"name": "a", "request": {"method": "GET", "url": url}}
+        text = json.dumps({"info": {"name": "x"}, "item": [item]})
+        assert len(drafts_of(text, "https://api.example.com").drafts) == 1
+    assert list(names_in("{{" + blank)) == list(names_in(braces, path=True)) == []
+    assert list(names_in("{{ a }}{b }", path=True)) == ["a", "b"]

@@ -287,9 +287,9 @@ def _of_postman(document: Mapping[str, Any], base_url: str) -> Found:
         draft = _draft(found, raw, base_url, method, headers, {}, _body(found, [text] if text else []))
         draft["path"] = re.sub(r"/:([A-Za-z_]\w*)", lambda mark: f"/{{{_parameter_name(mark[1])}}}", draft["path"])
         draft["name"] = name_of(draft["path"])
-        renamed = json.loads(re.sub(r"\{\{\s*([^{}\"\\]+?)\s*\}\}", lambda mark: f"{{{{{_parameter_name(mark[1])}}}}}",
+        renamed = json.loads(re.sub(r"\{\{([^{}\"\\]+)\}\}", lambda mark: f"{{{{{_parameter_name(mark[1].strip())}}}}}",
                                     json.dumps(draft)))  # fmt: skip
-        asked = dict.fromkeys(re.findall(r"\{+([a-z][a-z0-9_]*)\}+", json.dumps(renamed)))
+        asked = dict.fromkeys(re.findall(r"\{([a-z][a-z0-9_]*)\}", json.dumps(renamed)))
         renamed["parameters"] = [{"name": parameter} for parameter in asked]
         found.add(renamed)
     return found

@@ -15,8 +15,9 @@ from urllib.parse import quote
 
 from keyturn.errors import Invalid
 
-_MARK = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-_PATH_MARK = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}|\{([^{}]*)\}")
+# What is around a name is stripped by code: patterns for it take cubic time where a mark never ends.
+_MARK = re.compile(r"\{\{([^{}]*)\}\}")
+_PATH_MARK = re.compile(r"\{\{([^{}]*)\}\}|\{([^{}]*)\}")
 _MOMENT = re.compile(r"(today|now)(?:\s*([+-])\s*([0-9]{1,6})\s*([smhdw]))?(?::(epoch|epoch_ms))?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 # `{{secret:NAME}}`: a value that is kept elsewhere, and filled in last of all.
@@ -52,7 +53,7 @@ class Values:
 
 def fill(text: str, values: Values, *, at: str) -> str:
     """A text with every `{{name}}` replaced."""
-    return _MARK.sub(lambda mark: said(values.of(mark[1], at=at)), text)
+    return _MARK.sub(lambda mark: said(values.of(mark[1].strip(), at=at)), text)
 
 
 def fill_path(path: str, values: Values) -> str:
@@ -72,7 +73,7 @@ def fill_json(value: Any, values: Values, *, at: str = "body") -> Any:
     """JSON with its texts filled; a text that is `{{name}}` alone becomes the value itself, for example a number."""
     if isinstance(value, str):
         alone = _MARK.fullmatch(value)
-        return values.of(alone[1], at=at) if alone else fill(value, values, at=at)
+        return values.of(alone[1].strip(), at=at) if alone else fill(value, values, at=at)
     if isinstance(value, list):
         return [fill_json(item, values, at=at) for item in value]
     if isinstance(value, Mapping):
