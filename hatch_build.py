@@ -29,12 +29,12 @@ class CoreBuildHook(BuildHookInterface):
         """Compile; say so and go on where that is not possible."""
         if self.target_name != "wheel":
             return
-        folder = Path(self.root) / "src" / "keyturn" / "columns"
+        folder = Path(self.root) / "src" / "keyturn" / "core"
         made = folder / "core.native"
         if not _compiled(folder / "core.c", made):
             self.app.display_warning("keyturn: no C compiler, so reading will be slower. Everything else is the same.")
             return
-        build_data["artifacts"].append("src/keyturn/columns/core.native")
+        build_data["artifacts"].append("src/keyturn/core/core.native")
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"

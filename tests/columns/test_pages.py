@@ -129,7 +129,7 @@ def way(request):
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("keyturn.columns.core._library", None)
+        patch.setattr("keyturn.core._library", None)
         yield
 
 

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.json as pj
 
-from keyturn.columns.core import RowReader
 from keyturn.columns.infer import EXACT_IN_DOUBLE
 from keyturn.columns.schema import Path, Schema
 from keyturn.columns.types import ColumnType
+from keyturn.core import RowReader
 
 # Its functions are made when it is imported, so type checkers see none of them.
 pc: Any = pyarrow.compute

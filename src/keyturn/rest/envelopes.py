@@ -6,11 +6,12 @@ What cannot be cut soundly gives None, and the page is then read whole.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
+import orjson
+
+from keyturn import core
 
 _BOM = b"\xef\xbb\xbf"
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -20,46 +21,48 @@ _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A page: `around` holds each piece beside the rows with its keys; `rows` is the JSON text of their list."""
+    """A page: `around` is its JSON text with an empty list where the rows were; `rows` is the text of their list."""
 
-    keys: tuple[str, ...]
-    around: tuple[tuple[tuple[str, ...], bytes], ...]
+    around: bytes
     rows: bytes
     count: int
 
-    def body(self, parse: Callable[[bytes], Any]) -> Any:
-        """The body as values, an empty list where the rows were. `parse` reads the small pieces around them."""
-        if not self.keys:
-            return list[Any]()
-        body: dict[str, Any] = {}
-        for keys, piece in (*self.around, (self.keys, b"[]")):
-            place = body
-            for key in keys[:-1]:
-                inner: dict[str, Any] = {}
-                place = place.setdefault(key, inner)
-            place[keys[-1]] = parse(piece)
-        return body
-
 
 def cut(body: bytes, rows_path: str | None) -> Envelope | None:
-    """The envelope of a body whose rows are a list at a plain path (`$`, `$.data`, `$.a.b`), or None."""
+    """The envelope of a body whose rows are a list at a plain path (`$`, `$.data`, `$.a.b`), or None.
+
+    Neither the rows nor what is around them is known to be JSON by then: whoever reads them sees.
+    """
     keys = plain_keys(rows_path or "$")
     if keys is None:
         return None
-    around: list[tuple[tuple[str, ...], bytes]] = []
     raw = body.removeprefix(_BOM)
+    found = core.list_at(raw, keys)
+    if found is None:
+        return _decoded(raw, keys)
+    start, end, count = found
+    return Envelope(raw[:start] + b"[]" + raw[end:], raw[start:end], count)
+
+
+def _decoded(raw: bytes, keys: tuple[str, ...]) -> Envelope | None:
+    """The same in two passes and more, where the core is not there or not sure."""
+    levels: list[list[bytes]] = []
     try:
-        for depth, key in enumerate(keys):
+        for key in keys:
             fields = _OBJECT.decode(raw)
             if key not in fields:
                 return None
-            around += [((*keys[:depth], name), bytes(value)) for name, value in fields.items() if name != key]
+            levels.append([orjson.dumps(name) + b":" + bytes(value) for name, value in fields.items() if name != key])
             raw = bytes(fields[key])
         if raw.lstrip()[:1] != b"[":
             return None
-        return Envelope(keys, tuple(around), raw, len(_LIST.decode(raw)))
+        count = len(_LIST.decode(raw))
     except (msgspec.MsgspecError, RecursionError):
         return None
+    around = b"[]"
+    for key, others in zip(reversed(keys), reversed(levels), strict=True):
+        around = b"{" + b",".join([*others, orjson.dumps(key) + b":" + around]) + b"}"
+    return Envelope(around, raw, count)
 
 
 def plain_keys(path: str) -> tuple[str, ...] | None:

@@ -243,8 +243,8 @@ class Reader:
         envelope = cut(response.body, path) if self._plain else None
         if envelope is not None:
             try:
-                around = envelope.body(parse_json)
-            except ValueError:
+                around = parse_json(envelope.around)
+            except (ValueError, RecursionError):
                 around = None
             if around is not None:
                 return _Body(around, None, envelope, PageText(envelope.rows))

@@ -8,8 +8,7 @@ import shutil
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from keyturn import redaction
-from keyturn.columns import core
+from keyturn import core, redaction
 from keyturn.encryption import WrappedKeys
 from keyturn.errors import Invalid, KeyturnError, Unavailable
 from keyturn.model.checks import Check

@@ -1,4 +1,4 @@
-"""The compiled core: a page's rows as Arrow arrays in one pass, without holding Python up. See `core.c`.
+"""The compiled core: where a page's rows are, and the rows as Arrow arrays, without holding Python up. See `core.c`.
 
 It is built when Keyturn is installed on a machine with a C compiler. Without it everything is the same, and slower.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import ctypes
 import weakref
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _FIT, _NO_MEMORY = 0, 2
 # The sizes of ArrowSchema and ArrowArray, https://arrow.apache.org/docs/format/CDataInterface.html
@@ -24,6 +27,8 @@ def _loaded() -> ctypes.CDLL | None:
         return None
     library.kt_read.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
     library.kt_read.restype = ctypes.c_int
+    library.kt_list.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+    library.kt_list.restype = ctypes.c_int
     return library
 
 
@@ -33,6 +38,23 @@ _library = _loaded()
 def is_there() -> bool:
     """Whether it was built."""
     return _library is not None
+
+
+@lru_cache(maxsize=256)
+def _as_c(keys: tuple[str, ...]) -> ctypes.Array[ctypes.c_char_p]:
+    return (ctypes.c_char_p * len(keys))(*(key.encode() for key in keys))
+
+
+def list_at(body: bytes, keys: tuple[str, ...]) -> tuple[int, int, int] | None:
+    """Where the list that the keys lead to begins and ends in a JSON text, and how many values it has.
+
+    None where there is none, or where it cannot be said for sure. What is in its values was not looked at.
+    """
+    if _library is None:
+        return None
+    found = (ctypes.c_int64 * 3)()
+    told = _library.kt_list(body, len(body), _as_c(keys), len(keys), found)
+    return (found[0], found[1], found[2]) if told == _FIT else None
 
 
 class RowReader:
@@ -56,6 +78,8 @@ class RowReader:
             raise MemoryError
         if told != _FIT:
             return None
+        import pyarrow as pa
+
         return pa.Array._import_from_c(ctypes.addressof(array), self._type)  # noqa: SLF001
 
 
@@ -67,4 +91,6 @@ def _has_plain_names(kind: pa.DataType) -> bool:
 
 def _released(schema: ctypes.Array[ctypes.c_char]) -> None:
     """Taking it back is how the other side frees it."""
+    import pyarrow as pa
+
     pa.DataType._import_from_c(ctypes.addressof(schema))  # noqa: SLF001

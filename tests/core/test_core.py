@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from keyturn.columns import core
+from keyturn import core
 
 HERE = Path(__file__).parent
 COMPILER = shutil.which("cc")
@@ -114,6 +114,44 @@ def test_what_is_missing_is_null_at_every_depth():
     ]
 
 
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["a", "data", "x y", "é"]), inner),
+)
+
+
+@given(json_values, st.lists(st.sampled_from(["a", "data"]), max_size=2), st.booleans(), st.sampled_from([None, 1]))
+def test_the_list_is_found_where_the_keys_lead_to(value, keys, escaped, indent):
+    body = json.dumps(value, ensure_ascii=escaped, indent=indent).encode()
+    expected = value
+    for key in keys:
+        expected = expected.get(key) if isinstance(expected, dict) else None
+    found = core.list_at(body, tuple(keys))
+    if not isinstance(expected, list):
+        assert found is None
+        return
+    if found is None:  # a key with an escape may be any key
+        assert b'\\u00e9"' in body
+        return
+    start, end, count = found
+    assert (json.loads(body[start:end]), count) == (expected, len(expected))
+    assert json.loads(body[:start] + b"[]" + body[end:]) == emptied(value, keys)
+
+
+def emptied(value, keys):
+    return {**value, keys[0]: emptied(value[keys[0]], keys[1:])} if keys else []
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"data":[1],"data":[2]}', '{"\\u0064ata":[1],"data":[2]}', '{"data":[1]', '{"data":[1]}}', '{"data":[1}]', '{"data":[1,]}',
+     '{"data":[,1]}', '{"data":[1 2]}', '{"data":{}}', '{"data":"[]"}', '{"a":[1]}', '{"data":["x]}', "[1]", "", '{"data":[1]}\x00',
+     '{"data":[' + "[" * 2000 + "]" * 2000 + "]}", "{data:[]}", '{"data" []}'],
+)  # fmt: skip
+def test_a_list_that_cannot_be_told_for_sure_is_given_up(body):
+    assert core.list_at(body.encode(), ("data",)) is None
+
+
 def test_a_name_that_c_cannot_say_is_left_to_others():
     assert core.RowReader(pa.struct([("a\0b", pa.int64())])).read(b'[{"a":1}]') is None
 
@@ -130,5 +168,6 @@ def test_no_mutated_page_and_no_failing_allocation_leads_out_of_bounds(tmp_path)
     seconds = "300" if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else "3"
     ran = subprocess.run([fire, "7", seconds], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-2000:]
-    read, fit = map(int, ran.stdout.split())
+    read, fit, listed = map(int, ran.stdout.split())
     assert 0 < fit < read
+    assert listed

@@ -37,7 +37,10 @@ static const char *const pages[] = {
     " [ {\"i\" : -9223372036854775808 , \"d\":0.30000000000000004,\"t\":\"\\u00e9\\ud83d\\ude00\\n\",\"l\":[]} , {\"s\":null} ] ",
     "[{\"t\":\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80 and plain text that is longer than eight\",\"d\":-1e-300,\"b\":false}]",
     "[{\"d\":12345678901234567e-5},{\"d\":1E+22},{\"d\":-0.0},{\"s\":{}},{\"s\":{\"z\":[{},{\"q\":null}]}}]",
+    "{\"meta\":{\"n\":\"]}\\\"\",\"data\":{\"x\":[1]}},\"data\":[{\"a\":\"[\\\\\"},[[]],{},-1.5,null],\"next\":null}",
+    "{\"a\":{\"data\":[[[[{}]]]]},\"data\" : [ ] , \"b\":[{\"c\":\"long enough a text for eight bytes at once\"}]} ",
     "[]"};
+static const char *const keys[] = {"data", "x", "a"};
 static const char pieces[] = "\"\\{}[]:,0123456789.-+eEnulltruefals \n\t\x00\x80\xc3\xa9\xed\xa0\xf4\xffud83d";
 
 static size_t mutated(char *text, size_t length) {
@@ -61,7 +64,7 @@ static size_t mutated(char *text, size_t length) {
 
 int main(int count, char **arguments) {
   static char text[4096];
-  unsigned long read = 0, fit = 0;
+  unsigned long read = 0, fit = 0, listed = 0;
   state = (unsigned long long)atoll(arguments[1]);
   time_t ends_at = time(NULL) + atoi(arguments[2]);
   type(8, "u", "q", 0, 0);
@@ -83,12 +86,18 @@ int main(int count, char **arguments) {
       memcpy(block, text, length);
       block[length] = 0;
       failing = chance(3) == 0;
+      int64_t found[3];
+      for (size_t depth = 0; depth < 3; depth++)
+        if (kt_list(block, length, keys + chance(2), depth, found) == FIT) {
+          listed++;
+          if (found[0] < 0 || found[1] > (int64_t)length || block[found[0]] != '[' || block[found[1] - 1] != ']') return 1;
+        }
       if (kt_read(block, length, row, &rows) == FIT) {
         fit++;
         rows.release(&rows);
       }
       free(block);
     }
-  printf("%lu %lu\n", read, fit);
+  printf("%lu %lu %lu\n", read, fit, listed);
   return 0;
 }
