@@ -71,6 +71,15 @@ def test_a_table_is_scheduled_paused_and_changed(world, table, look):
     page.goto(f"{server.url}/schedules")
     page.get_by_text("Paused").wait_for()
     look.at("64-schedules")
+    # A timezone that the page does not offer is not lost when something else is saved there.
+    (schedule,) = server.api.get("/schedules").json()["data"]
+    assert server.api.patch(f"/schedules/{schedule['id']}", json={"timezone": "EST5EDT"}).status_code == 200
+    page.goto(f"{server.url}/schedules/{schedule['id']}")
+    page.get_by_label("At", exact=True).fill("07:30")
+    page.get_by_role("button", name="Save schedule").click()
+    page.get_by_text("Saved.").wait_for()
+    now = server.api.get(f"/schedules/{schedule['id']}").json()
+    assert (now["timezone"], now["at"]) == ("EST5EDT", "07:30")
 
 
 def test_an_import_that_repeats_goes_on_to_its_schedule_with_what_was_chosen(table, look):

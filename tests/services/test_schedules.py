@@ -173,6 +173,9 @@ async def test_only_its_owner_and_admins_change_it(place, table):
         ({"every": "week", "on": "someday"}, "on"),
         ({"every": "month", "on": "32"}, "on"),
         ({"every": "once"}, "on"),
+        ({"every": "once", "on": "9999-12-31"}, "on"),
+        ({"timezone": "localtime"}, "timezone"),
+        ({"every": "cron", "cron": "1," * 200 + "1 * * * *"}, "cron"),
         ({"paused": "yes"}, "paused"),
         ({"destination": {"type": "parquet", "url": "../x"}}, "destination.url"),
     ],
@@ -236,3 +239,8 @@ async def test_more_that_are_held_than_are_looked_at_together_do_not_keep_one_th
     place.run(rows.update, "ws_1", last.id, {"held": True})
     assert await schedules.tick(place.ana, held=True) == 1
     assert (await schedules.get(place.ana, last.id)).last["outcome"] == "started"
+
+
+async def test_a_date_that_has_passed_is_said_before_it_is_saved(place, table):
+    words, following = await schedules.preview(place.ana, {"every": "once", "on": "2020-02-29", "at": "06:00"})
+    assert (words, following) == ("Once on 2020-02-29 at 06:00, UTC. That has passed: it would not run", [])

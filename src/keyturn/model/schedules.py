@@ -38,10 +38,14 @@ def _time_of_day(value: str) -> str:
     return value.zfill(5)
 
 
+# Names whose meaning differs from machine to machine, or that have none.
+_NO_PLACES = {"localtime", "Factory", "posixrules"}
+
+
 @lru_cache(1)
 def _zone_names() -> set[str]:
     # Looking through their files takes tens of milliseconds, and each schedule is checked at each look.
-    return available_timezones()
+    return available_timezones() - _NO_PLACES
 
 
 def _zone(value: str) -> str:
@@ -68,6 +72,7 @@ class ScheduleSettings(ImportSettings):
     )
     cron: CleanText | None = Field(
         default=None,
+        max_length=200,
         title="Cron",
         description="Five fields: minute hour day month weekday. With a day and a weekday, either of them is enough.",
     )
@@ -152,9 +157,12 @@ def _day_of_month(value: str) -> None:
 
 def _date(value: str) -> None:
     try:
-        date.fromisoformat(value)
+        found = date.fromisoformat(value)
     except ValueError:
         raise wrong("Write a date as 2027-03-28.", at="on") from None
+    # In another timezone its last hours are in a year that has no date.
+    if found.year == date.max.year:
+        raise wrong("Choose a date before the year 9999.", at="on")
 
 
 _DAYS = {"week": _weekday, "month": _day_of_month, "once": _date}

@@ -131,7 +131,8 @@ async def preview(ctx: Context, raw: Mapping[str, Any]) -> tuple[str, list[float
     some = {"table_id": "-", "destination": {"url": "preview.parquet"}}
     settings = parse(ScheduleSettings, {**raw, **some} if isinstance(raw, Mapping) else raw)
     now = await ctx.database.read(rows.now)
-    return settings.words, settings.recurrence.next_runs(now)
+    following = settings.recurrence.next_runs(now)
+    return settings.words + ("" if following else ". That has passed: it would not run"), following
 
 
 async def tick(scene: Context, *, held: bool = False) -> int:

@@ -151,7 +151,8 @@ async def _dialog(
         every=EVERY_LABELS,
         weekdays={name: name.capitalize() for name in WEEKDAYS},
         policies=POLICY_LABELS,
-        timezones=timezones(),
+        # One that was chosen over the API stays, though it is none of those we offer.
+        timezones=list(dict.fromkeys([*timezones(), *([schedule.settings.timezone] if schedule else ())])),
         clock_changes=CLOCK_CHANGES,
         done=done,
     )
