@@ -47,10 +47,12 @@ class FastBuilder:
     """Builds batches of one schema. Raises `Unfit` for schemas that need the exact way on every page."""
 
     def __init__(self, schema: Schema) -> None:
-        self._schema = schema
+        # Read once: a column's words are parsed at each look.
+        self._columns = [(column.path, column.holds, column.kind) for column in schema.columns]
+        self._arrow = schema.arrow
         tree: _Tree = {}
-        for column in schema.columns:
-            _plant(tree, column.path, column.holds)
+        for path, holds, _ in self._columns:
+            _plant(tree, path, holds)
         if not tree:
             raise Unfit
         row = _struct_of(tree)
@@ -60,7 +62,7 @@ class FastBuilder:
         self._parse = pj.ParseOptions(
             explicit_schema=pa.schema([(_ROWS, rows)]), unexpected_field_behavior="error", newlines_in_values=True
         )
-        self._doubles = [column for column in schema.columns if _has_double(column.holds)]
+        self._doubles = [(path, holds) for path, holds, _ in self._columns if _has_double(holds)]
 
     def build(self, raw: bytes) -> pa.RecordBatch:
         """The batch of a JSON list of objects. Raises `Unfit`."""
@@ -73,8 +75,8 @@ class FastBuilder:
     def _batch(self, rows: pa.StructArray) -> pa.RecordBatch:
         leaves: dict[Path, pa.Array] = {}
         _harvest(rows, self._tree, (), leaves)
-        arrays = [_exact(leaves[c.path], c.holds, c.kind) for c in self._schema.columns]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._schema.arrow)
+        arrays = [_exact(leaves[path], holds, kind) for path, holds, kind in self._columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._arrow)
 
     def _by_arrow(self, raw: bytes) -> pa.StructArray:
         """The rows where the core is not there or gave up: Arrow's parser, and what it would pass over looked for."""
@@ -85,7 +87,7 @@ class FastBuilder:
             raise Unfit
         leaves: dict[Path, pa.Array] = {}
         _harvest(rows, self._tree, (), leaves)
-        if any(_may_hold_nought(leaves[c.path], c.holds) for c in self._doubles) and _underflows(raw):
+        if any(_may_hold_nought(leaves[path], holds) for path, holds in self._doubles) and _underflows(raw):
             raise Unfit
         return rows
 
