@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
 from keyturn.errors import KeyturnError, LimitReached, UpstreamError
-from keyturn.rest.checkpoints import fingerprint
 from keyturn.rest.pace import Pace
 from keyturn.rest.retries import retry_after_seconds, wait_after_error, wait_after_response
 from keyturn.wire import Request, Response
@@ -90,9 +89,10 @@ class Ahead:
     """Requests asked before their turn, at most `most` at once; fewer while the API holds us back or pages are big."""
 
     def __init__(self, fetcher: Fetcher, most: int) -> None:
-        self._fetcher, self._most = fetcher, most
+        self.most = most
+        self._fetcher = fetcher
         self._window = min(1, most)
-        self._tasks: dict[str, asyncio.Task[Response]] = {}
+        self._tasks: dict[Request, asyncio.Task[Response]] = {}
         self._held = fetcher.pace.held
 
     def ask(self, requests: Iterable[Request], page_bytes: int) -> None:
@@ -102,16 +102,15 @@ class Ahead:
         for request in requests:
             if len(self._tasks) >= min(self._window, room):
                 return
-            name = fingerprint(request)
-            if name not in self._tasks:
-                self._tasks[name] = asyncio.create_task(self._fetcher.fetch(request, max_bytes=most))
+            if request not in self._tasks:
+                self._tasks[request] = asyncio.create_task(self._fetcher.fetch(request, max_bytes=most))
 
     async def take(self, request: Request) -> Response:
         """The answer to a request, asked ahead or now."""
         held = self._fetcher.pace.held
-        self._window = min(self._most, 1) if held != self._held else min(self._most, self._window * 2)
+        self._window = min(self.most, 1) if held != self._held else min(self.most, self._window * 2)
         self._held = held
-        task = self._tasks.pop(fingerprint(request), None)
+        task = self._tasks.pop(request, None)
         if task is None:
             self.drop()  # what was asked ahead is not what follows
             return await self._fetcher.fetch(request)
@@ -125,7 +124,7 @@ class Ahead:
                 raise
         # Pages have grown: this one is larger than what may wait, and no others wait beside it.
         self.drop()
-        self._window = min(self._most, 1)
+        self._window = min(self.most, 1)
         return await self._fetcher.fetch(request)
 
     def drop(self) -> None:

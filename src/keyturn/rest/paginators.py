@@ -76,8 +76,10 @@ class _Paginator(BaseModel):
         """The request of the page behind so many pages, which hold so many rows; None where only a page leads there."""
         return None
 
-    def ahead(self, seen: Seen, most: int) -> list[Request]:  # noqa: ARG002
-        """The requests that will follow if every page is as full as this one; none where each page names the next."""
+    def ahead(self, seen: Seen, known: int, most: int) -> list[Request]:  # noqa: ARG002
+        """The requests that will follow if every page is as full as this one, behind those that are `known`, up to
+        `most` with them; none where each page names the next.
+        """
         return []
 
 
@@ -161,10 +163,10 @@ class PageNumberPagination(_Paginator):
         """The number after so many pages."""
         return _with(request, {self.page_param: self.start + pages})
 
-    def ahead(self, seen: Seen, most: int) -> list[Request]:
+    def ahead(self, seen: Seen, known: int, most: int) -> list[Request]:
         """The numbers up to the last, where the API counts its pages."""
         last = integer(at_path(seen.body, self.total_pages_path)) if self.total_pages_path else None
-        numbers = range(seen.page_number, min(last or 0, seen.page_number + most))
+        numbers = range(seen.page_number + known, min(last or 0, seen.page_number + most))
         return [self.behind(seen.request, pages=number, rows=0) for number in numbers]
 
 
@@ -198,13 +200,13 @@ class OffsetPagination(_Paginator):
         """The offset after so many rows."""
         return _with(request, {self.offset_param: self.start + rows})
 
-    def ahead(self, seen: Seen, most: int) -> list[Request]:
+    def ahead(self, seen: Seen, known: int, most: int) -> list[Request]:
         """The offsets up to the total, where the API reports one."""
         total = integer(at_path(seen.body, self.total_path)) if self.total_path else None
         if not total or not seen.page_rows:
             return []
         offsets = range(seen.rows_so_far, total, seen.page_rows)
-        return [self.behind(seen.request, pages=0, rows=offset) for offset in offsets[:most]]
+        return [self.behind(seen.request, pages=0, rows=offset) for offset in offsets[known:most]]
 
 
 class CursorPagination(_Paginator):

@@ -124,6 +124,7 @@ class Reader:
         self._max_pages = endpoint.pagination.max_pages
         self._fetcher = Fetcher(send, pace=pace, on_wait=on_wait, system=system, sleep=sleep)
         self._ahead = Ahead(self._fetcher, ahead)
+        self._planned: list[Request] = []
         self._asked: dict[str, None] = {}
         self._last_page = NO_PAGE
         self._name = endpoint.name
@@ -277,13 +278,16 @@ class Reader:
         if request is None:
             self._ahead.drop()
             return
-        most = 32
+        most = self._ahead.most + 1
         if self._max_rows is not None and seen.page_rows:
             most = -(-(self._max_rows - seen.rows_so_far) // seen.page_rows)
         if self._max_pages is not None:
             most = min(most, self._max_pages - seen.page_number)
-        wanted = [request, *self.endpoint.pagination.ahead(seen, most)[1:]]
-        self._ahead.ask(wanted[:most], len(seen.response.body))
+        # Each page adds one to those that were told by the pages before it, as long as what follows is what they said.
+        planned = self._planned if self._planned[:1] == [request] else [request]
+        planned += self.endpoint.pagination.ahead(seen, len(planned), most)
+        self._ahead.ask(planned[:most], len(seen.response.body))
+        self._planned = planned[1:]
 
     def _checkpoint(self, request: Request | None) -> Checkpoint:
         stamp = self.completeness
