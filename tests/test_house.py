@@ -17,6 +17,7 @@ from keyturn.web.errors import STATUS, TITLES
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "keyturn"
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent.name != "versions")
 
 
@@ -100,3 +101,13 @@ def test_links_between_documents_lead_somewhere():
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text("utf-8")):
             assert (path.parent / target).exists(), f"{path}: {target}"
+
+
+def test_every_threat_names_the_tests_that_prove_what_stands_against_it():
+    named = re.compile(r"`(test_\w+)`")
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    rows = text.partition("| threat |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(rows) > 20
+    assert [row for row in rows if not named.findall(row.split(" | ")[-1])] == []
+    there = set(re.findall(r"def (test_\w+)\(", "\n".join(path.read_text("utf-8") for path in TESTS)))
+    assert set(named.findall(text)) - there == set(), "named in SECURITY.md, but no test"

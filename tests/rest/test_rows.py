@@ -194,3 +194,15 @@ def test_where_there_are_no_rows_the_reason_is_told(body, path, words):
 def test_values_go_back_to_json():
     assert to_json({"a": 1}) == b'{"a":1}'
     assert json.loads(to_json({"a": 2**70})) == {"a": 2**70}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["$.data[?search(@.a, '(a|aa)+b')]", "$.data[?match(@.a, '(a|aa)+b')]", "$..*..*..*", "$[?@..a..b..c]"],
+)
+@pytest.mark.timeout(60)
+def test_a_path_that_can_take_for_ever_is_refused(path):
+    document = {"data": [{"a": "a" * 60 + "!"}] * 3}
+    with pytest.raises(Invalid, match="for ever"):
+        rows_at(document, path)
+    assert len(rows_at(document, "$..data[?length(@.a) > 3]")) == 3

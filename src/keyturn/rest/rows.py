@@ -28,6 +28,11 @@ _BOM = b"\xef\xbb\xbf"
 # Python reads no longer whole number than this as an int.
 _LONGEST_INTEGER = 4300
 _ENVIRONMENT = JSONPathEnvironment()
+# What takes exponential time: patterns on a stranger's texts, and descents into descents.
+for _name in ("match", "search"):
+    del _ENVIRONMENT.function_extensions[_name]
+_PATTERN = re.compile(r"\b(?:match|search)\(")
+_DESCENTS_MOST = 2
 
 
 class ExactNumber(Decimal):
@@ -145,6 +150,12 @@ def check_path(path: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _compiled(path: str) -> JSONPathQuery:
+    if path.count("..") > _DESCENTS_MOST or _PATTERN.search(path):
+        raise Invalid(
+            f"A path has at most {_DESCENTS_MOST} descents (..) and no match() or search(), which can take for ever. "
+            "Write the way to the rows, for example $.data.items",
+            at="rows_path",
+        )
     try:
         return _ENVIRONMENT.compile(path)
     except (JSONPathError, RecursionError):
