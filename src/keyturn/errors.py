@@ -5,6 +5,7 @@ KeyturnError
 ├── Unauthenticated      the caller signs in
 ├── Forbidden            an admin gives the permission
 ├── NotFound             also: not yours
+│   └── Gone             nobody: it was there, and was removed on purpose
 ├── Conflict             the caller
 ├── ReconnectNeeded      the person who signed in
 ├── IncompleteData       the table's owner
@@ -82,6 +83,12 @@ class NotFound(KeyturnError):
     """No such thing, or not in the caller's workspace: both answer alike."""
 
     code = "not_found"
+
+
+class Gone(NotFound):
+    """It was there and was removed on purpose; the message says when and why."""
+
+    code = "gone"
 
 
 class Conflict(KeyturnError):

@@ -39,3 +39,16 @@ def test_the_operators_settings_are_shown_without_secrets(keyturn):
     assert by_name["KEYTURN_PUBLIC_URL"]["line"].startswith("KEYTURN_PUBLIC_URL=")
     without = keyturn("settings", "test-mail")
     assert (without.code, "KEYTURN_SMTP_URL" in without.err) == (2, True)
+
+
+def test_files_of_imports_are_limited_and_the_limits_shown(keyturn):
+    shown = keyturn("settings", "files").out
+    assert "for ever" in shown
+    assert "no limit" in shown
+    changed = keyturn("settings", "files", "--keep-days", "30", "--keep-newest", "5", "--max-total", "2GB")
+    assert "30 days" in changed.out
+    assert "the 5 newest" in changed.out
+    assert f"{2 * 1024**3:,} bytes" in changed.out
+    assert keyturn("settings", "files", "--json").json["keep_newest"] == 5
+    assert keyturn("settings", "files", "--max-import", "much").code == 2
+    assert keyturn("settings", "files", "--keep-days", "0", "--keep-newest", "0", "--max-total", "0").code == 0

@@ -43,6 +43,11 @@ def test_settings_and_preferences(fake, ws):
     fake.on("POST", "/settings/mail/test", {"sent_to": "ana@example.com"})
     fake.on("PATCH", "/me", {"notify": "mine"})
     assert ws.settings.found["mail"] == {"server": None}
+    fake.on("GET", "/settings/files", {"keep_days": 3, "used": {"files": 1}})
+    fake.on("PATCH", "/settings/files", {"keep_days": 4})
+    assert ws.settings.files["keep_days"] == 3
+    assert ws.settings.change_files(keep_days=4, max_total_bytes="2 GB") == {"keep_days": 4}
+    assert fake.asked[-1].json == {"keep_days": 4, "max_total_bytes": "2 GB"}
     assert ws.settings.test_mail() == "ana@example.com"
     ws.notify_me_about("mine")
     assert fake.asked[-1].json == {"notify": "mine"}

@@ -6,6 +6,7 @@ import concurrent.futures
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from keyturn.storage import schema
+from keyturn.storage import kept_files, schema
 from keyturn.storage.database import Database, metadata
 from keyturn.storage.migrate import config_for, migrate, stored_revision
 
@@ -87,3 +88,55 @@ def test_replicas_that_start_at_once_do_not_collide(empty_database_url):
     made = Database(empty_database_url)
     assert set(metadata.tables) <= made.run_now(lambda tx: set(sa.inspect(tx).get_table_names()))
     made.close()
+
+
+def old_rows(tx) -> Callable[..., None]:
+    """`row(table, **values)` in a schema of an earlier revision; what is not given and must not be null is anything."""
+    known = sa.MetaData()
+    known.reflect(tx)
+    kinds = {sa.JSON: {}, sa.Text: "1", sa.Boolean: False}
+
+    def row(name: str, **values: object) -> None:
+        table = known.tables[name]
+        needed = {
+            column.name: next((value for kind, value in kinds.items() if isinstance(column.type, kind)), 1)
+            for column in table.c
+            if not column.nullable
+        }
+        tx.execute(table.insert().values(**{**needed, **values}))
+
+    return row
+
+
+def test_files_that_imports_had_left_are_known_after_the_migration(empty_database_url):
+    made = Database(empty_database_url)
+    migrate(made, "0025")
+    file = {"name": "x.csv", "bytes": 5, "sha256": "0"}
+    gone = {**file, "name": "x.incomplete.csv"}
+
+    def put(tx) -> None:
+        row = old_rows(tx)
+        row("workspaces", id="ws")
+        row("accounts", id="ac")
+        row("connections", id="cn", workspace_id="ws", owner_id="ac", oauth_client_id=None)
+        row("tables", id="tb", workspace_id="ws", connection_id="cn")
+        said = {"workspace_id": "ws", "table_id": "tb", "created_by": "ac", "checkpoint": None}
+        for number, (url, status, files, more) in enumerate((
+            ("a/x.csv", "complete", [file], {}),
+            ("a/x.csv", "complete", [{**file, "bytes": 7}], {}),
+            ("a/x.csv", "incomplete", [gone], {}),
+            ("/exports/x.csv", "complete", [file], {}),
+            ("y.csv", "failed", [], {}),
+            ("y.csv", "complete", [file], {"destination_id": "de"}),
+        )):  # fmt: skip
+            settings = {"table_id": "tb", "destination": {"type": "csv", "url": url, **more}}
+            row("imports", id=f"im{number}", status=status, files=files, settings=settings, created_at=number,
+                finished_at=number + 0.5, place=f"{number}", **said)  # fmt: skip
+
+    made.run_now(put)
+    migrate(made)
+    found = made.run_now(kept_files.all_of, "ws")
+    made.close()
+    assert [(item.path, item.import_id, item.bytes, item.whole) for item in found] == [
+        ("a/x.csv", "im1", 7, True), ("a/x.incomplete.csv", "im2", 5, False)
+    ]  # fmt: skip

@@ -30,6 +30,7 @@ POST /service-accounts | GET /invitations | POST /invitations | DELETE /invitati
 GET /notices | POST /webhooks | GET /webhooks | GET /webhooks/{webhook_id} | PATCH /webhooks/{webhook_id}
 DELETE /webhooks/{webhook_id} | POST /webhooks/{webhook_id}/test | GET /webhooks/{webhook_id}/deliveries
 POST /webhooks/{webhook_id}/secret | GET /settings | POST /settings/mail/test | PATCH /me
+GET /settings/files | PATCH /settings/files
 GET /connect-links | POST /connect-links | GET /connect-links/{connect_link_id} | DELETE /connect-links/{connect_link_id}
 POST /connect-links/{connect_link_id}/accept
 GET /destinations | POST /destinations | GET /destinations/{destination_id} | PATCH /destinations/{destination_id}

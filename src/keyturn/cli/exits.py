@@ -19,6 +19,7 @@ BY_CODE: dict[str, int] = {
     "unauthenticated": PERMISSION,
     "forbidden": PERMISSION,
     "not_found": NOT_FOUND,
+    "gone": NOT_FOUND,
     "conflict": FAILED,
     "reconnect_needed": RECONNECT_NEEDED,
     "incomplete_data": INCOMPLETE,

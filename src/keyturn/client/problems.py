@@ -16,6 +16,7 @@ _BY_STATUS: dict[int, str] = {
     403: "forbidden",
     404: "not_found",
     409: "conflict",
+    410: "gone",
     422: "invalid",
     429: "limit_reached",
     502: "unavailable",

@@ -1,4 +1,4 @@
-"""Settings over HTTP (`ws.settings`): what the operator set, read-only, and whether mail arrives."""
+"""Settings over HTTP (`ws.settings`): what the operator set, read-only, whether mail arrives, and files of imports."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ class DeploymentSettings:
     def found(self) -> dict[str, Any]:
         """The JSON object of the API."""
         return dict(self._http.get(_ROUTE))
+
+    @property
+    def files(self) -> dict[str, Any]:
+        """How long files of imports stay on the server, how large they may be (0: no limit), and what is `used`."""
+        return dict(self._http.get(f"{_ROUTE}/files"))
+
+    def change_files(self, **limits: Any) -> dict[str, Any]:
+        """Change some of `keep_days`, `keep_newest`, `max_import_bytes`, `max_total_bytes`; sizes also as "500 MB".
+
+        Raises `Invalid`.
+        """
+        return dict(self._http.patch(f"{_ROUTE}/files", limits))
 
     def test_mail(self) -> str:
         """Send a test message to your own address; answers it. Raises what the mail server said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
@@ -88,6 +89,20 @@ class Destination(Settings):
         return self.is_file and self.destination_id is None
 
     @property
+    def is_kept(self) -> bool:
+        """Whether it is a file in the workspace's own folder, which the workspace's limits are for."""
+        return self.is_here and not PurePosixPath(self.url).is_absolute()
+
+    @property
+    def path(self) -> str:
+        """Where it lies, below the folder that `url` begins in."""
+        return str(PurePosixPath(self.url))
+
+    def path_of(self, name: str) -> str:
+        """Where the file `name` of it lies, below the folder that `url` begins in."""
+        return str(PurePosixPath(self.url).parent / name)
+
+    @property
     def words(self) -> str:
         """The file's address, or the table that was named."""
         return self.url if self.is_file else self.table or "the table’s own name"
@@ -123,7 +138,8 @@ class Import:
     """One run. `completeness` is the stamp once it finished; `error` is `{code, message, message_code}`.
 
     Times are epoch seconds; `waiting` is `{kind, reason, until}` while something outside is waited for. `rows` and
-    `pages` are those that are safe: an import that is interrupted goes on behind them.
+    `pages` are those that are safe: an import that is interrupted goes on behind them; `bytes` is what they take,
+    uncompressed.
     """
 
     id: str
@@ -146,6 +162,8 @@ class Import:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    bytes: int = 0
+    files_removed_at: float | None = None
 
     @property
     def may_resume(self) -> bool:

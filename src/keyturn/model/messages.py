@@ -68,6 +68,12 @@ MESSAGES: dict[str, str] = {
     "it under Workspace settings, or with: keyturn secrets set {name} --host {host}",
     "E-SECRETHOST": "The secret {name} may not be sent to {host}, so nothing was sent. If the host is right, a "
     "Workspace Admin saves the secret again with it among its API hosts.",
+    "E-IMPORTSIZE": "This import would take {size}, more than the {most} that one import may take in this workspace. "
+    "Read fewer rows or columns, or a Workspace Admin raises Largest import in Settings › Files of imports.",
+    "E-STORAGE": "With this import the files of this workspace would take {size}, more than the {most} that all of "
+    "them may take. A Workspace Admin raises the limit, or keeps files for less long, in Settings › Files of imports.",
+    "E-REMOVED": "{file} was removed on {day}: this workspace does not keep files for ever. Import {table} again to "
+    "have one, or ask a Workspace Admin to keep them longer.",
     "E-UPSTREAM": "{system} is having trouble ({status}). We try again by ourselves; you need not do anything.",
     "E-TOKEN": "{system} refused the token request ({error}). Check the OAuth 2.0 client, then try again.",
 }

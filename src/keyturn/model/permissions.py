@@ -116,6 +116,8 @@ VERBS: dict[str, tuple[str, ...]] = {
     "shares.list": _READERS,
     "shares.put": ("connections:write",),
     "shares.remove": _READERS,
+    "settings.change_files": _ADMINS,
+    "settings.files": _ADMINS,
     "settings.get": _ADMINS,
     "settings.test_mail": _ADMINS,
     "schedules.create": ("imports:run",),

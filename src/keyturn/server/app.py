@@ -19,6 +19,7 @@ from keyturn.jobs.imports import ImportRunner
 from keyturn.jobs.notices import Notifier
 from keyturn.jobs.refreshes import GrantKeeper
 from keyturn.jobs.replicas import Presence
+from keyturn.jobs.retention import FileKeeper
 from keyturn.jobs.schedules import Ticker
 from keyturn.jobs.sign_ins import DevicePoller
 from keyturn.server.config import Config
@@ -91,7 +92,8 @@ async def at_work(prepared: Prepared) -> AsyncIterator[None]:
     await upkeep.come_back(scene)
     runner, presence = ImportRunner(scene), Presence(scene, look_seconds=prepared.ground.source.look_seconds)
     keeper = GrantKeeper(scene)
-    others = (AuditWriter(scene, prepared.runtime.uses), presence, Notifier(scene), Ticker(scene), DevicePoller(scene))
+    others = (AuditWriter(scene, prepared.runtime.uses), presence, Notifier(scene), Ticker(scene), DevicePoller(scene),
+              FileKeeper(scene))  # fmt: skip
     tasks = [asyncio.create_task(job.run()) for job in others]
     task, keeping = asyncio.create_task(runner.run()), asyncio.create_task(keeper.run())
     control = await listen(prepared.ground) if prepared.lock is not None else None

@@ -13,6 +13,7 @@ from keyturn.errors import Unavailable
 from keyturn.model.imports import Import
 from keyturn.services import events
 from keyturn.services.context import Context
+from keyturn.services.import_sizes import ImportSize
 from keyturn.storage import imports as rows
 from keyturn.storage import tables as table_rows
 
@@ -57,6 +58,7 @@ class HeldImport:
         self.ctx, self.item, self.epoch = ctx, claimed, epoch
         # The highest value of the column that tells new rows, once the file is made.
         self.high_water: str | int | None = None
+        self.size = ImportSize(ctx, claimed)
         self._written_at = 0.0
         self._waits_until = 0.0
 
@@ -77,6 +79,20 @@ class HeldImport:
         """The destination is away, and asked again after a while."""
         told = {"kind": "destination", "reason": reason, "until": self.ctx.clock() + seconds}
         await self.write(status="waiting", waiting=told)
+
+    async def plan(self, files: list[dict[str, Any]], completeness: dict[str, Any]) -> None:
+        """What the end will be, before it is put in place; from here on nobody removes what lies there.
+
+        Raises `Conflict` when it would be larger than it may, and as `write` does.
+        """
+        if not await patiently(lambda: self.ctx.database.run(self._plan, files, completeness)):
+            raise Stopped
+        self._written_at = time.monotonic()
+
+    def _plan(self, tx: Tx, files: list[dict[str, Any]], completeness: dict[str, Any]) -> bool:
+        self.size.take_place(tx, files)
+        values = {"files": files, "completeness": completeness, "status": "running", "waiting": None}
+        return rows.progress(tx, self.ctx.workspace_id, self.item.id, self.epoch, seconds=LEASE_SECONDS, values=values)
 
     async def at_work(self, **values: Any) -> None:
         """The same as `write`; and it is said that the run goes on, unless it waits just now."""

@@ -21,11 +21,11 @@ from keyturn.model.tables import Table
 from keyturn.services import destination_servers, destinations, imports, tables
 from keyturn.services.context import Context
 from keyturn.services.destination_threads import in_thread
+from keyturn.services.import_sizes import PAGES_KEPT_SECONDS
 from keyturn.storage import destinations as destination_rows
 from keyturn.storage import imports as rows
 
 log = structlog.get_logger(__name__)
-_KEPT_SECONDS = 7 * 86_400.0
 
 
 async def open_(ctx: Context, item: Import, epoch: int) -> Destination:
@@ -85,7 +85,7 @@ async def _call_off(scene: Context, folder: Path, everywhere: list[SavedDestinat
 
 async def _old(scene: Context, import_ids: list[str]) -> list[str]:
     states = await scene.database.read(rows.states_anywhere, import_ids)
-    old = scene.clock() - _KEPT_SECONDS
+    old = scene.clock() - PAGES_KEPT_SECONDS
 
     def is_over(import_id: str) -> bool:
         status, finished_at = states.get(import_id, ("complete", None))

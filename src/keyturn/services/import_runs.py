@@ -7,6 +7,7 @@ Whoever takes over after a crash first fences off the former run, then looks whe
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from keyturn.columns.keys import REMEMBERED_ROWS
 from keyturn.destinations.destination import Away, Begun, Destination, Fenced, Left
 from keyturn.errors import (
     ClientRefused,
+    Conflict,
     Invalid,
     KeyturnError,
     LimitReached,
@@ -27,7 +29,7 @@ from keyturn.errors import (
 )
 from keyturn.model.imports import Import
 from keyturn.rest.checkpoints import Checkpoint
-from keyturn.services import audit, import_places, members, notices, reads
+from keyturn.services import audit, import_places, import_sizes, members, notices, reads, retention
 from keyturn.services.context import Context
 from keyturn.services.destination_threads import in_thread
 from keyturn.services.endpoints import Asked
@@ -115,6 +117,8 @@ class _Run:
             if most := self._attempts_at(error):
                 return await self._wait("end_system", error.message, error, most=most)
             values = {"status": "failed", "error": problem(error), "completeness": error.details.get("completeness")}
+            if error.message_code in import_sizes.CODES:
+                values["checkpoint"] = None
         except Away as error:
             log.warning("import_cannot_land", import_id=self._item.id, reason=error.sentence)
             return await self._wait("destination", error.sentence, Unavailable(error.sentence), most=_ATTEMPTS_AT_DISK)
@@ -162,8 +166,15 @@ class _Run:
             begun, read = await self._begin(destination, stored)
             if begun.ended is not None or read is None:
                 return self._was_put(begun, stored)
+            await self._held.size.begin(item.bytes if begun.read else 0)
             await self._land_pages(read, destination)
             return await self._settle(read, destination)
+        except Conflict as error:
+            if error.message_code in import_sizes.CODES:
+                # Its pages would take the room of other imports, and it could not go on from them.
+                with contextlib.suppress(Away, OSError):
+                    await in_thread(destination.forget)
+            raise
         finally:
             await in_thread(destination.give_up)
 
@@ -188,7 +199,7 @@ class _Run:
             if stored is None or not error.problems or error.problems[0].at != "resume_from":
                 raise
             log.warning("import_begins_anew", import_id=item.id, reason=error.message)
-            await self._held.write(checkpoint=None, rows=0, pages=0)
+            await self._held.write(checkpoint=None, rows=0, pages=0, bytes=0)
             return await self._begin(destination, None)
         if begun.read:
             read.remember(await in_thread(destination.last, REMEMBERED_ROWS))
@@ -219,7 +230,7 @@ class _Run:
         self._held.high_water = read.high_water
         # Written down before the end, and only while the lease is ours: whoever takes over after a crash sees
         # whether this very file is in place, and an append is never done twice.
-        await self._held.at_work(files=ended["files"], completeness=stamp)
+        await self._held.plan(ended["files"], stamp)
         await in_thread(destination.settle)
         if whole:
             await in_thread(destination.forget)
@@ -246,6 +257,7 @@ async def _finish(held: HeldImport, values: Values) -> None:
             began_at = item.started_at or item.created_at
             place = rows.place(tx, ctx.workspace_id, item.id)
             mark_rows.put(tx, ctx.workspace_id, item.settings.table_id, place, held.high_water, began_at)
+        retention.keep(tx, ctx, item, ended)
         audit.record(tx, ctx, "import.finished", item.id, result=result, status=ended["status"], rows=ended.get("rows"))
         notices.import_ended(tx, ctx, item.id, item.settings.table_id, ended)
         return True

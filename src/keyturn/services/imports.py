@@ -15,7 +15,7 @@ from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
 from keyturn.model.object_stores import check_key
 from keyturn.model.tables import Table
 from keyturn.model.validation import parse
-from keyturn.services import audit, connections, destinations, reads, tables
+from keyturn.services import audit, connections, destinations, reads, retention, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
 from keyturn.storage import imports as rows
@@ -201,6 +201,7 @@ async def file_path(ctx: Context, import_id: str, name: str) -> Path:
     if not found.settings.destination.is_here:
         raise NotFound(f"{name} lies in a bucket, not on this server. Fetch it from there.")
     target = destination_path(ctx, found.settings.destination.url)
+    await retention.require_kept(ctx, found, name)
     path = target.parent / name
     if not path.is_file():
         raise NotFound(f"There is no file called {name} of this import any more.")

@@ -56,7 +56,7 @@ class Landing:
 
     def __init__(self, held: HeldImport, destination: Destination) -> None:
         self._held, self._destination = held, destination
-        self._point: tuple[Checkpoint, Any] | None = None
+        self._point: tuple[Checkpoint, Any, int] | None = None
         self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._began_at = time.monotonic()
@@ -70,9 +70,13 @@ class Landing:
         self._task = asyncio.create_task(self._loop())
 
     async def page(self, batch: Batch) -> None:
-        """A page to write. Raises what the destination does, or `Stopped`, also for pages before this one."""
+        """A page to write. Raises what the destination does, or `Stopped`, also for pages before this one.
+
+        Raises `Conflict` when the import has become larger than it may.
+        """
         mark = await self._patiently(self._destination.add, batch.data, batch.schema)
-        self._point = batch.checkpoint, mark
+        await self._held.size.grow(batch.data.nbytes)
+        self._point = batch.checkpoint, mark, self._held.size.bytes
         self._fresh.set()
         if self._task is not None:
             await self._room(self._task)
@@ -119,7 +123,7 @@ class Landing:
     async def _land(self) -> None:
         if self._point is None:
             return
-        (checkpoint, mark), self._point = self._point, None
+        (checkpoint, mark, size), self._point = self._point, None
         self._landing_at = time.monotonic()
         kept = await self._patiently(self._destination.land, mark, checkpoint.as_dict())
         await self._held.at_work(
@@ -127,6 +131,7 @@ class Landing:
             pages=checkpoint.pages,
             reported_total=checkpoint.reported_total,
             checkpoint=kept,
+            bytes=size,
         )
         self.pages += 1
         self._landing_at = None

@@ -17,6 +17,8 @@ workspaces = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     # Whoever signs in by password needs a second factor too.
     sa.Column("requires_second_factor", sa.Boolean, nullable=False, server_default=sa.false()),
+    # How long files of imports stay and how large they may be; none: no limits.
+    sa.Column("file_limits", sa.JSON(none_as_null=True)),
 )
 accounts = sa.Table(
     "accounts",

@@ -51,6 +51,10 @@ imports = sa.Table(
     # The schedule that asked for it, and the moment it did that for: once.
     sa.Column("schedule_id", sa.Text),
     sa.Column("due_at", sa.Double),
+    # What its pages take, uncompressed.
+    sa.Column("bytes", sa.BigInteger, nullable=False, server_default="0"),
+    # When its files were removed, because they were old enough.
+    sa.Column("files_removed_at", sa.Double),
 )
 sa.Index("uq_imports_schedule_due", imports.c.schedule_id, imports.c.due_at, unique=True)
 _AT_WORK = ("running", "waiting")
@@ -230,9 +234,9 @@ def queue_again(tx: Tx, workspace_id: str, import_id: str, *, anew: bool) -> boo
         imports.c.status.in_(FINISHED - {"complete"}),
     )
     values: dict[str, Any] = {"status": "queued", "cancel_requested": False, "attempts": 0, "finished_at": None}
-    values |= {"error": None, "completeness": None, "files": [], "next_attempt_at": None}
+    values |= {"error": None, "completeness": None, "files": [], "next_attempt_at": None, "files_removed_at": None}
     if anew:
-        values |= {"checkpoint": None, "rows": 0, "pages": 0}
+        values |= {"checkpoint": None, "rows": 0, "pages": 0, "bytes": 0}
     notify(tx, QUEUED)
     return tx.execute(found.values(**values)).rowcount == 1
 
@@ -305,4 +309,6 @@ def _noun(row: Any) -> Import:
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+        bytes=row.bytes,
+        files_removed_at=row.files_removed_at,
     )

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
 from keyturn.model.imports import FINISHED, Import, ImportSettings
-from keyturn.services import imports
+from keyturn.model.kept_files import Fate
+from keyturn.services import imports, retention
 from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
@@ -36,6 +37,7 @@ def shown(item: Import) -> dict[str, Any]:
         "label": item.label,
         "rows": item.rows,
         "pages": item.pages,
+        "bytes": item.bytes,
         "reported_total": item.reported_total,
         "completeness": item.completeness,
         "error": item.error,
@@ -45,6 +47,7 @@ def shown(item: Import) -> dict[str, Any]:
         "created_at": rfc3339(item.created_at),
         "started_at": rfc3339(item.started_at),
         "finished_at": rfc3339(item.finished_at),
+        "files_removed_at": rfc3339(item.files_removed_at),
     }
 
 
@@ -103,9 +106,20 @@ def _event(item: Import | None) -> bytes:
 
 @router.get("/{import_id}/files")
 async def files(ctx: Ctx, import_id: str) -> Response:
-    """Its finished files with size and SHA-256."""
+    """Its finished files with size and SHA-256, and what becomes of them: kept, latest, removed or replaced."""
     found = await imports.files(ctx, import_id)
-    return listed([asdict(file) for file in found], limit=None, cursor=None)
+    fates = await retention.fates(ctx, await imports.get(ctx, import_id), found)
+    return listed([asdict(file) | _fate(fates.get(file.name)) for file in found], limit=None, cursor=None)
+
+
+def _fate(fate: Fate | None) -> dict[str, Any]:
+    fate = fate or Fate("kept")
+    return {
+        "state": fate.state,
+        "kept_until": rfc3339(fate.kept_until),
+        "removed_at": rfc3339(fate.removed_at),
+        "kept_while_among_newest": fate.newest or None,
+    }
 
 
 @router.get("/{import_id}/files/{name}")

@@ -1,16 +1,19 @@
-"""`/api/v1/settings`: what the operator set, and whether mail arrives."""
+"""`/api/v1/settings`: what the operator set, whether mail arrives, and files of imports."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from keyturn.services import settings
+from keyturn.model.kept_files import FileLimits
+from keyturn.services import file_limits, settings
 from keyturn.services.context import Context
-from keyturn.web.api.answers import json_answer
+from keyturn.web.api.answers import json_answer, json_body
 from keyturn.web.auth import api_context
+from keyturn.web.openapi import described
 
 router = APIRouter(prefix="/api/v1/settings", tags=["Settings"])
 Ctx = Annotated[Context, Depends(api_context)]
@@ -25,6 +28,21 @@ async def get(ctx: Ctx) -> Response:
     ]
     mail = {"server": found.mail.server, "from": found.mail.sender}
     return json_answer({"mail": mail, "operator": operator})
+
+
+@router.get("/files")
+async def files(ctx: Ctx) -> Response:
+    """How long files of imports stay on the server, how large they may be, and what is used of the room."""
+    limits, used = await file_limits.get(ctx)
+    return json_answer(limits.model_dump() | {"used": asdict(used)})
+
+
+@router.patch("/files", openapi_extra=described(FileLimits))
+async def change_files(ctx: Ctx, request: Request) -> Response:
+    """Change them; they hold at once. Sizes are bytes, or text like 500 MB; 0 is for ever, or no limit."""
+    limits = await file_limits.update(ctx, await json_body(request))
+    _, used = await file_limits.get(ctx)
+    return json_answer(limits.model_dump() | {"used": asdict(used)})
 
 
 @router.post("/mail/test")

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from keyturn.errors import Conflict, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.model.schedules import EVERY_LABELS
-from keyturn.services import connections, imports, reads, rows_out, tables
+from keyturn.services import connections, imports, reads, retention, rows_out, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.services.endpoints import Asked
 from keyturn.web import forms, rendering
@@ -147,12 +147,14 @@ async def _shown(visit: Visit, found: Import) -> dict[str, Any]:
     table = await tables.get(visit.ctx, found.settings.table_id)
     before = await imports.list_(visit.ctx, limit=6, table_id=table.id)
     finished = found.status in FINISHED
+    files = await imports.files(visit.ctx, found.id) if finished else []
     return {
         "item": found,
         "table": table,
         "connection": await connections.get(visit.ctx, table.settings.connection_id),
         "before": [item for item in before if item.id != found.id][:5],
-        "files": await imports.files(visit.ctx, found.id) if finished else [],
+        "files": files,
+        "fates": await retention.fates(visit.ctx, found, files),
         "finished": finished,
         "sunset": reads.sunset_of(table, found.completeness),
         "stopped": STOPPED,

@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from keyturn.services import destinations, organisations, secrets, settings, webhooks, workspaces
+from keyturn.errors import KeyturnError
+from keyturn.model.kept_files import FileLimits, size_in_words
+from keyturn.services import destinations, file_limits, organisations, secrets, settings, webhooks, workspaces
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
 
@@ -15,7 +17,8 @@ router = APIRouter(prefix="/admin/settings", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
 FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 # In the order of the page: settings/<name>.html draws it, and its heading has the name as its id.
-SECTIONS = ("organisation", "second_factor", "secrets", "destinations", "mail", "webhooks", "operator")
+FILE_FIELDS = tuple(FileLimits.model_fields)
+SECTIONS = ("organisation", "second_factor", "secrets", "destinations", "files", "mail", "webhooks", "operator")
 
 
 @router.get("")
@@ -42,9 +45,36 @@ async def require_second_factor(request: Request, visit: FreshAdmin) -> Response
     return RedirectResponse("/admin/settings?done=second_factor", 303)
 
 
+@router.post("/files")
+async def change_files(request: Request, visit: Admin) -> Response:
+    """How long files of imports stay, and how large they may be. An empty field is 0."""
+    sent = forms.typed(await request.form())
+
+    async def do() -> str:
+        await file_limits.update(visit.ctx, {name: sent.get(name, "").strip() or 0 for name in FILE_FIELDS})
+        return "/admin/settings?done=files#files"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        return await _page(visit, files_form=forms.failed(error, sent, FILE_FIELDS), status=status)
+
+    return await forms.attempt(do, again)
+
+
+def _files_form(limits: FileLimits) -> forms.Form:
+    sizes = {name: size_in_words(getattr(limits, name)) for name in ("max_import_bytes", "max_total_bytes")}
+    return forms.Form({**limits.model_dump(), **sizes})
+
+
 async def _page(
-    visit: Visit, *, done: str = "", mail_error: str | None = None, mail_sent_to: str | None = None, status: int = 200
+    visit: Visit,
+    *,
+    done: str = "",
+    mail_error: str | None = None,
+    mail_sent_to: str | None = None,
+    files_form: forms.Form | None = None,
+    status: int = 200,
 ) -> Response:
+    limits, used = await file_limits.get(visit.ctx)
     return await rendering.shell(
         visit,
         "settings/show.html",
@@ -58,6 +88,9 @@ async def _page(
         organisation=await organisations.find(visit.ctx),
         secrets=await secrets.list_(visit.ctx),
         secret_users=await secrets.users(visit.ctx),
+        files_form=files_form or _files_form(limits),
+        files_labels=forms.labels(FileLimits),
+        files_used=used,
         done=done,
         mail_error=mail_error,
         mail_sent_to=mail_sent_to,
