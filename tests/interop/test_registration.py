@@ -19,6 +19,8 @@ def test_i4_a_registered_client_signs_people_in_and_is_forgotten_with_ours(world
     found = steps.ok(server.api.post("/oauth-clients/discover", json={"issuer": theirs.url}))
     assert found["registers"] is True
     client = steps.ok(registered(server, theirs))
+    (made,) = steps.ok(server.api.get("/audit", params={"verb": "oauth_client.created"}))["data"]
+    assert (made["subject_id"], made["who"]["kind"], made["result"]) == (client["id"], "program", "ok")
     assert client["has_secret"] is True
     assert client["redirect_uri"].endswith("/oauth2/callback/by-itself")
     assert steps.ok(server.api.post(f"/oauth-clients/{client['id']}/check"))["verdict"] == "accepted"

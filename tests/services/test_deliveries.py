@@ -11,7 +11,7 @@ from keyturn.egress import AllowList, Egress, EgressSettings, MailSettings
 from keyturn.errors import Conflict, Invalid, NotFound
 from keyturn.model.deliveries import MOST_ATTEMPTS, PAUSES_SECONDS, pause_seconds
 from keyturn.model.webhooks import signature
-from keyturn.services import deliveries, notices, preferences, settings, webhooks
+from keyturn.services import audit, deliveries, notices, preferences, settings, webhooks
 from keyturn.storage.database import Database
 from keyturn.storage.deliveries import deliveries as table
 from postbox import Postbox, Receiver
@@ -186,6 +186,8 @@ async def test_what_does_not_arrive_is_tried_again_with_the_same_id_and_then_giv
     assert (await webhooks.get(place.ana, webhook.id)).given_up == 1
     receiver.statuses = [200]
     await deliveries.again(place.ana, webhook.id, lost.id)
+    ((entry,), _) = await audit.list_(place.ana, audit.Filter(verb="delivery.sent_again"), limit=2)
+    assert (entry["subject_id"], entry["who"]["name"], entry["result"]) == (lost.id, "Ana", "ok")
     await send_all(place.ana)
     assert (await webhooks.get(place.ana, webhook.id)).given_up == 0
     with pytest.raises(NotFound):

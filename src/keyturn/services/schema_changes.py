@@ -8,7 +8,7 @@ from typing import Any
 
 from keyturn.model.ids import new_id
 from keyturn.model.tables import Table, TableColumn, changes_in_words
-from keyturn.services import notices
+from keyturn.services import audit, notices
 from keyturn.services.context import Context
 from keyturn.storage import schema_changes as rows
 from keyturn.storage import tables as table_rows
@@ -17,8 +17,13 @@ from keyturn.storage.database import Tx
 Columns = Sequence[TableColumn]
 
 
-async def store(ctx: Context, table: Table, columns: Columns | None, left_out: Collection[str] = ()) -> None:
-    """What a read learned of the columns (None: nothing), and the fields that a table which asks left out."""
+async def store(
+    ctx: Context, table: Table, columns: Columns | None, left_out: Collection[str] = (), *, verb: str | None = None
+) -> None:
+    """What a read learned of the columns (None: nothing), and the fields that a table which asks left out.
+
+    `verb`: what the audit log calls it, where somebody asked for that and not for rows.
+    """
     changes = differences(table.columns, columns) if table.columns is not None and columns is not None else []
     changes += [{"kind": "left_out", "column": name, "before": None, "after": None} for name in sorted(left_out)]
     sentence = "" if columns is None else changes_in_words(table.columns, tuple(columns))
@@ -27,6 +32,8 @@ async def store(ctx: Context, table: Table, columns: Columns | None, left_out: C
     def write(tx: Tx) -> None:
         if values is not None:
             table_rows.update(tx, ctx.workspace_id, table.id, values)
+        if verb is not None:
+            audit.record(tx, ctx, verb, table.id, name=table.full_name, changes=len(changes))
         before = rows.all_of(tx, ctx.workspace_id, table.id)[:1] if changes else []
         if changes and (not before or before[0][1] != changes):
             rows.insert(tx, ctx.workspace_id, new_id("sc"), table.id, ctx.clock(), changes)

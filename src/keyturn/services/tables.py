@@ -222,7 +222,7 @@ async def refresh_schema(ctx: Context, table_id: str, *, asked: Asked = EVERYTHI
     table = await get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     found = await _detect(ctx, connection, table.settings, asked)
-    await schema_changes.store(ctx, table, found.columns)
+    await schema_changes.store(ctx, table, found.columns, verb="table.schema_refreshed")
     return await get(ctx, table_id)
 
 
