@@ -34,13 +34,21 @@ _SECRETS = {"basic": "password", "bearer": "token", "header": "value", "headers"
 
 
 @app.command("list")
-def list_(*, json: Json = False) -> None:
+def list_(
+    *,
+    end_user: Annotated[str | None, typer.Option("--end-user", help="Of that end user alone.")] = None,
+    status: Annotated[str | None, typer.Option(help="In that state alone, for example reconnect_needed.")] = None,
+    json: Json = False,
+) -> None:
     """The connections you may see."""
     out = terminal()
     with workspace() as found:
-        connections = list(found.connections.listed())
+        connections = list(found.connections.listed(end_user=end_user, status=status))
     if json:
         out.json({"data": connections, "next_cursor": None})
+        return
+    if not connections and (end_user or status):
+        out.say("No connection is like that.")
         return
     if not connections:
         out.say("No connections yet. A connection is one signed-in account: keyturn connections connect NAME")

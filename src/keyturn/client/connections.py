@@ -172,9 +172,9 @@ class Connections:
         """The one of that name. Raises `NotFound` with a suggestion."""
         return Connection(self._http, pick(self.listed(), name, what="connection"))
 
-    def listed(self) -> Iterator[dict[str, Any]]:
-        """The JSON objects of the API."""
-        return self._http.pages(_ROUTE)
+    def listed(self, *, end_user: str | None = None, status: str | None = None) -> Iterator[dict[str, Any]]:
+        """The JSON objects of the API, page after page: all, an end user's, or those in a state. Raises `Invalid`."""
+        return self._http.pages(_ROUTE, end_user=end_user, status=status)
 
     def create(self, settings: Mapping[str, Any]) -> Connection:
         """Make one. Raises `Invalid` naming the fields, `Conflict` when the name is taken."""

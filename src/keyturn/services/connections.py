@@ -75,7 +75,7 @@ async def list_(ctx: Context) -> list[Connection]:
         for connection in rows.all_of(tx, ctx.workspace_id):
             if may_see(ctx, connection):
                 grant = held.get((connection.id, grant_holder(ctx, connection)))
-                found.append(_with_health(ctx, connection, grant, counts))
+                found.append(with_health(ctx, connection, grant, counts))
         return found
 
     return await ctx.database.read(fetch)
@@ -237,12 +237,13 @@ def _fetch(tx: Tx, ctx: Context, connection_id: str) -> Connection:
     if connection is None or not may_see(ctx, connection):
         raise NotFound(_GONE)
     grant = grant_rows.of_connection(tx, ctx.workspace_id, connection_id, grant_holder(ctx, connection))
-    return _with_health(ctx, connection, grant, table_rows.counts_by_connection(tx, ctx.workspace_id))
+    return with_health(ctx, connection, grant, table_rows.counts_by_connection(tx, ctx.workspace_id, [connection_id]))
 
 
-def _with_health(
+def with_health(
     ctx: Context, connection: Connection, grant: Grant | None, counts: Mapping[str, tuple[int, float | None]]
 ) -> Connection:
+    """As it stands by the sign-in that counts for the actor. `counts`: tables and last data, by connection."""
     tables, last_data_at = counts.get(connection.id, (0, None))
     known = replace(connection, tables=tables, last_data_at=last_data_at)
     if connection.settings.auth.type != "oauth2":

@@ -9,7 +9,7 @@ from keyturn.errors import Conflict, Invalid
 from keyturn.model.connections import Connection
 from keyturn.model.parameters import ParameterSettings
 from keyturn.model.tables import ParentSettings, Table, TableSettings
-from keyturn.services import connections
+from keyturn.services import connection_lists, connections
 from keyturn.services.context import Context
 from keyturn.storage import tables as rows
 
@@ -91,7 +91,7 @@ def check_columns(link: ParentSettings, parent: Table) -> None:
 
 
 async def _unknown(ctx: Context, connection: Connection, name: str, *, except_id: str | None) -> Invalid:
-    visible = {item.id for item in await connections.list_(ctx)}
+    visible = await connection_lists.visible_ids(ctx)
     stored = await ctx.database.read(rows.all_of, ctx.workspace_id)
     everywhere = [table for table in stored if table.settings.connection_id in visible]
     here = [t.name for t in everywhere if t.settings.connection_id == connection.id and t.id != except_id]

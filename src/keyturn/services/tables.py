@@ -21,7 +21,7 @@ from keyturn.rest.detect import Detected as Detection
 from keyturn.rest.detect import Evidence
 from keyturn.rest.detect import detect as detect_endpoint
 from keyturn.rest.keyed import with_keys
-from keyturn.services import audit, connections, parents, schema_changes, secrets
+from keyturn.services import audit, connection_lists, connections, parents, schema_changes, secrets
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked, check_names, first_request
 from keyturn.services.paces import pace_of
@@ -112,7 +112,7 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
 
 async def list_(ctx: Context, connection_id: str | None = None) -> list[Table]:
     """The tables the actor may see, by full name."""
-    visible = {connection.id for connection in await connections.list_(ctx)}
+    visible = await connection_lists.visible_ids(ctx)
     found = await ctx.database.read(rows.all_of, ctx.workspace_id, connection_id)
     return [table for table in found if table.settings.connection_id in visible]
 

@@ -50,7 +50,8 @@ def name_taken(tx: Tx, workspace_id: str, name: str, *, except_id: str | None = 
     return tx.execute(found).first() is not None
 
 
-def _selection(workspace_id: str) -> sa.Select[Any]:
+def selection(workspace_id: str) -> sa.Select[Any]:
+    """What `noun` reads, of every connection of the workspace."""
     return (
         sa.select(connections, accounts.c.name.label("owner_name"), oauth_clients.c.settings.label("client_settings"))
         .join(accounts, accounts.c.id == connections.c.owner_id)
@@ -61,31 +62,31 @@ def _selection(workspace_id: str) -> sa.Select[Any]:
 
 def get(tx: Tx, workspace_id: str, connection_id: str) -> Connection | None:
     """One connection, its health not yet filled in."""
-    row = tx.execute(_selection(workspace_id).where(connections.c.id == connection_id)).one_or_none()
-    return None if row is None else _noun(row, shares.of_connection(tx, workspace_id, row.id))
+    row = tx.execute(selection(workspace_id).where(connections.c.id == connection_id)).one_or_none()
+    return None if row is None else noun(row, shares.of_connection(tx, workspace_id, row.id))
 
 
 def by_name(tx: Tx, workspace_id: str, name: str) -> Connection | None:
     """The connection of that name."""
-    row = tx.execute(_selection(workspace_id).where(connections.c.name == name)).one_or_none()
-    return None if row is None else _noun(row, shares.of_connection(tx, workspace_id, row.id))
+    row = tx.execute(selection(workspace_id).where(connections.c.name == name)).one_or_none()
+    return None if row is None else noun(row, shares.of_connection(tx, workspace_id, row.id))
 
 
 def of_end_user(tx: Tx, workspace_id: str, oauth_client_id: str, end_user: str) -> Connection | None:
     """The connection of an end user on an OAuth client: there is one at most."""
     c = connections.c
-    found = _selection(workspace_id).where(c.oauth_client_id == oauth_client_id, c.end_user == end_user)
+    found = selection(workspace_id).where(c.oauth_client_id == oauth_client_id, c.end_user == end_user)
     row = tx.execute(found).one_or_none()
-    return None if row is None else _noun(row, shares.of_connection(tx, workspace_id, row.id))
+    return None if row is None else noun(row, shares.of_connection(tx, workspace_id, row.id))
 
 
 def all_of(tx: Tx, workspace_id: str, *, oauth_client_id: str | None = None) -> list[Connection]:
     """The workspace's connections by name, or those on one OAuth client."""
-    found = _selection(workspace_id)
+    found = selection(workspace_id)
     if oauth_client_id is not None:
         found = found.where(connections.c.oauth_client_id == oauth_client_id)
     shared = shares.by_connection(tx, workspace_id)
-    return [_noun(row, shared.get(row.id, ())) for row in tx.execute(found.order_by(connections.c.name))]
+    return [noun(row, shared.get(row.id, ())) for row in tx.execute(found.order_by(connections.c.name))]
 
 
 def sealed_secret(tx: Tx, workspace_id: str, connection_id: str) -> bytes | None:
@@ -124,7 +125,8 @@ def delete(tx: Tx, workspace_id: str, connection_id: str) -> bool:
     return tx.execute(found).rowcount == 1
 
 
-def _noun(row: Any, shared: tuple[Share, ...]) -> Connection:
+def noun(row: Any, shared: tuple[Share, ...]) -> Connection:
+    """A row of `selection` with its shares, its health not yet filled in."""
     settings = dict(row.settings)
     if settings["auth"]["type"] == "oauth2":
         settings["auth"] = {"type": "oauth2", "oauth_client_id": row.oauth_client_id}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -114,6 +115,12 @@ def lock(tx: Tx, workspace_id: str, grant_id: str) -> Grant | None:
 def all_of(tx: Tx, workspace_id: str) -> list[Grant]:
     """Every grant of the workspace."""
     return [noun(row) for row in tx.execute(sa.select(grants).where(grants.c.workspace_id == workspace_id))]
+
+
+def all_of_connections(tx: Tx, workspace_id: str, connection_ids: Sequence[str]) -> list[Grant]:
+    """Every grant of some connections."""
+    wanted = sa.select(grants).where(grants.c.workspace_id == workspace_id, grants.c.connection_id.in_(connection_ids))
+    return [noun(row) for row in tx.execute(wanted)]
 
 
 def all_of_connection(tx: Tx, workspace_id: str, connection_id: str) -> list[Grant]:

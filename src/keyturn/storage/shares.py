@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -36,6 +37,14 @@ def of_connection(tx: Tx, workspace_id: str, connection_id: str) -> tuple[Share,
     """With whom one connection is shared, by name."""
     found = _selection(workspace_id).where(connection_shares.c.connection_id == connection_id)
     return tuple(_noun(row) for row in tx.execute(found))
+
+
+def of_connections(tx: Tx, workspace_id: str, connection_ids: Sequence[str]) -> dict[str, tuple[Share, ...]]:
+    """The same for some connections."""
+    found: dict[str, tuple[Share, ...]] = {}
+    for row in tx.execute(_selection(workspace_id).where(connection_shares.c.connection_id.in_(connection_ids))):
+        found[row.connection_id] = (*found.get(row.connection_id, ()), _noun(row))
+    return found
 
 
 def by_connection(tx: Tx, workspace_id: str) -> dict[str, tuple[Share, ...]]:

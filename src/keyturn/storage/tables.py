@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -116,13 +117,17 @@ def watched_anywhere(tx: Tx) -> list[tuple[Table, float]]:
     return [(_noun(row), row.new_data_at or row.created_at) for row in tx.execute(found)]
 
 
-def counts_by_connection(tx: Tx, workspace_id: str) -> dict[str, tuple[int, float | None]]:
-    """For each connection: how many tables, and when one was last read."""
+def counts_by_connection(
+    tx: Tx, workspace_id: str, connection_ids: Sequence[str] | None = None
+) -> dict[str, tuple[int, float | None]]:
+    """For each connection, or for some: how many tables, and when one was last read."""
     found = (
         sa.select(tables.c.connection_id, sa.func.count(), sa.func.max(tables.c.last_read_at))
         .where(tables.c.workspace_id == workspace_id)
         .group_by(tables.c.connection_id)
     )
+    if connection_ids is not None:
+        found = found.where(tables.c.connection_id.in_(connection_ids))
     return {row[0]: (row[1], row[2]) for row in tx.execute(found)}
 
 

@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse
 from keyturn.model.lifetimes import in_words
 from keyturn.model.messages import say
 from keyturn.model.permissions import ROLE_LABELS
-from keyturn.services import connections, workspaces
+from keyturn.services import connection_lists, workspaces
 
 if TYPE_CHECKING:
     from keyturn.web.auth import Visit
@@ -76,7 +76,7 @@ async def shell(
 ) -> HTMLResponse:
     """A page inside the shell: main menu with the count of open errors, profile menu, and the forms' token."""
     ctx = visit.ctx
-    broken = sum(item.status == "reconnect_needed" for item in await connections.list_(ctx))
+    broken = await connection_lists.count_broken(ctx)
     html = _environment.get_template(template).render(
         {"now": ctx.clock(), **values},
         actor=ctx.actor,

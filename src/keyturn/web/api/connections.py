@@ -10,10 +10,18 @@ from starlette.responses import Response
 
 from keyturn.errors import Invalid
 from keyturn.model.connections import Connection, ConnectionSettings, forecast, why
-from keyturn.services import access_tokens, account_switches, authorizations, connection_tests, connections, events
+from keyturn.services import (
+    access_tokens,
+    account_switches,
+    authorizations,
+    connection_lists,
+    connection_tests,
+    connections,
+    events,
+)
 from keyturn.services.authorizations import Authorization
 from keyturn.services.context import Context, check_limit
-from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
+from keyturn.web.api.answers import json_answer, json_body, rfc3339
 from keyturn.web.auth import api_context
 from keyturn.web.openapi import described
 
@@ -83,10 +91,18 @@ async def create(ctx: Ctx, request: Request) -> Response:
 
 
 @router.get("/connections")
-async def list_(ctx: Ctx, end_user: str | None = None, limit: int | None = None, cursor: str | None = None) -> Response:
-    """The connections the caller may see, or those of an end user of a program that embeds us."""
-    found = [item for item in await connections.list_(ctx) if end_user is None or item.end_user == end_user]
-    return listed([shown(ctx, connection) for connection in found], limit=limit, cursor=cursor)
+async def list_(
+    ctx: Ctx,
+    end_user: str | None = None,
+    oauth_client_id: str | None = None,
+    status: str | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Response:
+    """The connections the caller may see, by name: all, or those of an end user, on an OAuth client, or in a state."""
+    wanted = connection_lists.Wanted(end_user, oauth_client_id, status)
+    found, onward = await connection_lists.page(ctx, wanted, limit=check_limit(limit), cursor=cursor)
+    return json_answer({"data": [shown(ctx, connection) for connection in found], "next_cursor": onward})
 
 
 @router.get("/connections/{connection_id}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
@@ -22,7 +23,7 @@ from keyturn.model.connections import (
     why,
 )
 from keyturn.model.ids import slug_of
-from keyturn.services import connection_tests, connections, events, oauth_clients, tables
+from keyturn.services import connection_lists, connection_tests, connections, events, oauth_clients, tables
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages import health
@@ -62,15 +63,20 @@ DONE = {
 
 
 @router.get("")
-async def list_(visit: Here, done: str = "") -> Response:
-    """The connections the person may see."""
-    found = await connections.list_(visit.ctx)
+async def list_(
+    visit: Here, done: str = "", end_user: str = "", status: str = "", cursor: str | None = None
+) -> Response:
+    """The connections the person may see, a page at a time: all, an end user's, or those in a state."""
+    wanted = connection_lists.Wanted(end_user=end_user.strip() or None, status=status or None)
+    found, onward = await connection_lists.page(visit.ctx, wanted, cursor=cursor)
     clients = await oauth_clients.list_(visit.ctx)
     return await rendering.shell(
         visit,
         "connections/list.html",
         active="connections",
         connections=found,
+        wanted=wanted,
+        onward=None if onward is None else urlencode({"end_user": end_user, "status": status, "cursor": onward}),
         has_clients=bool(clients),
         words=STATUS_WORDS,
         why=why,

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from keyturn.model.connections import Connection
 from keyturn.model.tables import Table
-from keyturn.services import connections, imports, oauth_clients, preferences, tables
+from keyturn.services import connection_lists, imports, oauth_clients, preferences, tables
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit
 
@@ -32,7 +32,7 @@ class Step:
 async def home(visit: Annotated[Visit, Depends(visit)]) -> Response:
     """The checklist until it is done, and the tables."""
     ctx = visit.ctx
-    accounts = await connections.list_(ctx)
+    accounts, _ = await connection_lists.page(ctx, connection_lists.Wanted())
     found = await tables.list_(ctx)
     imported = any(item.status in {"complete", "incomplete"} for item in await imports.list_(ctx, limit=20))
     clients = await oauth_clients.list_(ctx)

@@ -21,7 +21,7 @@ from keyturn.services import (
     client_checks,
     client_keys,
     client_secrets,
-    connections,
+    connection_lists,
     events,
     oauth_clients,
     registrations,
@@ -228,11 +228,12 @@ async def remove_key(visit: FreshAdmin, client_id: str, key_id: str) -> Response
 
 
 @router.get("/{client_id}/connections")
-async def users(visit: Admin, client_id: str) -> Response:
+async def users(visit: Admin, client_id: str, cursor: str | None = None) -> Response:
     """The connections on it."""
     client = await oauth_clients.get(visit.ctx, client_id)
-    found = [item for item in await connections.list_(visit.ctx) if item.oauth_client_id == client_id]
-    return await _detail(visit, client, "connections", connections=found)
+    wanted = connection_lists.Wanted(oauth_client_id=client_id)
+    found, more = await connection_lists.page(visit.ctx, wanted, cursor=cursor)
+    return await _detail(visit, client, "connections", connections=found, more=more)
 
 
 @router.get("/{client_id}/check")

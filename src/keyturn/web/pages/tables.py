@@ -12,7 +12,7 @@ from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.connections import Connection
 from keyturn.model.tables import Table, TableSettings
 from keyturn.rest.drafts import name_of
-from keyturn.services import connections, samples, tables
+from keyturn.services import connection_lists, connections, samples, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
@@ -30,7 +30,8 @@ SAMPLE_ROWS = 100
 async def list_(visit: Here, done: str = "") -> Response:
     """All tables the person may see."""
     found = await tables.list_(visit.ctx)
-    usable = [item for item in await connections.list_(visit.ctx) if item.status != "not_connected"]
+    some, _ = await connection_lists.page(visit.ctx, connection_lists.Wanted())
+    usable = [item for item in some if item.status != "not_connected"]
     return await rendering.shell(
         visit, "tables/list.html", active="tables", tables=found, has_connections=bool(usable), done=done
     )
