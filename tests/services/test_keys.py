@@ -37,7 +37,8 @@ async def test_what_a_stalled_process_stores_after_its_key_was_taken_away_is_wra
     operator = replace(stalled, keyring=Keyring.of(source), deployment=replace(deployment, owner="operator"))
     rows = sealed.Place("oauth_client_secrets", "secret_sealed")
     [under_way] = place.run(sealed.others_anywhere, rows, "0" * 8, after=None, limit=9)
-    spilled = {"access_sealed": under_way.value, "refresh_sealed": None}
+    damaged = under_way.value[:40] + bytes([under_way.value[40] ^ 1]) + under_way.value[41:]
+    spilled = {"access_sealed": under_way.value, "refresh_sealed": damaged, "dpop_key_sealed": None}
     await keys.rotate(operator, source, lambda _: None)
     await keys.remove(operator, source, stalled.keyring.fingerprint)
     [stored] = place.run(sealed.others_anywhere, rows, "0" * 8, after=None, limit=9)
@@ -51,6 +52,7 @@ async def test_what_a_stalled_process_stores_after_its_key_was_taken_away_is_wra
     assert [one.value for one in stored_secrets.opened(operator, secrets, client.settings)] == ["a client secret"]
     [answer] = spills.read_all(tmp_path)
     assert key_id_of(answer["values"]["access_sealed"]) == operator.keyring.fingerprint
+    assert answer["values"]["refresh_sealed"] == damaged
     assert await keys.wrap_stragglers(stalled) == 0
 
 

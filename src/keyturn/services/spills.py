@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from keyturn.encryption import Keyring, key_id_of
+from keyturn.encryption import CannotOpen, Keyring, key_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -74,11 +75,12 @@ def rewrap(data_dir: Path, keyring: Keyring) -> None:
 
 
 def rewrapped(values: Mapping[str, Any], keyring: Keyring) -> dict[str, Any]:
-    """An answer's values, those among them that need a retired key wrapped by the present one."""
+    """An answer's values, those among them that need a retired key wrapped by the present one; damaged ones stay."""
     retired, found = keyring.retired, dict(values)
     for name in _sealed_names(found):
         if retired and key_id_of(found[name]) in retired:
-            found[name] = keyring.rewrap(found[name])
+            with contextlib.suppress(CannotOpen):
+                found[name] = keyring.rewrap(found[name])
     return found
 
 
