@@ -8,9 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
+import sqlalchemy as sa
 
-from keyturn.errors import Conflict, Invalid, NotFound
-from keyturn.services import confirmations, connect_links, connections, departures, sign_ins
+from keyturn.errors import Conflict, Invalid, LimitReached, NotFound
+from keyturn.services import authorizations, confirmations, connect_links, connections, departures, sign_ins
 from keyturn.storage import connect_links as rows
 
 LIVE = {"token": {"auth": "post"}, "allowed_hosts": ["acme.example"]}
@@ -122,3 +123,28 @@ async def test_lists_go_on_where_they_ended_and_show_others_nothing(place, gossi
     assert [link.end_user for link in page] == ["u3"]
     stranger = replace(place.li.actor, account_id="ac_x")
     assert (await connect_links.list_(place.li.as_actor(stranger)))[0] == []
+
+
+async def test_2_4_1_links_are_made_at_a_pace_of_each_member_and_of_the_workspace(place, gossip):
+    client = await theirs(place, gossip)
+    for number in range(authorizations.PACE_MOST):
+        await connect_links.create(place.ana, end_user(client, f"customer {number}"))
+    before = len(await connections.list_(place.ana))
+    with pytest.raises(LimitReached, match="Wait a minute") as refused:
+        await connect_links.create(place.ana, end_user(client, "one too many"))
+    assert refused.value.retry_after_seconds == 60
+    # A refused link leaves no connection behind, and another member goes on.
+    assert len(await connections.list_(place.ana)) == before
+    await connect_links.create(place.li, end_user(client, "of li"))
+
+    def many(tx) -> None:
+        row = tx.execute(sa.select(rows.connect_links).limit(1)).one()._asdict()
+        more = connect_links.PACE_MOST - authorizations.PACE_MOST - 1
+        tx.execute(rows.connect_links.insert(), [{**row, "id": f"cl_{number}"} for number in range(more)])
+
+    place.run(many)
+    with pytest.raises(LimitReached, match="This workspace made 600 connect links in a minute") as refused:
+        await connect_links.create(place.li, end_user(client, "of li again"))
+    assert refused.value.retry_after_seconds == 60
+    place.clock[0] += 61
+    await connect_links.create(place.li, end_user(client, "of li again"))

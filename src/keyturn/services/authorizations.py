@@ -85,7 +85,7 @@ async def draft(ctx: Context, connection: Connection, open_seconds: float) -> tu
     Raises as `begin` does.
     """
     await _check_may_begin(ctx, connection)
-    await _check_pace(ctx)
+    await check_pace(ctx)
     if connection.settings.auth.type != "oauth2" or connection.oauth_client_id is None:
         raise Conflict(f"{connection.name} is not on an OAuth 2.0 client, so there is nothing to sign in to.")
     registration = await oauth_clients.registration(ctx, connection.oauth_client_id, connection.settings.variables)
@@ -107,8 +107,11 @@ async def draft(ctx: Context, connection: Connection, open_seconds: float) -> tu
     return registration, values, f"{ctx.deployment.public_url}/connect/{link}"
 
 
-async def _check_pace(ctx: Context) -> None:
-    """Whoever begins sign-ins by the hundred is no person, and fills other servers' logs (ASVS 2.4.1)."""
+async def check_pace(ctx: Context) -> None:
+    """Whoever begins sign-ins by the hundred is no person, and fills other servers' logs (ASVS 2.4.1).
+
+    Raises `LimitReached`.
+    """
     since = ctx.clock() - PACE_SECONDS
     if await ctx.database.read(rows.count_begun_anywhere, ctx.actor.account_id, since) >= PACE_MOST:
         raise LimitReached("You began too many sign-ins in a minute. Wait a minute.", retry_after_seconds=PACE_SECONDS)

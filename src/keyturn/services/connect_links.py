@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, NotFound
+from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, LimitReached, NotFound
 from keyturn.model import keyset
 from keyturn.model.connect_links import STATUSES, ConnectLink, ConnectLinkSettings, clock
 from keyturn.model.connections import Connection, ConnectionSettings
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 KEPT_SECONDS = 90 * 86400.0
+# Of a whole workspace: five times what one member may.
+PACE_MOST, PACE_SECONDS = 5 * authorizations.PACE_MOST, authorizations.PACE_SECONDS
 _BATCH = 50
 _NONE = "There is no such connect link in this workspace."
 
@@ -47,10 +49,13 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ConnectLink, str
     """A link and the address that opens it, which is told this once; an end user's connection is made if need be.
 
     Raises `Invalid` (also for a return URL or a host that the client does not list), `Forbidden`, `NotFound`, and
-    `Conflict` where nobody can sign in by a page.
+    `Conflict` where nobody can sign in by a page, and `LimitReached`.
     """
     ctx.require_verb("connect_links.create")
     settings = parse(ConnectLinkSettings, raw)
+    # Before anything is made, so that a refused link leaves no connection behind.
+    await authorizations.check_pace(ctx)
+    await _check_pace(ctx)
     if settings.connection_id is not None:
         connection = await connections.get(ctx, settings.connection_id)
         client = await _client_of(ctx, connection.oauth_client_id, connection.name)
@@ -170,6 +175,16 @@ async def _attempt_of(ctx: Context, link: ConnectLink) -> str:
     if found is None:
         raise NotFound(_NONE)
     return str(found["id"])
+
+
+async def _check_pace(ctx: Context) -> None:
+    """A workspace makes so many in a minute, by whichever members and replicas; one member fewer."""
+    since = ctx.clock() - PACE_SECONDS
+    if await ctx.database.read(rows.count_made, ctx.workspace_id, since) >= PACE_MOST:
+        raise LimitReached(
+            f"This workspace made {PACE_MOST} connect links in a minute. Wait a minute.",
+            retry_after_seconds=PACE_SECONDS,
+        )
 
 
 async def _client_of(ctx: Context, client_id: str | None, name: str) -> OAuthClient:

@@ -51,6 +51,13 @@ def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
     tx.execute(connect_links.insert().values(workspace_id=workspace_id, status="pending", **values))
 
 
+def count_made(tx: Tx, workspace_id: str, since: float) -> int:
+    """How many the workspace has made since then."""
+    c = connect_links.c
+    found = sa.select(sa.func.count()).where(c.workspace_id == workspace_id, c.created_at > since)
+    return tx.execute(found).scalar_one()
+
+
 def get(tx: Tx, workspace_id: str, connect_link_id: str) -> ConnectLink | None:
     """One link."""
     row = tx.execute(_selection(workspace_id).where(connect_links.c.id == connect_link_id)).one_or_none()
