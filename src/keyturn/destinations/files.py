@@ -15,19 +15,21 @@ from keyturn.destinations.table_file import Way
 
 
 class FileDestination(Journaled):
-    """A file at `target`. A folder `ours` is made; any other has to be there. `run` names this run's own files."""
+    """A file at `target`, whose folder is made. `root`, if any, has to be there: it may be a disk that is away.
 
-    def __init__(self, target: Path, way: Way, folder: Path, *, run: str, ours: bool) -> None:
+    `run` names this run's own files.
+    """
+
+    def __init__(self, target: Path, way: Way, folder: Path, *, run: str, root: Path | None = None) -> None:
         super().__init__(way, folder)
-        self._target, self._run, self._ours = target, run, ours
+        self._target, self._run, self._root = target, run, root
         self._written: Written | None = None
 
     def begin(self, left: Left) -> Begun:
-        """As the port says. Raises OSError while the folder is not there."""
-        if self._ours:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-        elif not self._target.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._target.parent))
+        """As the port says. Raises OSError while `root` is not there."""
+        if self._root is not None and not self._root.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root))
+        self._target.parent.mkdir(parents=True, exist_ok=True)
         return self._begun(left, self._target, run=self._run)
 
     def exists(self) -> bool:

@@ -27,7 +27,7 @@ from keyturn.server.control import listen
 from keyturn.server.ground import Ground, deployment_of, egress_of, keep_for_good, lock_data_dir
 from keyturn.server.key_sources import load_keyring
 from keyturn.server.owner import Owner, take_owner
-from keyturn.services import accounts, import_runs, organisations, refreshes, upkeep
+from keyturn.services import accounts, export_dirs, import_runs, organisations, refreshes, upkeep
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from keyturn.web.auth import Runtime
@@ -74,6 +74,8 @@ async def prepare(config: Config) -> Prepared:
     await database.look_at_clock()
     owner = await asyncio.to_thread(take_owner, config.data_dir)
     deployment = deployment_of(config, owner.name)
+    for folder in await export_dirs.away(deployment):
+        log.warning("export_dir_away", folder=str(folder))
     egress = egress_of(config)
     setup_url = None
     if await accounts.setup_needed(database):

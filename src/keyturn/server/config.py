@@ -231,9 +231,9 @@ def _export_dirs(value: str, data_dir: Path) -> tuple[Path, ...]:
     found = []
     for item in (part.strip() for part in value.split(",") if part.strip()):
         path = Path(item)
-        if not path.is_absolute() or not path.is_dir():
-            raise Invalid(f"KEYTURN_EXPORT_DIRS: {item} is not an absolute folder that exists.",
-                          at="KEYTURN_EXPORT_DIRS")  # fmt: skip
+        # One that is away, like a disk of the network, may come back: its imports wait, and the doctor says it.
+        if not path.is_absolute() or (path.exists() and not path.is_dir()):
+            raise Invalid(f"KEYTURN_EXPORT_DIRS: {item} is not an absolute folder.", at="KEYTURN_EXPORT_DIRS")
         real = path.resolve()
         if real.is_relative_to(data_dir.resolve()) or data_dir.resolve().is_relative_to(real):
             raise Invalid(f"KEYTURN_EXPORT_DIRS: {item} overlaps the data folder.", at="KEYTURN_EXPORT_DIRS")

@@ -13,7 +13,7 @@ from keyturn.encryption import WrappedKeys
 from keyturn.errors import Invalid, KeyturnError, Unavailable
 from keyturn.model.checks import Check
 from keyturn.model.permissions import ROLE_LABELS
-from keyturn.services import backups, keys, recovery
+from keyturn.services import backups, export_dirs, keys, recovery
 from keyturn.services.context import Context
 from keyturn.storage import health, token_hosts
 from keyturn.storage.health import DatabaseHealth
@@ -48,6 +48,7 @@ async def examine(ctx: Context, *, reached_at: str | None = None, their_clock: f
         _private_hosts(ctx),
         await asyncio.to_thread(_authorities, ctx),
         await asyncio.to_thread(_disk, ctx.deployment.data_dir),
+        *await _export_dirs(ctx),
         await _backup(ctx),
         await _recovery_key(ctx),
     ]
@@ -174,6 +175,15 @@ def _disk(folder: Path) -> Check:
         return Check("disk", "ok", sentence)
     fix = f"Free space on the disk of {folder}, or move KEYTURN_DATA_DIR."
     return Check("disk", "fail" if free < _FULL_BYTES else "warn", sentence, fix)
+
+
+async def _export_dirs(ctx: Context) -> list[Check]:
+    """Only where there are any."""
+    if away := ", ".join(map(str, await export_dirs.away(ctx.deployment))):
+        fix = "Mount it, or give the server’s user write access. Imports into it wait, and go on by themselves."
+        return [Check("export_dirs", "fail", f"Of KEYTURN_EXPORT_DIRS not there, or not writable: {away}.", fix)]
+    fine = Check("export_dirs", "ok", "The folders of KEYTURN_EXPORT_DIRS can be written.")
+    return [fine] if ctx.deployment.export_dirs else []
 
 
 async def _backup(ctx: Context) -> Check:

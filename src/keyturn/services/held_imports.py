@@ -13,6 +13,7 @@ from keyturn.errors import Unavailable
 from keyturn.model.imports import Import
 from keyturn.services import events
 from keyturn.services.context import Context
+from keyturn.services.export_dirs import without_folders
 from keyturn.services.import_sizes import ImportSize
 from keyturn.storage import imports as rows
 from keyturn.storage import tables as table_rows
@@ -77,6 +78,7 @@ class HeldImport:
 
     async def waits_for_destination(self, seconds: float, reason: str) -> None:
         """The destination is away, and asked again after a while."""
+        reason = without_folders(self.ctx, reason)
         told = {"kind": "destination", "reason": reason, "until": self.ctx.clock() + seconds}
         await self.write(status="waiting", waiting=told)
 
@@ -115,7 +117,7 @@ class HeldImport:
 
     async def park(self, seconds: float, attempts: int, kind: str, reason: str) -> bool:
         """Give the row back for a while. Answers False when the run was cancelled, or is somebody else's."""
-        told = {"kind": kind, "reason": reason, "until": self.ctx.clock() + seconds}
+        told = {"kind": kind, "reason": without_folders(self.ctx, reason), "until": self.ctx.clock() + seconds}
         return await patiently(
             lambda: self.ctx.database.run(
                 rows.park, self.ctx.workspace_id, self.item.id, self.epoch, seconds=seconds, attempts=attempts,

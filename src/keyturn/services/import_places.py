@@ -97,9 +97,9 @@ async def _old(scene: Context, import_ids: list[str]) -> list[str]:
 def _file(ctx: Context, item: Import, table: Table, epoch: int) -> FileDestination:
     settings = item.settings
     target = imports.destination_path(ctx, settings.destination.url)
-    ours = not Path(settings.destination.url).is_absolute()
+    root = imports.export_dir_of(ctx, target)
     folder = imports.pages_folder(target, item.id)
-    return FileDestination(target, _way(settings, table), folder, run=f"e{epoch}", ours=ours)
+    return FileDestination(target, _way(settings, table), folder, run=f"e{epoch}", root=root)
 
 
 async def _object(ctx: Context, item: Import, table: Table, found: SavedDestination, epoch: int) -> ObjectDestination:

@@ -29,7 +29,7 @@ from keyturn.errors import (
 )
 from keyturn.model.imports import Import
 from keyturn.rest.checkpoints import Checkpoint
-from keyturn.services import audit, import_places, import_sizes, members, notices, reads, retention
+from keyturn.services import audit, export_dirs, import_places, import_sizes, members, notices, reads, retention
 from keyturn.services.context import Context
 from keyturn.services.destination_threads import in_thread
 from keyturn.services.endpoints import Asked
@@ -132,7 +132,13 @@ class _Run:
             log.exception("import_failed", import_id=self._item.id)
             sentence = f"Something of ours failed; it is in the log. {self._untouched}"
             values = {"status": "failed", "error": {"code": "internal", "message_code": None, "message": sentence}}
-        return {**values, "files": []}
+        return {**values, **self._told(values.get("error")), "files": []}
+
+    def _told(self, error: Values | None) -> Values:
+        """An error as people see it: without the server's folders."""
+        if error is None:
+            return {}
+        return {"error": {**error, "message": export_dirs.without_folders(self._ctx, error["message"])}}
 
     def _attempts_at(self, error: KeyturnError) -> int:
         """How often it is tried again without a page in between; 0 for what time does not mend."""
@@ -147,7 +153,7 @@ class _Run:
         """Give the import back for a while; after `most` attempts without a new page, its end as failed."""
         attempts = 0 if self._landed else self._item.attempts
         if attempts >= most:
-            return {"status": "failed", "error": problem(error), "files": []}
+            return {"status": "failed", **self._told(problem(error)), "files": []}
         pause = PAUSES_SECONDS[min(attempts, len(PAUSES_SECONDS) - 1)]
         if isinstance(error, LimitReached):
             pause = max(pause, error.retry_after_seconds)

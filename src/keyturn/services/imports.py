@@ -64,6 +64,10 @@ async def place_of(ctx: Context, settings: ImportSettings, table: Table) -> str:
     if not settings.destination.is_here:
         return await _place_there(ctx, settings, table)
     target = destination_path(ctx, settings.destination.url)
+    root = export_dir_of(ctx, target)
+    if root is not None and not root.is_dir():
+        # Its disk is away: the import waits for it, and nothing is made where it will be.
+        return str(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -248,6 +252,11 @@ def pages_folder(target: Path, import_id: str) -> Path:
     return target.parent / f"{PAGES_PREFIX}{import_id}"
 
 
+def export_dir_of(ctx: Context, target: Path) -> Path | None:
+    """The export folder that a file lies in; None in the workspace's own."""
+    return next((root for root in ctx.deployment.export_dirs if target.is_relative_to(root)), None)
+
+
 def destination_path(ctx: Context, url: str) -> Path:
     """Where a destination's address leads. Raises `Invalid` outside the workspace's folder and the export folders."""
     wanted = Path(url)
@@ -267,7 +276,10 @@ def destination_path(ctx: Context, url: str) -> Path:
     # A link could lead out of the folder, so the real place is what counts.
     real = wanted.resolve()
     outside = not real.is_relative_to(root.resolve()) or real != root.resolve() / wanted.relative_to(root)
-    inside_data = wanted.is_relative_to(ctx.deployment.data_dir) and root != ctx.deployment.files_dir(ctx.workspace_id)
+    # Also of a folder that was away at start, and came back as a link.
+    data = ctx.deployment.data_dir
+    inside_data = any(path.is_relative_to(folder) for path, folder in ((wanted, data), (real, data.resolve())))
+    inside_data = inside_data and root != ctx.deployment.files_dir(ctx.workspace_id)
     if outside or inside_data or wanted.is_dir():
         raise Invalid("That address is not a file in the folder it may be written to.", at="destination.url")
     return wanted

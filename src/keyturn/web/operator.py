@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse, Response
 
 from keyturn.errors import KeyturnError
-from keyturn.services import accounts
+from keyturn.services import accounts, export_dirs
 from keyturn.web.auth import runtime
 
 router = APIRouter(include_in_schema=False)
@@ -26,6 +26,11 @@ async def readyz(request: Request) -> Response:
         await accounts.setup_needed(runtime(request).database)
     except KeyturnError as error:
         return JSONResponse({"status": "unavailable", "message": error.message}, 503)
+    if away := await export_dirs.away(runtime(request).deployment):
+        # Everything else goes on, so that it stays among those that are asked; which ones the doctor says.
+        return JSONResponse(
+            {"status": "ok", "message": f"Export folders that are away: {len(away)}. Their imports wait."}
+        )
     return JSONResponse({"status": "ok"})
 
 
