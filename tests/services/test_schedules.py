@@ -172,6 +172,7 @@ async def test_only_its_owner_and_admins_change_it(place, table):
         ({"timezone": "Mars/Olympus"}, "timezone"),
         ({"every": "week", "on": "someday"}, "on"),
         ({"every": "month", "on": "32"}, "on"),
+        ({"every": []}, "every"),
         ({"every": "once"}, "on"),
         ({"every": "once", "on": "9999-12-31"}, "on"),
         ({"timezone": "localtime"}, "timezone"),

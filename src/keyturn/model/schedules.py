@@ -92,7 +92,8 @@ class ScheduleSettings(ImportSettings):
         """A day that the repetition has no use for, and a cron line without Cron, are left over from another one."""
         if not isinstance(raw, Mapping):
             return raw
-        every = raw.get("every", "day")
+        # What is no text, and so no repetition, is told where the field is checked.
+        every = str(raw.get("every", "day"))
         idle = {*(() if every in _DAYS else ("on",)), *(() if every == "cron" else ("cron",))}
         return {name: value for name, value in raw.items() if name not in idle}
 
