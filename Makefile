@@ -70,6 +70,8 @@ audit: setup
 bench: setup
 	@$(RUN)/python benchmarks/refreshing/compare.py
 	@$(RUN)/python benchmarks/reading/compare.py $(ARGS)
+	@$(RUN)/python benchmarks/reading/durability.py
+	@$(RUN)/python benchmarks/reading/many_at_once.py
 
 docs:
 	@echo "The docs are plain Markdown: start at docs/quickstart.md"

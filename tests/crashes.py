@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -33,6 +34,9 @@ PAGES = -(-1234 // PAGE_ROWS)
 # Where no import comes to a page for so long, another one is waited for.
 _PATIENCE_SECONDS = 5.0
 _CALM_BEHIND_SECONDS = 10.0
+# So long imports are begun; and what the last ones may take.
+_SECONDS = float(os.environ.get("SOAK_SECONDS", "1200"))
+_LAST_SECONDS = 400.0
 # What a process ends with at its start, while the database or the folder for files is away.
 _COMES_AGAIN = ("The database is not reachable", "is not an absolute folder that exists")
 Fault = Callable[["Fire", random.Random], None]
@@ -171,8 +175,8 @@ class Fire:
         url = f"{self.folder}/{number}.parquet" if self.folder else f"{number}.parquet"
         return {"type": "parquet", "url": url}
 
-    def burn(self, count: int, *, seconds: float = 1500) -> Report:
-        """`count` imports under fire, compared with one that was left alone."""
+    def burn(self, count: int, *, seconds: float = _SECONDS) -> Report:
+        """`count` imports under fire, or as many as can be begun in that time, compared with one that was left alone."""
         connection = self.begin()
         undisturbed = self.ask(connection, 0)
         self.ended(60)
@@ -181,10 +185,11 @@ class Fire:
         self.world.end_system.served.clear()
         began_at = time.monotonic()
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            kills = pool.submit(self.kill_some, random.Random(self.seed), began_at + seconds)
+            kills = pool.submit(self.kill_some, random.Random(self.seed), began_at + seconds + _LAST_SECONDS)
             weather = pool.submit(self.change_weather, random.Random(self.seed + 1))
             try:
-                ids = [self.feed(table_id, number) for number, table_id in enumerate(tables, 1)]
+                begun = itertools.takewhile(lambda _: time.monotonic() < began_at + seconds, enumerate(tables, 1))
+                ids = [self.feed(table_id, number) for number, table_id in begun]
             finally:
                 self.asked_for.set()
             done, faults = kills.result(), weather.result()
@@ -192,7 +197,7 @@ class Fire:
         same = sum(self.digest(id_, number) == whole for number, id_ in enumerate(ids, 1))
         twice = sum(times - 1 for times in self.world.end_system.served.values())
         over, overs = len(self.hit), self.hit.total()
-        return Report(count, same, done, over, overs, twice, self.killed_behind_page, dict(faults), took)
+        return Report(len(ids), same, done, over, overs, twice, self.killed_behind_page, dict(faults), took)
 
     def feed(self, table_id: str, number: int) -> str:
         """The next import as soon as few enough are under way."""

@@ -87,10 +87,8 @@ async def import_() -> None:
         table = (await tables.list_(ctx))[0]
         asked = {"table_id": table.id, "destination": {"type": "parquet", "url": "rows.parquet"}}
         item = await imports.create(ctx, asked)
-        claimed = await import_runs.claim(ctx)
-        if claimed is None:
-            raise SystemExit("The import could not be claimed.")
-        await import_runs.run(ctx, *claimed)
+        ((claimed, epoch),) = await import_runs.claim(ctx)
+        await import_runs.run(ctx, claimed, epoch)
         done = await imports.get(ctx, item.id)
     print(json.dumps({"rows": done.rows}))
 

@@ -15,22 +15,22 @@ from weather import Cut, errors, folder_away, limit_hit, stalled, tokens_end
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 COUNT = int(os.environ.get("SOAK_IMPORTS", "200")) if SOAK else 6
+MOST_READ_TWICE = 0.05
 WORKERS = {"sqlite": 1, "postgresql": 3}
 SEED = int(os.environ.get("SOAK_SEED", "3"))
 
 
-def told(report, what: str, **more: object) -> None:
+def told(report, what: str, *, most: float = MOST_READ_TWICE, **more: object) -> None:
     print(report.line(what))
     report.write(what, seed=SEED, **more)
     assert report.whole == report.imports
     assert report.kills
     assert report.taken_over
-    # A full disk or a destination that is away costs what was read ahead of it, beside what kills cost.
-    if SOAK and not report.faults:
-        assert report.read_twice < 0.05
+    if SOAK:
+        assert report.read_twice < most
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_at_random_every_import_ends_whole(world, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
@@ -38,7 +38,7 @@ def test_killed_at_random_every_import_ends_whole(world, request, kind):
     told(fire.burn(COUNT), f"killed, {kind}")
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_while_all_else_fails_too(small_disk, world, request, kind):
     faults = [tokens_end, limit_hit, errors, small_disk, folder_away, stalled]
@@ -56,12 +56,13 @@ def test_killed_while_all_else_fails_too(small_disk, world, request, kind):
     told(fire.burn(COUNT), f"killed, everything fails, {kind}", disk_is_mounted=small_disk.is_mounted)
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(2400)
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_killed_while_rows_go_into_a_database_that_goes_away(world, warehouse, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     faults = (tokens_end, limit_hit, errors, Cut(warehouse.relay, "destination_away"), stalled)
     fire = DatabaseFire(world, url, workers=WORKERS[kind], seed=SEED, faults=faults)
     fire.place = warehouse
-    told(fire.burn(COUNT), f"killed, into PostgreSQL, {kind}")
+    # Not measured since pages are kept in hand while the destination is away.
+    told(fire.burn(COUNT), f"killed, into PostgreSQL, {kind}", most=1.0)
     assert warehouse.rows("select count(*) from keyturn_pages") == [(0,)]

@@ -70,6 +70,21 @@ def test_a_workspace_with_many_does_not_keep_another_waiting(database, ask):
     assert [claimed(database)[0] for _ in range(4)] == ["a0", "b0", "a1", "a2"]
 
 
+def test_several_are_claimed_together_as_fairly_as_one_by_one(database, ask):
+    for number in range(3):
+        ask(f"a{number}", "a", at=number)
+    ask("b0", "b", at=9), ask("late", "b", at=10, place="b0")
+
+    def many(most: int, but=()) -> list[tuple[str, int]]:
+        found = database.run_now(rows.claim_many_anywhere, owner="w1", seconds=60, most=most, but=but)
+        return [(item.id, epoch) for item, epoch in found]
+
+    assert many(0) == []
+    assert many(2) == [("a0", 1), ("b0", 1)]
+    assert many(10, but=["a2"]) == [("a1", 1)]
+    assert many(10) == [("a2", 1)]
+
+
 def test_two_imports_at_one_place_run_one_after_the_other(database, ask):
     ask("one", at=1, place="/x"), ask("two", at=2, place="/x")
     assert claimed(database) == ("one", 1)

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 # Each holds a few pages and a row group in memory; the event loop and the threads serve them in turn.
 AT_ONCE = 50
+# In one transaction, which nobody else should wait for long.
+_CLAIMED_AT_ONCE = 10
 _TIDY_SECONDS = 6 * 3600.0
 _POLL_SECONDS = 0.5
 
@@ -43,13 +45,13 @@ class ImportRunner:
             if tidied_at is None or time.monotonic() - tidied_at > _TIDY_SECONDS:
                 tidied_at = time.monotonic()
                 await self._tidy()
-            claimed = await self._claimed() if len(self._running) < AT_ONCE else None
-            if claimed is None:
+            claimed = await self._claimed(AT_ONCE - len(self._running))
+            for item, epoch in claimed:
+                task = asyncio.create_task(import_runs.run(self._scene, item, epoch))
+                self._running[task] = item.id
+                task.add_done_callback(self._ended)
+            if not claimed:
                 await woken(_POLL_SECONDS)
-                continue
-            task = asyncio.create_task(import_runs.run(self._scene, *claimed))
-            self._running[task] = claimed[0].id
-            task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Take no more. What runs is cut off; its row is claimed again when its lease is over."""
@@ -59,10 +61,16 @@ class ImportRunner:
         if self._running:
             await asyncio.wait(list(self._running), timeout=5)
 
-    async def _claimed(self) -> tuple[Import, int] | None:
-        """One more, but none that runs here: after a stall its lease may be over, and it goes on all the same."""
+    async def _claimed(self, room: int) -> list[tuple[Import, int]]:
+        """More of them, but none that runs here: after a stall its lease may be over, and it goes on all the same.
+
+        Those that were asked for together begin together: one by one the last would wait for turns of all before it.
+        """
+        if not room:
+            return []
         try:
-            return await import_runs.claim(self._scene, running=self._running.values())
+            most = min(room, _CLAIMED_AT_ONCE)
+            return await import_runs.claim(self._scene, running=self._running.values(), most=most)
         except Unavailable:
             log.warning("imports_wait_for_database")
         except Conflict:
@@ -70,7 +78,7 @@ class ImportRunner:
             log.info("imports_claimed_elsewhere")
         except Exception:
             log.exception("imports_not_claimed")
-        return None
+        return []
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         import_id = self._running.pop(task)

@@ -165,7 +165,9 @@ class Reader:
         """The pages in order. Raises what `send` raises, `UpstreamError`, `LimitReached`; the stamp then says error."""
         try:
             async for page in self._pages():
-                yield page
+                given = [page]
+                del page
+                yield given.pop()
         except Exception as error:
             self._end("error")
             if isinstance(error, KeyturnError):
@@ -228,7 +230,10 @@ class Reader:
             # Rows that are here are given out before a way onward that is blocked is told.
             raw = found.envelope.rows if found.envelope is not None else None
             checkpoint = self._checkpoint(request)
-            yield Page(count.pages, response, count.reported_total, kept, raw, checkpoint, found.rows)
+            given = [Page(count.pages, response, count.reported_total, kept, raw, checkpoint, found.rows)]
+            # A page weighs megabytes: it is not held here while the next one is on its way.
+            del found, response, seen, raw
+            yield given.pop()
             if failure is not None:
                 raise failure
 

@@ -63,10 +63,16 @@ def queued(scene: Context) -> AbstractContextManager[Woken]:
     return scene.database.wakeups.watching(rows.QUEUED)
 
 
-async def claim(scene: Context, *, running: Iterable[str] = ()) -> tuple[Import, int] | None:
-    """Take an import that is due, of any workspace, and not one that is `running` here; None when there is none."""
+async def claim(scene: Context, *, running: Iterable[str] = (), most: int = 1) -> list[tuple[Import, int]]:
+    """Take up to `most` imports that are due, of any workspace, and none that is `running` here.
+
+    Where there may be other replicas one is taken at a time, so that they get theirs.
+    """
+    most = most if scene.database.is_sqlite else min(most, 1)
     owner = scene.deployment.owner
-    return await scene.database.run(rows.claim_anywhere, owner=owner, seconds=LEASE_SECONDS, but=[*running])
+    return await scene.database.run(
+        rows.claim_many_anywhere, owner=owner, seconds=LEASE_SECONDS, most=most, but=[*running]
+    )
 
 
 async def run(scene: Context, claimed: Import, epoch: int) -> None:

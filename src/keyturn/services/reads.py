@@ -175,9 +175,11 @@ class TableRead:
         return {"code": failure.code, "message_code": failure.message_code, "message": failure.message}
 
     async def _typed_pages(self) -> AsyncGenerator[Batch]:
-        async with aclosing(_one_ahead(self._reader.pages())) as pages:
+        async with aclosing(_one_ahead(_light(self._reader.pages()))) as pages:
             async for page in pages:
-                yield await asyncio.to_thread(self._typed, page)
+                typing = asyncio.to_thread(self._typed, page)
+                del page
+                yield await typing
 
     async def _kept(self, batch: Batch) -> Batch:
         """The batch, once what did not fit of it is safe."""
@@ -294,13 +296,28 @@ async def begin(
     )
 
 
+async def _light(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
+    """The same without the bodies that rows were cut out of: they would lie in memory twice."""
+    async with aclosing(pages):
+        async for page in pages:
+            if page.raw is not None:
+                page.response = replace(page.response, body=b"")
+            given = [page]
+            del page
+            yield given.pop()
+
+
 async def _one_ahead(source: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """The same, each begun while the one before it is looked at."""
+    """The same, each begun while the one before it is looked at. Nothing is held here that was given out.
+
+    A page's body and its rows as objects weigh many times what is made of them.
+    """
     following = asyncio.create_task(anext(source, None))
     try:
         while (item := await following) is not None:
             following = asyncio.create_task(anext(source, None))
-            yield item
+            given, item = [item], None
+            yield given.pop()
     finally:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

@@ -163,6 +163,20 @@ def claim_anywhere(tx: Tx, *, owner: str, seconds: float, but: Sequence[str] = (
     return None if claimed is None else (claimed, row.lease_epoch)
 
 
+def claim_many_anywhere(
+    tx: Tx, *, owner: str, seconds: float, most: int, but: Sequence[str] = ()
+) -> list[tuple[Import, int]]:
+    """`claim_anywhere` up to `most` times, each as fair as if it were alone."""
+    found: list[tuple[Import, int]] = []
+    while len(found) < most:
+        taken = [*but, *(item.id for item, _ in found)]
+        one = claim_anywhere(tx, owner=owner, seconds=seconds, but=taken)
+        if one is None:
+            break
+        found.append(one)
+    return found
+
+
 def free_anywhere(tx: Tx) -> None:
     """Every lease given back: for a process that knows that it is the only one, at its start."""
     tx.execute(imports.update().where(imports.c.lease_until.is_not(None)).values(lease_owner=None, lease_until=None))
