@@ -216,6 +216,7 @@ def of_settings(told: Told) -> None:
     told.does("workspaces.update", "workspace.renamed", {"name": "Ours"})
     told.does("workspaces.update", "workspace.second_factor_required", {"requires_second_factor": True})
     told.does("settings.test_mail", "workspace.mail_tested")
+    told.does("settings.change_files", "workspace.file_limits_changed", {"keep_days": 365})
 
 
 def taking_away(told: Told) -> None:
