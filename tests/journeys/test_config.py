@@ -92,3 +92,33 @@ def test_r3_a_file_shares_no_connection_of_somebody_else_and_the_plan_says_so(wo
     assert terminal.run("config", "plan", "keyturn.toml").endswith("(access, requests_per_second)\n")
     terminal.run("config", "apply", "keyturn.toml", "--yes")
     assert steps.ok(server.api.get(url))["access"] == "shared_account"
+
+
+def test_a_schedule_names_its_destination_and_comes_back_where_one_of_that_name_is(world, steps, terminal):
+    server = world.serve()
+    connection = steps.connect(world, server, steps.register(world, server))
+    table = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    orders = steps.ok(server.api.post("/tables", json=table))
+    lake = {"name": "Lake", "url": "postgresql://kt@db.invalid/lake"}
+    made = steps.ok(server.api.post("/destinations", json=lake))
+    there = {"type": "postgresql", "destination_id": made["id"], "table": "orders_of_acme"}
+    for name, destination in (("Nightly", there), ("File", {"type": "csv", "url": "orders.csv"})):
+        body = {"name": name, "table_id": orders["id"], "destination": destination}
+        steps.ok(server.api.post("/schedules", json=body))
+    terminal.run("login", server.url, "--token-stdin", typed=steps.token + "\n")
+    text = terminal.run("config", "export")
+    assert made["id"] not in text
+    (terminal.home / "keyturn.toml").write_text(text)
+    assert terminal.run("config", "plan", "keyturn.toml") == "✓ The workspace is as the file says\n"
+    other = world.serve(data="other")
+    terminal.run("login", other.url, "--token-stdin", typed=steps.token + "\n")
+    terminal.environment |= {"KEYTURN_SECRET_DEMO_CRM": "a-new-client-secret"}
+    refused = terminal.run("config", "apply", "keyturn.toml", "--yes", code=2)
+    assert "destinations that this workspace has not: Lake" in refused
+    assert steps.ok(other.api.get("/oauth-clients"))["data"] == []
+    again = steps.ok(other.api.post("/destinations", json=lake))
+    terminal.run("config", "apply", "keyturn.toml", "--yes")
+    found = {item["name"]: item["destination"] for item in steps.ok(other.api.get("/schedules"))["data"]}
+    assert (found["Nightly"]["destination_id"], found["Nightly"]["table"]) == (again["id"], "orders_of_acme")
+    assert (found["File"]["destination_id"], found["File"]["url"]) == (None, "orders.csv")
+    assert terminal.run("config", "plan", "keyturn.toml", "--prune") == "✓ The workspace is as the file says\n"

@@ -114,6 +114,13 @@ class Config:
                 f"A Workspace Admin saves each with: keyturn secrets set {missing[0]} --host HOST",
                 at="tables", message_code="E-NOSECRET",
             )  # fmt: skip
+        if lacking := sorted(
+            {name for c in changes if (name := _destination(c, wanted))} - self._destinations().keys()
+        ):
+            raise Invalid(
+                f"Nothing was changed. Schedules name destinations that this workspace has not: {', '.join(lacking)}. "
+                f"A Workspace Admin makes each with: keyturn destinations add '{lacking[0]}' URL", at="schedules",
+            )  # fmt: skip
         secrets = {(c.noun, c.name): secret_of(c) for c in changes if c.needs_secret}
         for change in changes:
             self._do(change, wanted, secrets.get((change.noun, change.name)))
@@ -129,7 +136,17 @@ class Config:
                 things[noun][name] = shown(noun, item, ids["clients"])
                 if noun == "connections":
                     owners[name] = item["owner"]
+        places = [fields["destination"] for fields in things["schedules"].values() if "destination" in fields]
+        if any("destination_id" in place for place in places):
+            names = {key: name for name, key in self._destinations().items()}
+            for place in places:
+                if (key := place.pop("destination_id", None)) is not None:
+                    place["name"] = names.get(key, key)
         return _State(things, ids, owners)
+
+    def _destinations(self) -> dict[str, str]:
+        """The ids of the workspace's destinations by name."""
+        return {str(item["name"]): str(item["id"]) for item in self._http.pages("/destinations")}
 
     def _do(self, change: Change, wanted: Mapping[str, Any], secret: str | None) -> None:
         route = _ROUTES[change.noun]
@@ -156,6 +173,14 @@ class Config:
             elif secret is not None:
                 auth[_SECRET_OF[auth["type"]]] = secret
             body["auth"] = auth
+        if "destination" in body and change.noun == "schedules":
+            place = dict(body["destination"])
+            if "name" in place:
+                place["destination_id"] = self._destinations()[place.pop("name")]
+            elif change.kind == "change":
+                # It may have gone elsewhere before.
+                place.setdefault("destination_id", None)
+            body["destination"] = place
         if "table" in body and change.noun == "schedules":
             body["table_id"] = self._id("tables", body.pop("table"), key="full_name")
         if change.kind == "create":
@@ -264,6 +289,14 @@ def _named(change: Change) -> list[str]:
         return []
     places = [after for name, (_, after) in change.fields.items() if name in {"headers", "query", "body"}]
     return sorted(set(_NAMED.findall(str(places))))
+
+
+def _destination(change: Change, wanted: Mapping[str, Any]) -> str | None:
+    """The destination that a step of a schedule names, if it goes to one."""
+    if change.noun != "schedules" or "destination" not in change.fields:
+        return None
+    place = wanted["schedules"][change.name]["destination"]
+    return place.get("name") if isinstance(place, Mapping) else None
 
 
 def _opens(change: Change) -> bool:
