@@ -155,6 +155,12 @@ class PageSurface(Surface):
     def cancel(self, import_id: str) -> None:
         self.person.press(self.person.open(f"/imports/{import_id}"), "Cancel", {}, "Cancel")
 
+    def limit_endpoints(self, most: int | None) -> None:
+        field = "endpoints_per_connection"
+        typed = {field: "" if most is None else str(most)}
+        page = self._done(self.person.press(self.person.open("/admin/settings"), field, typed, "Save"))
+        assert page.values(page.form(field))[field] == typed[field]
+
     def delete(self, name: str) -> None:
         self._refused(self.person.press(self._table(name), "path", {}, "Yes, delete it"))
 

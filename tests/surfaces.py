@@ -257,6 +257,17 @@ class Surface:
         else:
             self._http("POST", f"/imports/{import_id}/cancel")
 
+    def limit_endpoints(self, most: int | None) -> None:
+        """How many tables a connection of the workspace may have."""
+        current = next(item for item in self.http.get("/workspaces").json()["data"] if item["current"])
+        if self.kind == "cli":
+            said = self._cli("workspaces", "endpoints-per-connection", "none" if most is None else str(most))
+        elif self.kind == "client":
+            said = self._client(lambda ws: ws.workspaces.limit_endpoints(current["name"], most))
+        else:
+            said = self._http("PATCH", f"/workspaces/{current['id']}", json={"endpoints_per_connection": most})
+        assert said["endpoints_per_connection"] == most
+
     def delete(self, name: str) -> None:
         if self.kind == "cli":
             self._cli("tables", "delete", name, "--yes")

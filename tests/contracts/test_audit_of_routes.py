@@ -215,6 +215,7 @@ def of_settings(told: Told) -> None:
     told.things["workspace_id"] = told.api.get("/me").json()["workspace"]["id"]
     told.does("workspaces.update", "workspace.renamed", {"name": "Ours"})
     told.does("workspaces.update", "workspace.second_factor_required", {"requires_second_factor": True})
+    told.does("workspaces.update", "workspace.endpoints_limited", {"endpoints_per_connection": 5000})
     told.does("settings.test_mail", "workspace.mail_tested")
     told.does("settings.change_files", "workspace.file_limits_changed", {"keep_days": 365})
 

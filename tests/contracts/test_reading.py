@@ -79,6 +79,32 @@ def test_row1_a_query_gives_its_tables_what_they_ask_for(surface, connection, ap
         surface.sql(query, year=1, yaer=2)
 
 
+def test_row1_a_workspace_admin_may_say_how_many_endpoints_a_connection_may_have(surface, connection, api):
+    none = {"path": "/things", **NONE}
+    for n in range(12):
+        surface.create(connection, f"things_{n}", **none)
+    try:
+        surface.limit_endpoints(12)
+        with pytest.raises(
+            Failed, match=f"{connection} has 12 endpoints, and a connection of this workspace may have 12"
+        ) as told:
+            surface.create(connection, "one_more", **none)
+        assert told.value.code == "E-ENDPOINTS"
+        # What is there stays and is read, also above a lower number; another one has its place when one goes.
+        api.on("things", [{"id": 1}])
+        surface.limit_endpoints(11)
+        assert surface.read(f"{connection}.things_0")[0] == [{"id": 1}]
+        surface.update(f"{connection}.things_0", primary_key=["id"])
+        surface.delete(f"{connection}.things_0")
+        surface.limit_endpoints(12)
+        surface.create(connection, "one_more", **none)
+        with pytest.raises(Failed, match="Enter a whole number or leave empty"):
+            surface.limit_endpoints(0)
+    finally:
+        surface.limit_endpoints(None)
+    surface.create(connection, "any_number", **none)
+
+
 def test_row9_only_rows_since_a_time_are_asked_for(surface, connection, api):
     api.on("things", lambda asked: [{"id": 1, "asked": asked["query"].get("changed_after", "everything")}])
     only = {"column": "updated_at", "param": "changed_after"}

@@ -115,6 +115,19 @@ def test_row1_parents_go_along_and_one_that_is_there_must_read_the_same(surface,
     assert sorted(names) == [f"{other}.{name}" for name in ("lines", "more_lines", "orders")]
 
 
+def test_row1_a_copy_counts_among_the_endpoints_of_its_connection(surface, connection, other, api):
+    none = {"path": "/things", "rows_path": "$", "pagination": {"type": "none"}}
+    surface.create(connection, "things", **none)
+    surface.create(other, "others", **none)
+    surface.limit_endpoints(1)
+    try:
+        with pytest.raises(Failed, match=f"{other} has 1 endpoint, and a connection of this workspace may have 1"):
+            copied(surface, f"{connection}.things", other)
+    finally:
+        surface.limit_endpoints(None)
+    assert copied(surface, f"{connection}.things", other)["full_name"] == f"{other}.things"
+
+
 def test_row1_a_key_of_a_table_is_not_taken_to_another_host(surface, connection, reading_server, api):
     far = elsewhere(reading_server, connection)
     none = {"path": "/things", "rows_path": "$", "pagination": {"type": "none"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,6 +64,22 @@ def second_factor(
         terminal().good("Everybody needs a second factor now; who has none sets it up at their next page")
     else:
         terminal().good("A second factor is as each one likes")
+
+
+@app.command("endpoints-per-connection")
+def endpoints_per_connection(
+    most: Annotated[str, typer.Argument(help="A whole number, or none for any number.")], *, json: Json = False
+) -> None:
+    """How many tables a connection of the API token's workspace may have. What is there stays."""
+    wanted: Any = None if most == "none" else int(most) if most.isdecimal() else most
+    with workspace() as found:
+        changed = found.workspaces.limit_endpoints(_current(found), wanted)
+    if json:
+        terminal().json(changed)
+    elif changed["endpoints_per_connection"] is None:
+        terminal().good("A connection may have any number of endpoints")
+    else:
+        terminal().good(f"A connection may have {changed['endpoints_per_connection']} endpoints")
 
 
 @app.command()

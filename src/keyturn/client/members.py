@@ -118,6 +118,10 @@ class Workspaces(_Listed):
         """Want a second factor of everybody who signs in to the API token's workspace by password, or not."""
         return dict(self._http.patch(self._of(name), {"requires_second_factor": required}))
 
+    def limit_endpoints(self, name: str, most: int | None) -> dict[str, Any]:
+        """How many tables a connection of the API token's workspace may have; None: any number."""
+        return dict(self._http.patch(self._of(name), {"endpoints_per_connection": most}))
+
     def delete(self, name: str) -> None:
         """Delete the API token's workspace with everything in it."""
         found = self[name]

@@ -104,6 +104,8 @@ class Workspace:
     name: str
     # Whoever signs in by password needs a second factor too.
     requires_second_factor: bool = False
+    # How many tables a connection may have; None: any number.
+    endpoints_per_connection: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from keyturn.model.accounts import Email, PersonName, check_password
 from keyturn.model.permissions import Role
-from keyturn.model.validation import CleanText, SecretText, Settings
+from keyturn.model.validation import CleanText, SecretText, Settings, wrong
 
 INVITATION_SECONDS = 7 * 86400.0
 RESET_SECONDS = 3600.0
+
+
+def _number_or_nothing(value: object) -> object:
+    """A whole number greater than 0, also as text; an empty one is no limit."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    text = value.strip() if isinstance(value, str) else str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and 0 < len(text) < 7 and int(text) > 0):
+        raise wrong("Enter a whole number or leave empty.")
+    return int(text)
 
 
 class WorkspaceSettings(Settings):
@@ -25,6 +35,9 @@ class WorkspaceSettings(Settings):
         default=False,
         title="Everybody needs a second factor",
         description="Whoever signs in by password. The organisation asks for its own.",
+    )
+    endpoints_per_connection: Annotated[int | None, BeforeValidator(_number_or_nothing)] = Field(
+        default=None, title="Endpoints per connection", description="Set a number only if you need one."
     )
 
 

@@ -74,6 +74,8 @@ MESSAGES: dict[str, str] = {
     "them may take. A Workspace Admin raises the limit, or keeps files for less long, in Settings › Files of imports.",
     "E-REMOVED": "{file} was removed on {day}: this workspace does not keep files for ever. Import {table} again to "
     "have one, or ask a Workspace Admin to keep them longer.",
+    "E-ENDPOINTS": "{connection} has {count} endpoint{s}, and a connection of this workspace may have {most}. Delete "
+    "one, or ask a Workspace Admin to raise Endpoints per connection in Settings.",
     "E-UPSTREAM": "{system} is having trouble ({status}). We try again by ourselves; you need not do anything.",
     "E-TOKEN": "{system} refused the token request ({error}). Check the OAuth 2.0 client, then try again.",
 }

@@ -88,6 +88,7 @@ def _insert(tx: Tx, ctx: Context, target: Connection, settings: TableSettings, t
         "created_at": now,
         "updated_at": now,
     }
+    tables.refuse_too_many(tx, ctx, target)
     rows.insert(tx, ctx.workspace_id, values)
     audit.record(tx, ctx, "table.created", table_id, name=f"{target.name}.{settings.name}", copied_from=table.full_name)
     return table_id

@@ -14,6 +14,7 @@ from keyturn.columns.types import parse_type
 from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Problem, UpstreamError
 from keyturn.model.connections import Connection
 from keyturn.model.ids import new_id
+from keyturn.model.messages import say
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.model.validation import merged, parse
 from keyturn.rest.children import MISSING
@@ -103,6 +104,7 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
 
     def write(tx: Tx) -> None:
         _refuse_taken_name(tx, ctx, connection.id, settings.name)
+        refuse_too_many(tx, ctx, connection)
         rows.insert(tx, ctx.workspace_id, values)
         audit.record(tx, ctx, "table.created", table_id, name=f"{connection.name}.{settings.name}")
 
@@ -328,6 +330,15 @@ def _shown(ctx: Context, settings: TableSettings, reader: Reader | ChildrenReade
         response=page.response,
         expanded_from=page.count if settings.expand is not None else None,
     )
+
+
+def refuse_too_many(tx: Tx, ctx: Context, connection: Connection) -> None:
+    """Raises `Conflict` where the connection has as many tables as a Workspace Admin lets it have."""
+    found = rows.room_left(tx, ctx.workspace_id, connection.id)
+    if found is not None and found[0] >= found[1]:
+        count, most = found
+        told = say("E-ENDPOINTS", connection=connection.name, count=count, s="" if count == 1 else "s", most=most)
+        raise Conflict(told, message_code="E-ENDPOINTS")
 
 
 def _same(field: str, one: TableSettings, other: TableSettings) -> bool:

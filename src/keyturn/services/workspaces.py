@@ -48,7 +48,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Workspace:
     """Another workspace, of which the actor is the first Workspace Admin. Nothing is shared between workspaces."""
     ctx.require("workspace:admin")
     settings = parse(WorkspaceSettings, raw)
-    made, now = Workspace(new_id("ws"), settings.name, settings.requires_second_factor), ctx.clock()
+    made, now = Workspace(new_id("ws"), **settings.model_dump()), ctx.clock()
 
     def write(tx: Tx) -> None:
         me = rows.member(tx, ctx.workspace_id, ctx.actor.account_id)
@@ -64,10 +64,11 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Workspace:
 
 
 async def update(ctx: Context, workspace_id: str, patch: Mapping[str, Any]) -> Workspace:
-    """Rename the actor's workspace, or want a second factor in it. Raises `NotFound` for any other one."""
+    """Rename the actor's workspace, want a second factor in it, or cap its endpoints. Raises `NotFound` for others."""
     ctx.require("workspace:admin")
     current = await _own(ctx, workspace_id)
-    before = WorkspaceSettings(name=current.name, requires_second_factor=current.requires_second_factor)
+    names = WorkspaceSettings.model_fields
+    before = WorkspaceSettings.model_validate({name: getattr(current, name) for name in names})
     now = merged(WorkspaceSettings, before, patch)
 
     def write(tx: Tx) -> None:
@@ -77,9 +78,12 @@ async def update(ctx: Context, workspace_id: str, patch: Mapping[str, Any]) -> W
         if now.requires_second_factor != before.requires_second_factor:
             required = now.requires_second_factor
             audit.record(tx, ctx, "workspace.second_factor_required", workspace_id, required=required)
+        if now.endpoints_per_connection != before.endpoints_per_connection:
+            most = now.endpoints_per_connection
+            audit.record(tx, ctx, "workspace.endpoints_limited", workspace_id, endpoints_per_connection=most)
 
     await ctx.database.run(write)
-    return Workspace(workspace_id, now.name, now.requires_second_factor)
+    return Workspace(workspace_id, **now.model_dump())
 
 
 async def delete(ctx: Context, workspace_id: str, *, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ workspaces = sa.Table(
     sa.Column("requires_second_factor", sa.Boolean, nullable=False, server_default=sa.false()),
     # How long files of imports stay and how large they may be; none: no limits.
     sa.Column("file_limits", sa.JSON(none_as_null=True)),
+    # How many tables a connection may have; none: any number.
+    sa.Column("endpoints_per_connection", sa.Integer),
 )
 accounts = sa.Table(
     "accounts",
@@ -118,15 +121,18 @@ def set_password_hash(tx: Tx, account_id: str, password_hash: str) -> None:
 
 def insert_workspace(tx: Tx, workspace: Workspace, now: float) -> None:
     """A new workspace."""
-    wants = workspace.requires_second_factor
-    values = {"id": workspace.id, "name": workspace.name, "requires_second_factor": wants, "created_at": now}
-    tx.execute(workspaces.insert().values(**values))
+    tx.execute(workspaces.insert().values(**asdict(workspace), created_at=now))
 
 
 def workspace(tx: Tx, workspace_id: str) -> Workspace | None:
     """The workspace of that id."""
     row = tx.execute(sa.select(workspaces).where(workspaces.c.id == workspace_id)).one_or_none()
-    return None if row is None else Workspace(row.id, row.name, row.requires_second_factor)
+    return None if row is None else workspace_of(row)
+
+
+def workspace_of(row: Any) -> Workspace:
+    """A row with the columns of a workspace."""
+    return Workspace(row.id, row.name, row.requires_second_factor, row.endpoints_per_connection)
 
 
 def workspace_ids_anywhere(tx: Tx) -> list[str]:

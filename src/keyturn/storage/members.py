@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from keyturn.model.accounts import Workspace
-from keyturn.storage.accounts import accounts, api_tokens, members, sessions, workspaces
+from keyturn.storage.accounts import accounts, api_tokens, members, sessions, workspace_of, workspaces
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx
 from keyturn.storage.imports import imports
@@ -53,12 +53,12 @@ def insert_service_account(tx: Tx, account_id: str, name: str, now: float) -> No
 def memberships_anywhere(tx: Tx, account_id: str) -> list[tuple[Workspace, str]]:
     """Every workspace somebody is in, with their role there, the first they joined first."""
     found = (
-        sa.select(workspaces.c.id, workspaces.c.name, workspaces.c.requires_second_factor, members.c.role)
+        sa.select(workspaces, members.c.role)
         .join(members, members.c.workspace_id == workspaces.c.id)
         .where(members.c.account_id == account_id)
         .order_by(members.c.joined_at)
     )
-    return [(Workspace(row.id, row.name, row.requires_second_factor), row.role) for row in tx.execute(found)]
+    return [(workspace_of(row), row.role) for row in tx.execute(found)]
 
 
 def count_api_tokens(tx: Tx, workspace_id: str, account_id: str) -> int:

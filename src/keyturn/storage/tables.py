@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.model.validation import stored
+from keyturn.storage.accounts import workspaces
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, metadata
 
@@ -75,6 +76,22 @@ def all_of(tx: Tx, workspace_id: str, connection_id: str | None = None) -> list[
     if connection_id is not None:
         found = found.where(tables.c.connection_id == connection_id)
     return [_noun(row) for row in tx.execute(found.order_by(connections.c.name, tables.c.name))]
+
+
+def room_left(tx: Tx, workspace_id: str, connection_id: str) -> tuple[int, int] | None:
+    """How many tables a connection has, and how many it may have; None where any number may be.
+
+    The workspace's row is held until the transaction ends, so that two who ask at once are counted one by one.
+    """
+    c = workspaces.c
+    most = tx.execute(sa.select(c.endpoints_per_connection).where(c.id == workspace_id)).scalar_one()
+    if most is None:
+        return None
+    most = tx.execute(sa.select(c.endpoints_per_connection).where(c.id == workspace_id).with_for_update()).scalar_one()
+    count = sa.select(sa.func.count()).where(
+        tables.c.workspace_id == workspace_id, tables.c.connection_id == connection_id
+    )
+    return None if most is None else (tx.execute(count).scalar_one(), most)
 
 
 def name_taken(tx: Tx, workspace_id: str, connection_id: str, name: str, *, except_id: str | None = None) -> bool:

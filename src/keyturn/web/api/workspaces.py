@@ -25,6 +25,7 @@ def shown(workspace: Workspace, role: str, *, current: bool) -> dict[str, Any]:
         "id": workspace.id,
         "name": workspace.name,
         "requires_second_factor": workspace.requires_second_factor,
+        "endpoints_per_connection": workspace.endpoints_per_connection,
         "role": role,
         "current": current,
     }
@@ -46,7 +47,10 @@ async def create(ctx: Ctx, request: Request) -> Response:
 
 @router.patch("/{workspace_id}", openapi_extra=described(WorkspaceSettings))
 async def update(ctx: Ctx, workspace_id: str, request: Request) -> Response:
-    """Rename the API token's workspace, or want a second factor of everybody who signs in to it by password."""
+    """Rename the API token's workspace, want a second factor of all who sign in by password, or cap its endpoints.
+
+    `endpoints_per_connection` is how many tables a connection may have; null: any number.
+    """
     changed = await workspaces.update(ctx, workspace_id, await json_body(request))
     return json_answer(shown(changed, ctx.actor.role, current=True))
 

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from keyturn.errors import KeyturnError
 from keyturn.model.kept_files import FileLimits, size_in_words
+from keyturn.model.members import WorkspaceSettings
 from keyturn.services import destinations, file_limits, organisations, secrets, settings, webhooks, workspaces
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
@@ -18,7 +19,8 @@ Admin = Annotated[Visit, Depends(admin_visit)]
 FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 # In the order of the page: settings/<name>.html draws it, and its heading has the name as its id.
 FILE_FIELDS = tuple(FileLimits.model_fields)
-SECTIONS = ("organisation", "second_factor", "secrets", "destinations", "files", "mail", "webhooks", "operator")
+SECTIONS = ("organisation", "second_factor", "secrets", "destinations", "files", "endpoints", "mail", "webhooks",
+            "operator")  # fmt: skip
 
 
 @router.get("")
@@ -60,9 +62,31 @@ async def change_files(request: Request, visit: Admin) -> Response:
     return await forms.attempt(do, again)
 
 
+@router.post("/endpoints")
+async def limit_endpoints(request: Request, visit: Admin) -> Response:
+    """How many tables a connection may have; empty: any number."""
+    sent = forms.typed(await request.form())
+
+    async def do() -> str:
+        wanted = sent.get("endpoints_per_connection", "").strip() or None
+        await workspaces.update(visit.ctx, visit.ctx.workspace_id, {"endpoints_per_connection": wanted})
+        return "/admin/settings?done=endpoints#endpoints"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        form = forms.failed(error, sent, ("endpoints_per_connection",))
+        return await _page(visit, endpoints_form=form, status=status)
+
+    return await forms.attempt(do, again)
+
+
 def _files_form(limits: FileLimits) -> forms.Form:
     sizes = {name: size_in_words(getattr(limits, name)) for name in ("max_import_bytes", "max_total_bytes")}
     return forms.Form({**limits.model_dump(), **sizes})
+
+
+async def _endpoints_form(visit: Visit) -> forms.Form:
+    most = (await workspaces.get(visit.ctx)).endpoints_per_connection
+    return forms.Form({"endpoints_per_connection": most or ""})
 
 
 async def _page(
@@ -72,6 +96,7 @@ async def _page(
     mail_error: str | None = None,
     mail_sent_to: str | None = None,
     files_form: forms.Form | None = None,
+    endpoints_form: forms.Form | None = None,
     status: int = 200,
 ) -> Response:
     limits, used = await file_limits.get(visit.ctx)
@@ -91,6 +116,8 @@ async def _page(
         files_form=files_form or _files_form(limits),
         files_labels=forms.labels(FileLimits),
         files_used=used,
+        endpoints_form=endpoints_form or await _endpoints_form(visit),
+        endpoints_labels=forms.labels(WorkspaceSettings),
         done=done,
         mail_error=mail_error,
         mail_sent_to=mail_sent_to,
