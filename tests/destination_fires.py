@@ -1,11 +1,13 @@
-"""Fire over imports that go elsewhere than into files: tables of somebody's PostgreSQL, objects of somebody's bucket."""
+"""Fire over imports that go elsewhere than into one file: folders of them, tables of somebody's PostgreSQL, buckets."""
 
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from crashes import Fire
@@ -24,6 +26,19 @@ def allowed(world: World, place: Warehouse | ObjectStore) -> str:
 def made(server: Server, place: Warehouse | ObjectStore, **changes: object) -> dict:
     """The place as a destination."""
     return ok(server.api.post("/destinations", json=place.settings(**changes)))
+
+
+class PartitionedFire(Fire):
+    """Imports into folders of Parquet files."""
+
+    def where(self, number: int) -> dict:
+        url = f"{self.folder}/{number}" if self.folder else f"{number}"
+        return {"type": "parquet", "url": url, "partition_by": ["status", "placed_at:month"]}
+
+    def content(self, number: int) -> bytes:
+        top = self.folder or next((self.world.tmp_path / "data" / "files").iterdir())
+        table = ds.dataset(top / str(number), partitioning="hive").to_table()
+        return "\n".join(map(str, table.sort_by("id").to_pylist())).encode()
 
 
 @dataclass
@@ -69,3 +84,25 @@ class BucketFire(_Elsewhere):
     def content(self, number: int) -> bytes:
         table = pq.read_table(io.BytesIO(self.there.read(f"tables/{number}.parquet")))
         return "\n".join(map(str, table.sort_by("id").to_pylist())).encode()
+
+
+class PartitionedBucketFire(BucketFire):
+    """Imports into folders of a bucket."""
+
+    def where(self, number: int) -> dict:
+        return {**super().where(number), "url": f"{number}", "partition_by": ["status"]}
+
+    def content(self, number: int) -> bytes:
+        rows = []
+        for item in json.loads(self.there.read(f"tables/{number}.manifest.json"))["files"]:
+            table = pq.read_table(io.BytesIO(self.there.read(f"tables/{number}/{item['path']}")))
+            rows += [{**row, "folder": item["path"].partition("/")[0]} for row in table.to_pylist()]
+        return "\n".join(map(str, sorted(rows, key=lambda row: row["id"]))).encode()
+
+    def unlisted(self) -> set[str]:
+        """Objects that no manifest lists."""
+        keys = {*self.there.keys()}
+        for manifest in [key for key in keys if key.endswith(".manifest.json")]:
+            top = manifest.removesuffix(".manifest.json")
+            keys -= {manifest, *(f"{top}/{item['path']}" for item in json.loads(self.there.read(manifest))["files"])}
+        return keys

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-import http.client
 import io
 import json
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 import duckdb
 import pyarrow.parquet as pq
@@ -20,24 +18,10 @@ from keyturn.destinations.objects import Access, Bucket, Changed, ObjectDestinat
 from keyturn.destinations.table_file import Way
 from keyturn.errors import Invalid, UpstreamError
 from keyturn.wire import Headers, Request, Response
-from object_store import REGION
+from object_store import REGION, send
 
 STAMP = {"rows": 2, "complete": True, "note": None}
 IDS = Schema(tuple(Column(name, kind, f"$.{name}", note="pinned") for name, kind in (("id", "int64"), ("n", "string"))))
-
-
-def send(request: Request) -> Response:
-    """A door without a guard."""
-    parts = urlsplit(request.url)
-    there = http.client.HTTPConnection(parts.netloc, timeout=30)
-    try:
-        there.request(request.method, f"{parts.path}?{parts.query}", request.body, dict(request.headers.items))
-        answer = there.getresponse()
-        return Response(answer.status, Headers.of(answer.getheaders()), answer.read(), request.url, 0.0)
-    except (OSError, http.client.HTTPException):
-        raise UpstreamError("127.0.0.1 is not reachable.", message_code="E-UPSTREAM", sent=False) from None
-    finally:
-        there.close()
 
 
 def access_of(store, **changes) -> Access:
@@ -139,7 +123,7 @@ def test_update_writes_over_rows_of_the_same_key(store, runs):
 
 
 def test_an_object_of_many_parts_is_whole(store, runs, monkeypatch):
-    monkeypatch.setattr("keyturn.destinations.objects.destination._PART_BYTES", 5 << 20)
+    monkeypatch.setattr("keyturn.destinations.objects.uploads._PART_BYTES", 5 << 20)
     rows = [{"id": number, "n": f"{number:0500}"} for number in range(30_000)]
     runs.imported(rows, "big.ndjson")
     parts = store.admin.head_object(Bucket=store.bucket, Key="big.ndjson")
@@ -207,7 +191,7 @@ def test_rows_are_not_added_to_an_object_that_somebody_else_changed(store, runs,
 def test_an_answer_that_was_lost_is_no_second_end(store, runs):
     run = runs.landed(OLD)
     run.plan(IDS, dict(STAMP), whole=True)
-    upload = run._upload
+    upload = run._planned.upload
     run._bucket.end(upload.name, upload.id, upload.parts)
     run.settle()
     assert len(found(store)) == 2

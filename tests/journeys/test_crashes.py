@@ -10,7 +10,7 @@ import os
 import pytest
 
 from crashes import Fire
-from destination_fires import DatabaseFire
+from destination_fires import DatabaseFire, PartitionedFire
 from weather import Cut, errors, folder_away, limit_hit, stalled, tokens_end
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
@@ -66,3 +66,18 @@ def test_killed_while_rows_go_into_a_database_that_goes_away(world, warehouse, r
     # Not measured since pages are kept in hand while the destination is away.
     told(fire.burn(COUNT), f"killed, into PostgreSQL, {kind}", most=1.0)
     assert warehouse.rows("select count(*) from keyturn_pages") == [(0,)]
+
+
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_while_folders_of_files_are_made(small_disk, world, request, kind):
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    faults = (tokens_end, limit_hit, errors, small_disk, folder_away, stalled)
+    folder = small_disk.path / "files"
+    folder.mkdir()
+    fire = PartitionedFire(world, url, workers=WORKERS[kind], seed=SEED, folder=folder, faults=faults)
+    # The 5 % are not measured with hundreds of them.
+    told(fire.burn(COUNT), f"killed, folders, {kind}", most=1.0, disk_is_mounted=small_disk.is_mounted)
+    # Neither pages nor versions that nobody has are left.
+    assert not list(folder.glob(".part-*"))
+    assert all(len(list(path.glob("*.json"))) == 1 for path in folder.glob(".versions-*"))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import keyturn
-from destination_fires import BucketFire, allowed, made
+from destination_fires import BucketFire, PartitionedBucketFire, allowed, made
 from keyturn.errors import Invalid, NotFound
 from weather import Cut, errors, limit_hit, stalled, tokens_end
 from world import ROWS, TOKEN, connect, ok, orders, register, slow, wait_for_import
@@ -234,3 +234,17 @@ def test_killed_while_rows_go_into_a_bucket_that_goes_away_nothing_is_lost_nor_d
     assert report.whole == report.imports
     assert report.kills
     assert store.uploads() == []
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_while_folders_of_a_bucket_are_made_nothing_is_lost_doubled_or_left(world, store, request, kind):
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
+    faults = (limit_hit, errors, Cut(store.relay, "destination_away"), stalled)
+    fire = PartitionedBucketFire(world, url, workers=1 if url is None else 2, seed=11, faults=faults)
+    fire.place = store
+    report = fire.burn(5)
+    print(report.line(f"killed, into folders of a bucket, {kind}"))
+    assert report.whole == report.imports
+    assert report.kills
+    assert (store.uploads(), fire.unlisted()) == ([], set())

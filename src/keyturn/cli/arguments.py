@@ -26,6 +26,10 @@ def _as_json(value: bool) -> bool:
 
 Json = Annotated[bool, typer.Option("--json", help="JSON for machines.", callback=_as_json)]
 Params = Annotated[list[str] | None, typer.Option("--param", help="name=value, of what the table asks for.")]
+PartitionBy = Annotated[
+    list[str] | None,
+    typer.Option("--partition-by", help="A column, or created_at:month: a folder of Parquet files in place of one."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

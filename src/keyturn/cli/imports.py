@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keyturn.cli import exits, words
-from keyturn.cli.arguments import Json, Params, pairs_of, workspace
+from keyturn.cli.arguments import Json, Params, PartitionBy, pairs_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import IncompleteData, Invalid
 
@@ -38,6 +38,7 @@ def import_(
     ] = None,
     mode: Annotated[str, typer.Option(help="replace, append or update.")] = "replace",
     param: Params = None,
+    partition_by: PartitionBy = None,
     keep_as: Annotated[
         str | None,
         typer.Option("--keep-as", help="Its name on the server, where append and update go on. Default: a new one."),
@@ -57,13 +58,16 @@ def import_(
     if (to is None) == (on_server is None):
         raise Invalid("Give --to with a file here, or --on-server with one on the server.", at="--to")
     if to is not None:
+        if partition_by:
+            raise Invalid("A folder stays on the server or in a bucket. Give --on-server with it.", at="--partition-by")
         format_of(to.name)
         _check_place(to)
     with workspace() as found:
         table = found.table(name)
         # A name of its own: two imports of one table at a time must not fetch each other's file.
         place = on_server or keep_as or f"{table.name}-{secrets.token_hex(4)}{Path(to or '').suffix.lower()}"
-        run = found.imports.begin(table.id, to=place, mode=mode, parameters=pairs_of(param or [], "--param"))
+        values, by = pairs_of(param or [], "--param"), partition_by or []
+        run = found.imports.begin(table.id, to=place, mode=mode, parameters=values, partition_by=by)
         if no_wait:
             out.json(run.found) if json else out.line(run.id)
             return
@@ -79,7 +83,9 @@ def import_(
         out.json({**run.found, **({"path": str(to)} if to else {}), "files": [_file(file) for file in files]})
         return
     where = f"→ {on_server}"
-    if files:
+    if partition_by:
+        where += f", by {', '.join(partition_by)}"
+    elif files:
         elsewhere = run.found["destination"].get("destination_id")
         place = str(to or (on_server if elsewhere else f"{files[0].name} on the server"))
         where = f"→ {place} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from keyturn.cli import words
-from keyturn.cli.arguments import Json, Yes, confirm, given, pairs_of, workspace
+from keyturn.cli.arguments import Json, PartitionBy, Yes, confirm, given, pairs_of, workspace
 from keyturn.cli.terminal import terminal
 
 app = typer.Typer(help="Schedules: when tables are imported again.", no_args_is_help=True)
@@ -31,6 +31,7 @@ def add(
     name: Annotated[str | None, typer.Option(help="Default: the table's.")] = None,
     if_missed: Annotated[str, typer.Option(help="run_once or skip.")] = "run_once",
     if_running: Annotated[str, typer.Option(help="run_once or skip.")] = "skip",
+    partition_by: PartitionBy = None,
     param: Annotated[
         list[str] | None, typer.Option("--param", help="name=value, where the table asks each time.")
     ] = None,
@@ -42,7 +43,7 @@ def add(
     chosen: dict[str, Any] = {"every": "cron" if cron else every, "timezone": tz, "mode": mode}
     chosen |= {"if_missed": if_missed, "if_running": if_running, "parameters": pairs_of(param or [], "--param")}
     with workspace() as found:
-        made = found.schedules.begin(found.table(table).id, to=to, **chosen, **fields)
+        made = found.schedules.begin(found.table(table).id, to=to, partition_by=partition_by or [], **chosen, **fields)
     if json:
         out.json(made.found)
         return
@@ -123,8 +124,9 @@ def delete(name: Name, *, yes: Yes = False, json: Json = False) -> None:
 def _place(destination: dict[str, Any]) -> str:
     if destination["type"] == "postgresql":
         return f"{destination['table'] or 'its own name'} in the database {destination['destination_id']}"
+    by = f" by {', '.join(destination['partition_by'])}" if destination.get("partition_by") else ""
     there = f" in the bucket {destination['destination_id']}" if destination.get("destination_id") else ""
-    return f"{destination['url']}{there}"
+    return f"{destination['url']}{by}{there}"
 
 
 def _changed(name: str, *, json: bool, paused: bool) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,25 +55,40 @@ def format_of(name: str) -> str:
     return FORMATS[suffix]
 
 
-def destination_of(transport: Transport, to: str) -> dict[str, Any]:
+def destination_of(transport: Transport, to: str, partition_by: Sequence[str] = ()) -> dict[str, Any]:
     """Where to, as the API takes it: `Destination/…` of one that an admin made, or `s3://bucket/…`, else a file.
 
-    In a database `…` is the table (empty: the table's own name), in a bucket the object's name. Raises `Invalid` for an
-    ending we do not know, `NotFound` for a destination nobody made.
+    In a database `…` is the table (empty: the table's own name), in a bucket the object's name. With `partition_by` it
+    is a folder. Raises `Invalid` for an ending we do not know, `NotFound` for a destination nobody made.
     """
     name, slash, rest = to.partition("/")
     if to.lower().startswith("s3://"):
         found, rest = _bucket_of(transport, to)
     elif slash and name:
         made = list(transport.pages("/destinations"))
-        if all(item["name"] != name for item in made) and Path(to).suffix.lower() in FORMATS:
-            return {"type": format_of(to), "url": to}
+        known = any(item["name"] == name for item in made)
+        if not known and (partition_by or Path(to).suffix.lower() in FORMATS):
+            return _file(to, partition_by)
         found = pick(made, name, what="destination")
     else:
-        return {"type": format_of(to), "url": to}
+        return _file(to, partition_by)
     if found["type"] == "s3":
-        return {"type": format_of(rest), "url": rest, "destination_id": found["id"]}
+        return {**_file(rest, partition_by), "destination_id": found["id"]}
+    if partition_by:
+        raise Invalid(
+            f"{found['name']} is a database. Only folders of Parquet files are partitioned.", at="partition_by"
+        )
     return {"type": "postgresql", "destination_id": found["id"], **({"table": rest} if rest else {})}
+
+
+def _file(name: str, partition_by: Sequence[str]) -> dict[str, Any]:
+    if partition_by:
+        return {
+            "type": "parquet",
+            "url": name,
+            "partition_by": partition_by if isinstance(partition_by, str) else [*partition_by],
+        }
+    return {"type": format_of(name), "url": name}
 
 
 def _bucket_of(transport: Transport, to: str) -> tuple[dict[str, Any], str]:
@@ -241,13 +256,21 @@ class Imports:
         return ImportRun(self._http, self._http.get(f"{_ROUTE}/{quote(import_id, safe='')}"))
 
     def begin(
-        self, table_id: str, *, to: str, mode: str = "replace", parameters: Mapping[str, Any] | None = None
+        self,
+        table_id: str,
+        *,
+        to: str,
+        mode: str = "replace",
+        parameters: Mapping[str, Any] | None = None,
+        partition_by: Sequence[str] = (),
     ) -> ImportRun:
         """Ask for an import of a table; `to` is a file on the server, its ending chooses the format.
 
-        Or it is `Database/table`, in a destination. `parameters` are what the table asks for each time.
+        Or it is `Database/table`, in a destination. `parameters` are what the table asks for each time. With
+        `partition_by`, for example `["country", "created_at:month"]`, `to` is a folder of Parquet files.
         """
-        body: dict[str, Any] = {"table_id": table_id, "destination": destination_of(self._http, to), "mode": mode}
+        where = destination_of(self._http, to, partition_by)
+        body: dict[str, Any] = {"table_id": table_id, "destination": where, "mode": mode}
         if parameters:
             body["parameters"] = dict(parameters)
         return ImportRun(self._http, self._http.post(_ROUTE, body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -75,10 +75,13 @@ class Schedules:
         found = pick(self._http.pages(_ROUTE), name, what="schedule")
         return Schedule(self._http, self._http.get(f"{_ROUTE}/{quote(str(found['id']), safe='')}"))
 
-    def begin(self, table_id: str, *, to: str, every: str = "day", **fields: Any) -> Schedule:
-        """Make one for a table; `to` is a file on the server, or `Database/table`.
+    def begin(
+        self, table_id: str, *, to: str, every: str = "day", partition_by: Sequence[str] = (), **fields: Any
+    ) -> Schedule:
+        """Make one for a table; `to` is a file on the server, or `Database/table`; with `partition_by` a folder.
 
         `fields` as in the API: at, on, cron, timezone, …
         """
-        body = {"table_id": table_id, "destination": destination_of(self._http, to), "every": every, **fields}
+        where = destination_of(self._http, to, partition_by)
+        body = {"table_id": table_id, "destination": where, "every": every, **fields}
         return Schedule(self._http, self._http.post(_ROUTE, body))

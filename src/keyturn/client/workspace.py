@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -109,17 +109,28 @@ class Workspace:
         return sql.run(self.tables, query, since=since, parameters=parameters, allow_incomplete=allow_incomplete)
 
     def run_import(
-        self, table: str, *, to: str, mode: str = "replace", parameters: Mapping[str, Any] | None = None
+        self,
+        table: str,
+        *,
+        to: str,
+        mode: str = "replace",
+        parameters: Mapping[str, Any] | None = None,
+        partition_by: Sequence[str] = (),
     ) -> ImportRun:
         """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there).
 
         Or elsewhere: `to="Warehouse/orders"` is a table of the database, `to="Lake/orders.parquet"` an object of the
-        bucket, that are the destination of that name. `parameters` are what the table asks for each time.
+        bucket, that are the destination of that name. `parameters` are what the table asks for each time. With
+        `partition_by`, for example `["country", "created_at:month"]`, `to` is a folder of Parquet files.
         """
-        return self.imports.begin(self.table(table).id, to=to, mode=mode, parameters=parameters)
+        table_id = self.table(table).id
+        return self.imports.begin(table_id, to=to, mode=mode, parameters=parameters, partition_by=partition_by)
 
     def schedule(self, table: str, *, to: str, every: str = "day", **fields: Any) -> Schedule:
-        """Import a table again and again into a file on the server. `fields`: at, on, cron, timezone, mode, …"""
+        """Import a table again and again into a file on the server. `fields`: at, on, cron, timezone, mode, …
+
+        With `partition_by`, for example `["country"]`, `to` is a folder of Parquet files.
+        """
         return self.schedules.begin(self.table(table).id, to=to, every=every, **fields)
 
 

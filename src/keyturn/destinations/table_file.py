@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,6 +40,8 @@ class Way:
     key: tuple[str, ...] = ()
     table: str = "rows"
     neutralise_formulas: bool = True
+    # Columns that a folder of Parquet files is divided by; without, it is one file.
+    partition_by: tuple[str, ...] = ()
 
 
 class TableFile:
@@ -53,7 +55,7 @@ class TableFile:
     ) -> None:
         self.path, self._way, self._folder, self._run = path, way, folder, run
         self._journal = Journal(folder, run, segments)
-        self._may_go_along = way.format == "parquet" and way.mode == "replace" and not segments
+        self._may_go_along = way.format == "parquet" and way.mode == "replace" and not (segments or way.partition_by)
         self._along: ParquetWriter | None = None
         self._made: Path | None = None
         self.cells_changed = 0
@@ -86,6 +88,12 @@ class TableFile:
     def last(self, rows: int) -> list[pa.RecordBatch]:
         """The batches that hold at least the last `rows` rows."""
         return self._journal.last(rows)
+
+    def batches(self, schema: Schema) -> Iterator[pa.RecordBatch]:
+        """Every row in order, in the schema they ended with; none is added any more."""
+        self._journal.close()
+        for batch in self._journal.batches():
+            yield cast_batch(batch, schema)
 
     def finish(self, schema: Schema, completeness: Mapping[str, Any], *, path: Path | None = None) -> Written:
         """`make` and `put` in one. Raises as `make` does."""
@@ -159,8 +167,8 @@ class TableFile:
         if along is not None and along.schema.equals(schema.arrow, check_metadata=True):
             return along.end(completeness)
         writer = ParquetWriter(self._part("rows"), schema.arrow)
-        for batch in self._journal.batches():
-            writer.add(cast_batch(batch, schema))
+        for batch in self.batches(schema):
+            writer.add(batch)
         return writer.end(completeness)
 
     def _part(self, what: str) -> Path:
@@ -185,8 +193,8 @@ class TableFile:
             if before is not None and self._way.mode == "append":
                 _copy_before(before, out, encoder.header(schema))
                 encoder.go_on(schema)
-            for batch in self._journal.batches():
-                out.write(encoder.add(cast_batch(batch, schema), schema))
+            for batch in self.batches(schema):
+                out.write(encoder.add(batch, schema))
             out.write(encoder.tail(schema))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from keyturn.model.partitioning import PartitionBy
 from keyturn.model.validation import CleanText, Settings, wrong
 
 ImportStatus = Literal["queued", "running", "waiting", "complete", "incomplete", "failed", "cancelled"]
@@ -42,13 +43,16 @@ FINISHED = frozenset({"complete", "incomplete", "failed", "cancelled"})
 
 
 def _destination_url(value: str) -> str:
-    if value.startswith(".part-") or "/.part-" in value:
-        raise wrong("Names beginning with .part- are ours while a file is unfinished.")
+    if any(part.startswith((".part-", ".versions-")) for part in value.split("/")):
+        raise wrong("Names beginning with .part- or .versions- are ours.")
     return value
 
 
 class Destination(Settings):
-    """One file, or a table of a database. A relative `url` lies in the workspace's own folder, or in a bucket's."""
+    """One file, a folder of them, or a table of a database.
+
+    A relative `url` lies in the workspace's own folder, or in a bucket's.
+    """
 
     type: Literal["parquet", "csv", "ndjson", "duckdb", "postgresql"] = Field(default="parquet", title="Where to")
     url: Annotated[CleanText, Field(max_length=1000), AfterValidator(_destination_url)] = Field(
@@ -61,6 +65,12 @@ class Destination(Settings):
     )
     table: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")] | None = Field(
         default=None, title="Table there", description="DuckDB and PostgreSQL. Left empty: the table's own name."
+    )
+    partition_by: PartitionBy = Field(
+        default=(),
+        title="Partition by",
+        description="Parquet only: a folder with column=value folders in place of one file. Example: country, or "
+        "created_at:month (day, month or year).",
     )
     neutralise_formulas: bool = Field(
         default=True,
@@ -76,12 +86,21 @@ class Destination(Settings):
             raise wrong("A table of a database is named by `table`. Remove it.", at="url")
         if not self.is_file and not self.destination_id:
             raise wrong("Choose the database.", at="destination_id")
+        if self.partition_by and self.type != "parquet":
+            raise wrong("Only Parquet is partitioned. Remove it, or choose Parquet.", at="partition_by")
+        if self.partition_by and not self.url.strip("/"):
+            raise wrong("Name the folder, for example orders", at="url")
         return self
 
     @property
     def is_file(self) -> bool:
         """Whether it is a file, here or in an object store."""
         return self.type != "postgresql"
+
+    @property
+    def place(self) -> str:
+        """The file's or folder's address, without a slash at its end."""
+        return self.url.rstrip("/") if self.partition_by else self.url
 
     @property
     def is_here(self) -> bool:
@@ -91,7 +110,7 @@ class Destination(Settings):
     @property
     def is_kept(self) -> bool:
         """Whether it is a file in the workspace's own folder, which the workspace's limits are for."""
-        return self.is_here and not PurePosixPath(self.url).is_absolute()
+        return self.is_here and not self.partition_by and not PurePosixPath(self.url).is_absolute()
 
     @property
     def path(self) -> str:
@@ -130,6 +149,8 @@ class ImportSettings(Settings):
     def _update_needs_tables(self) -> ImportSettings:
         if self.mode == "update" and self.destination.type in {"csv", "ndjson"}:
             raise wrong("Update works for Parquet, DuckDB and PostgreSQL. Choose Replace or Append.")
+        if self.mode == "update" and self.destination.partition_by:
+            raise wrong("Update works for one Parquet file, DuckDB and PostgreSQL. Choose Replace or Append.")
         return self
 
 

@@ -12,6 +12,8 @@ from keyturn.destinations.destination import Away, Destination
 from keyturn.destinations.files import FileDestination
 from keyturn.destinations.journal import remove_folder
 from keyturn.destinations.objects import ObjectDestination
+from keyturn.destinations.partitioned.files import PartitionedFiles
+from keyturn.destinations.partitioned.objects import PartitionedObjects
 from keyturn.destinations.postgresql import Place, PostgresDestination, TableWay
 from keyturn.destinations.table_file import Way
 from keyturn.errors import KeyturnError
@@ -94,20 +96,26 @@ async def _old(scene: Context, import_ids: list[str]) -> list[str]:
     return [import_id for import_id in import_ids if is_over(import_id)]
 
 
-def _file(ctx: Context, item: Import, table: Table, epoch: int) -> FileDestination:
+def _file(ctx: Context, item: Import, table: Table, epoch: int) -> FileDestination | PartitionedFiles:
     settings = item.settings
-    target = imports.destination_path(ctx, settings.destination.url)
+    target = imports.destination_path(ctx, settings.destination)
     root = imports.export_dir_of(ctx, target)
-    folder = imports.pages_folder(target, item.id)
-    return FileDestination(target, _way(settings, table), folder, run=f"e{epoch}", root=root)
+    folder, way = imports.pages_folder(target, item.id), _way(settings, table)
+    if way.partition_by:
+        return PartitionedFiles(target, way, folder, run=f"{item.id}-e{epoch}", root=root)
+    return FileDestination(target, way, folder, run=f"e{epoch}", root=root)
 
 
-async def _object(ctx: Context, item: Import, table: Table, found: SavedDestination, epoch: int) -> ObjectDestination:
+async def _object(
+    ctx: Context, item: Import, table: Table, found: SavedDestination, epoch: int
+) -> ObjectDestination | PartitionedObjects:
     bucket = await destination_servers.bucket_of(ctx, found)
     key = imports.key_of(found, item.settings)
     folder = ctx.deployment.files_dir(ctx.workspace_id) / f"{imports.PAGES_PREFIX}{item.id}"
     run = f"{item.id}-e{epoch}"
-    return ObjectDestination(bucket, key, _way(item.settings, table), folder, run=run, destination_id=found.id)
+    way = _way(item.settings, table)
+    made = PartitionedObjects if way.partition_by else ObjectDestination
+    return made(bucket, key, way, folder, run=run, destination_id=found.id)
 
 
 def _way(settings: ImportSettings, table: Table) -> Way:
@@ -117,6 +125,7 @@ def _way(settings: ImportSettings, table: Table) -> Way:
         key=table.settings.row_key,
         table=settings.destination.table or table.name,
         neutralise_formulas=settings.destination.neutralise_formulas,
+        partition_by=settings.destination.partition_by,
     )
 
 

@@ -8,10 +8,14 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keyturn.columns.types import parse_type
+from keyturn.destinations.partitioned.files import check_folder, manifest_at
+from keyturn.destinations.partitioned.manifest import MANIFEST_SUFFIX
 from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
+from keyturn.model import partitioning
 from keyturn.model.destinations import SavedDestination
 from keyturn.model.ids import new_id
-from keyturn.model.imports import FINISHED, Import, ImportFile, ImportSettings
+from keyturn.model.imports import FINISHED, Destination, Import, ImportFile, ImportSettings
 from keyturn.model.object_stores import check_key
 from keyturn.model.tables import Table
 from keyturn.model.validation import parse
@@ -56,14 +60,26 @@ async def check(ctx: Context, settings: ImportSettings) -> tuple[Table, str]:
         raise Invalid(
             "Append would repeat the rows of the time that is looked back on. Choose Update, or look back 0.", at="mode"
         )
+    _check_partitions(settings, table)
     return table, await place_of(ctx, settings, table)
+
+
+def _check_partitions(settings: ImportSettings, table: Table) -> None:
+    """With the columns that are known by now; those of the rows themselves are looked at again."""
+    by = [partitioning.by_of(text) for text in settings.destination.partition_by]
+    if not by or table.columns is None:
+        return
+    try:
+        partitioning.check(by, {column.name: parse_type(column.type).word for column in table.columns})
+    except ValueError as error:
+        raise Invalid(str(error), at="destination.partition_by") from None
 
 
 async def place_of(ctx: Context, settings: ImportSettings, table: Table) -> str:
     """Where it goes, as one word: one import at a time writes there. Raises `Invalid`."""
     if not settings.destination.is_here:
         return await _place_there(ctx, settings, table)
-    target = destination_path(ctx, settings.destination.url)
+    target = destination_path(ctx, settings.destination)
     root = export_dir_of(ctx, target)
     if root is not None and not root.is_dir():
         # Its disk is away: the import waits for it, and nothing is made where it will be.
@@ -88,7 +104,7 @@ async def _place_there(ctx: Context, settings: ImportSettings, table: Table) -> 
     if not wanted.is_file:
         return f"postgresql:{found.id}:{found.settings.db_schema}.{table_there(settings, table)}"
     try:
-        check_key(wanted.url)
+        check_key(wanted.place)
         check_key(key_of(found, settings))
     except ValueError as error:
         raise Invalid(str(error), at="destination.url") from None
@@ -97,7 +113,7 @@ async def _place_there(ctx: Context, settings: ImportSettings, table: Table) -> 
 
 def key_of(found: SavedDestination, settings: ImportSettings) -> str:
     """What an object is called in its bucket."""
-    return found.settings.bucket.folder + settings.destination.url
+    return found.settings.bucket.folder + settings.destination.place
 
 
 def table_there(settings: ImportSettings, table: Table) -> str:
@@ -199,17 +215,19 @@ async def file_path(ctx: Context, import_id: str, name: str) -> Path:
     """Where a finished file lies, for downloads. Raises `NotFound` if it is gone or was never of this import."""
     found = await get(ctx, import_id)
     await require_rows(ctx, found)
-    known = {item.name for item in await files(ctx, import_id)}
+    known = {item.name: item for item in await files(ctx, import_id)}
     if name not in known:
         raise NotFound(f"There is no file called {name} of this import any more.")
     if not found.settings.destination.is_here:
         raise NotFound(f"{name} lies in a bucket, not on this server. Fetch it from there.")
-    target = destination_path(ctx, found.settings.destination.url)
+    folder = destination_path(ctx, found.settings.destination).parent
     await retention.require_kept(ctx, found, name)
-    path = target.parent / name
-    if not path.is_file():
+    place: Path | None = folder / name
+    if found.settings.destination.partition_by:
+        place = manifest_at(folder / name.removesuffix(MANIFEST_SUFFIX), known[name].bytes)
+    if place is None or not place.is_file():
         raise NotFound(f"There is no file called {name} of this import any more.")
-    return path
+    return place
 
 
 async def require_rows(ctx: Context, item: Import) -> None:
@@ -236,15 +254,22 @@ async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, Import
             refused = error
             continue
         for file in await ctx.database.read(rows.files, ctx.workspace_id, item.id):
-            path = destination_path(ctx, item.settings.destination.url).parent / file.name
+            path = _beside(ctx, item, file.name) if file.name.endswith(suffix) else None
             # A newer import may have put another file there; then that one is found first.
-            if file.name.endswith(suffix) and path.is_file() and path.stat().st_size == file.bytes:
+            if path is not None and path.is_file() and path.stat().st_size == file.bytes:
                 return path, file, item.finished_at
     if refused is not None:
         raise refused
     raise NotFound(
         f"No import of {table.full_name} to a {suffix} file of this server has ended complete yet. Import it once."
     )
+
+
+def _beside(ctx: Context, item: Import, name: str) -> Path | None:
+    try:
+        return destination_path(ctx, item.settings.destination).parent / name
+    except Invalid:
+        return None  # Something else has come to be there.
 
 
 def pages_folder(target: Path, import_id: str) -> Path:
@@ -257,8 +282,9 @@ def export_dir_of(ctx: Context, target: Path) -> Path | None:
     return next((root for root in ctx.deployment.export_dirs if target.is_relative_to(root)), None)
 
 
-def destination_path(ctx: Context, url: str) -> Path:
+def destination_path(ctx: Context, where: Destination) -> Path:
     """Where a destination's address leads. Raises `Invalid` outside the workspace's folder and the export folders."""
+    url = where.place
     wanted = Path(url)
     if ".." in wanted.parts or "\\" in url or wanted.name.startswith("."):
         raise Invalid("A file's address has no .., no \\ and no name beginning with a dot.", at="destination.url")
@@ -273,13 +299,15 @@ def destination_path(ctx: Context, url: str) -> Path:
     else:
         root = ctx.deployment.files_dir(ctx.workspace_id)
         wanted = root / wanted
-    # A link could lead out of the folder, so the real place is what counts.
-    real = wanted.resolve()
+    # A link could lead out of the folder, so the real place is what counts; a partitioned folder is a link of ours.
+    real = wanted.parent.resolve() / wanted.name if where.partition_by else wanted.resolve()
     outside = not real.is_relative_to(root.resolve()) or real != root.resolve() / wanted.relative_to(root)
     # Also of a folder that was away at start, and came back as a link.
     data = ctx.deployment.data_dir
     inside_data = any(path.is_relative_to(folder) for path, folder in ((wanted, data), (real, data.resolve())))
     inside_data = inside_data and root != ctx.deployment.files_dir(ctx.workspace_id)
-    if outside or inside_data or wanted.is_dir():
+    if outside or inside_data or (wanted.is_dir() and not where.partition_by):
         raise Invalid("That address is not a file in the folder it may be written to.", at="destination.url")
+    if where.partition_by:
+        check_folder(wanted)
     return wanted

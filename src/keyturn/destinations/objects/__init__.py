@@ -5,7 +5,8 @@ its `send` is our one door out, so that the guard looks at every address, and no
 from __future__ import annotations
 
 from keyturn.destinations.objects.bucket import Bucket, Changed, try_out
-from keyturn.destinations.objects.destination import ObjectDestination, abandon, destinations_in
+from keyturn.destinations.objects.destination import ObjectDestination
 from keyturn.destinations.objects.requests import Access
+from keyturn.destinations.objects.uploads import abandon, destinations_in
 
 __all__ = ["Access", "Bucket", "Changed", "ObjectDestination", "abandon", "destinations_in", "try_out"]

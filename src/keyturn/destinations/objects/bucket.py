@@ -94,6 +94,14 @@ class Bucket:
             )
         return {"PartNumber": number, "ETag": said["ETag"]}
 
+    def put(self, key: str, data: bytes, media_type: str, sha256: str, run: str) -> None:
+        """A small object in one request, whatever is there."""
+        with self._told():
+            self._client.put_object(
+                Bucket=self.access.bucket, Key=key, Body=data, ContentType=media_type,
+                Metadata={_SHA256: sha256, _RUN: run},
+            )  # fmt: skip
+
     def end(self, key: str, upload_id: str, parts: list[dict[str, Any]]) -> None:
         """Put the object in place, whatever is there. Raises `Changed` when the upload was called off."""
         self._end(key, upload_id, parts, {})

@@ -170,13 +170,16 @@ def words_of(found: SavedDestination) -> str:
 async def typed(visit: Visit, sent: dict[str, str], formats: Mapping[str, str]) -> dict[str, Any]:
     """What a dialog says of the destination: a format of files, or the id of a database or bucket. Raises `Invalid`."""
     chosen, named = sent.get("destination.type", "parquet"), sent.get("destination.table", "").strip()
-    url = {"url": sent["destination.url"]} if sent.get("destination.url", "").strip() else {}
+    url = {name: sent[f"destination.{name}"] for name in ("url", "partition_by")
+           if sent.get(f"destination.{name}", "").strip()}  # fmt: skip
     if chosen in formats or not chosen.startswith("ds_"):
         return {"type": chosen, **url}
     found = (await choices(visit)).get(chosen)
     where = {"destination_id": chosen, **({"table": named} if named else {})}
     if found is None or found.settings.type == "postgresql":
         return {"type": "postgresql", **where}
+    if "partition_by" in url:
+        return {"type": "parquet", **url, **where}
     ending = PurePosixPath(url.get("url", "")).suffix.lower()
     if ending not in ENDINGS:
         raise Invalid(f"The file’s ending chooses the format: {', '.join(ENDINGS)}.", at="destination.url")

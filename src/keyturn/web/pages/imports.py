@@ -21,7 +21,7 @@ from keyturn.web.pages import destinations, values
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
 Importer = Annotated[Visit, Depends(visit_for("imports.create"))]
-FIELDS = ("destination.url", "destination.type", "destination.table", "mode")
+FIELDS = ("destination.url", "destination.type", "destination.table", "destination.partition_by", "mode")
 FORMATS = {"parquet": "Parquet", "csv": "CSV", "ndjson": "NDJSON", "duckdb": "DuckDB file"}
 MODES = {"replace": "Replace", "append": "Append", "update": "Update by key"}
 # Stop reasons as people read them.

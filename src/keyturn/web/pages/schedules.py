@@ -20,8 +20,8 @@ from keyturn.web.pages.imports import FORMATS, MODES
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
 Maker = Annotated[Visit, Depends(visit_for("schedules.create"))]
-FIELDS = ("destination.url", "destination.type", "destination.table", "mode", "name", "every", "at", "on", "cron",
-          "timezone", "if_missed", "if_running")  # fmt: skip
+FIELDS = ("destination.url", "destination.type", "destination.table", "destination.partition_by", "mode", "name",
+          "every", "at", "on", "cron", "timezone", "if_missed", "if_running")  # fmt: skip
 # Where the day is typed, by repetition.
 _ON = {"week": "on.week", "month": "on.month", "once": "on.once"}
 _RECENT = 5
@@ -91,7 +91,13 @@ async def update(request: Request, visit: Here, schedule_id: str) -> Response:
     async def do() -> str:
         patch: dict[str, Any] = {"on": None, "cron": None, **await _raw(visit, sent)}
         patch["parameters"] = forms.merged_pairs(values.typed(sent), schedule.settings.parameters)
-        patch["destination"] = {"url": None, "table": None, "destination_id": None, **patch["destination"]}
+        patch["destination"] = {
+            "url": None,
+            "table": None,
+            "destination_id": None,
+            "partition_by": None,
+            **patch["destination"],
+        }
         await schedules.update(visit.ctx, schedule_id, patch)
         return f"/schedules/{schedule_id}?done=saved"
 
@@ -184,6 +190,7 @@ def _values(schedule: Schedule) -> dict[str, Any]:
     found |= {f"destination.{name}": value for name, value in found.pop("destination").items()}
     found |= values.filled(found.pop("parameters"))
     found["destination.type"] = settings.destination.destination_id or settings.destination.type
+    found["destination.partition_by"] = ", ".join(settings.destination.partition_by)
     if settings.every in _ON:
         found[_ON[settings.every]] = settings.on
     return {**found, "name": schedule.name}
