@@ -9,7 +9,6 @@ so a crash between 2 and 3 loses nothing either. What is written in 3 never runs
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import time
 from collections.abc import Callable
@@ -26,10 +25,11 @@ from keyturn.services.reads import Batch
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
 
-# Between two landings: pages that come slowly land one by one, fast ones in groups, so that it costs a few percent,
-# and a crash never costs more than a hundredth of the time that the pages before it took.
-_REST_SECONDS, _REST_SHARE = 0.015, 0.01
+# Between two landings: pages that come fast land in groups, so that it costs a few percent; as soon as none came for a
+# moment, what is there lands. A crash costs a tenth of a second, or a hundredth of the time that the pages before took.
+_REST_SECONDS, _REST_SHARE = 0.1, 0.01
 _REST_MOST_SECONDS = 1.0
+_QUIET_SECONDS = 0.01
 # While a landing takes longer no page is taken: what is read meanwhile would be read again after a crash.
 _LONG_SECONDS = 0.3
 # So long a run waits for its destination with the pages in its hands; then it lets go of them and of its lease.
@@ -60,6 +60,7 @@ class Landing:
         self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._began_at = time.monotonic()
+        self._landed_at = 0.0
         # When the landing that is under way began.
         self._landing_at: float | None = None
         self._hurried = False
@@ -111,14 +112,26 @@ class Landing:
     async def _loop(self) -> None:
         while not self._closing.is_set():
             await self._fresh.wait()
+            await self._gathered()
             self._fresh.clear()
             await self._land()
-            # Not longer where the disk is slow: landing waits for it beside the reading, and takes more pages at once.
-            rest = max(_REST_SECONDS, (time.monotonic() - self._began_at) * _REST_SHARE)
-            rest = min(rest, _REST_MOST_SECONDS)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), rest)
+            self._landed_at = time.monotonic()
         await self._land()
+
+    async def _gathered(self) -> None:
+        """Until enough time has passed since the last landing, no page came for a moment, or none may come."""
+        rest = max(_REST_SECONDS, (self._landed_at - self._began_at) * _REST_SHARE)
+        ends_at = self._landed_at + min(rest, _REST_MOST_SECONDS)
+        while not self._closing.is_set() and not self._destination.crowded:
+            left = ends_at - time.monotonic()
+            if left <= 0:
+                return
+            self._fresh.clear()
+            try:
+                async with asyncio.timeout(min(left, _QUIET_SECONDS)):
+                    await self._fresh.wait()
+            except TimeoutError:
+                return
 
     async def _land(self) -> None:
         if self._point is None:
