@@ -133,3 +133,16 @@ def test_an_import_that_has_ended_is_queued_again_with_its_pages_or_anew(databas
     database.run_now(rows.queue_again, "ws_a", "one", anew=True)
     assert database.run_now(rows.checkpoint, "ws_a", "one") is None
     assert database.run_now(lambda tx: tx.execute(sa.select(rows.imports.c.pages)).scalar_one()) == 0
+
+
+def test_the_whole_ones_of_a_table_are_found_behind_any_number_that_failed(database, ask):
+    ask("whole", at=1)
+    for number in range(60):
+        ask(f"failed-{number}", at=2 + number)
+
+    def end(tx) -> None:
+        tx.execute(sa.update(rows.imports).values(status="failed", place=None))
+        tx.execute(sa.update(rows.imports).where(rows.imports.c.id == "whole").values(status="complete"))
+
+    database.run_now(end)
+    assert [item.id for item in database.run_now(rows.all_of, "ws_a", 50, "tb_a", "complete")] == ["whole"]

@@ -245,8 +245,8 @@ async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, Import
     table = await tables.get(ctx, table_id)
     connection = await connections.get(ctx, table.settings.connection_id)
     refused: Forbidden | None = None
-    for item in await ctx.database.read(rows.all_of, ctx.workspace_id, _LATEST_LOOK, table_id):
-        if item.status != "complete" or item.finished_at is None or not item.settings.destination.is_here:
+    for item in await ctx.database.read(rows.all_of, ctx.workspace_id, _LATEST_LOOK, table_id, "complete"):
+        if item.finished_at is None or not item.settings.destination.is_here:
             continue
         try:
             connections.require_data(ctx, connection, item.created_by)

@@ -101,11 +101,15 @@ def get(tx: Tx, workspace_id: str, import_id: str) -> Import | None:
     return None if row is None else _noun(row)
 
 
-def all_of(tx: Tx, workspace_id: str, limit: int, table_id: str | None = None) -> list[Import]:
-    """The newest imports of the workspace, or of one table."""
+def all_of(
+    tx: Tx, workspace_id: str, limit: int, table_id: str | None = None, status: str | None = None
+) -> list[Import]:
+    """The newest imports of the workspace, or of one table, or of those with one status."""
     found = _selection().where(imports.c.workspace_id == workspace_id)
     if table_id is not None:
         found = found.where(imports.c.table_id == table_id)
+    if status is not None:
+        found = found.where(imports.c.status == status)
     return [_noun(row) for row in tx.execute(found.order_by(imports.c.created_at.desc(), imports.c.id).limit(limit))]
 
 
