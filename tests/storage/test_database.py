@@ -13,7 +13,7 @@ import time
 import pytest
 import sqlalchemy as sa
 
-from keyturn.errors import Conflict, Unavailable
+from keyturn.errors import Conflict, Invalid, Unavailable
 from keyturn.storage import accounts
 from keyturn.storage.database import Database, db_now
 
@@ -240,3 +240,14 @@ async def test_what_fails_together_fails_for_each(database):
 
     found = await asyncio.gather(*(database.run_together(fail, number) for number in range(5)), return_exceptions=True)
     assert [type(error) for error in found] == [Conflict] * 5
+
+
+async def test_the_one_character_that_a_database_may_not_hold_is_refused_with_a_sentence(database):
+    def look(tx):
+        return tx.execute(sa.text("select cast(:text as varchar)"), {"text": "a\0b"}).scalar_one()
+
+    if database.is_sqlite:
+        assert await database.read(look) == "a\0b"
+        return
+    with pytest.raises(Invalid, match="NUL"):
+        await database.read(look)

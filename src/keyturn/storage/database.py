@@ -20,11 +20,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection as Tx
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from keyturn.errors import Conflict, Unavailable
+from keyturn.errors import Conflict, Invalid, Unavailable
 from keyturn.storage.clock import DatabaseClock, SteadyClock
 from keyturn.storage.wakeups import WOKEN, Wakeups
 
@@ -212,6 +212,9 @@ def _once(
     except DBAPIError as error:
         if error.connection_invalidated:
             raise Unavailable("The database is not reachable. We try again by ourselves.") from error
+        if isinstance(error, DataError) and "NUL" in str(error.orig):
+            # The one character that texts of PostgreSQL do not hold; whatever came from outside may have it.
+            raise Invalid("A text holds the character NUL (U+0000), which cannot be stored. Leave it out.") from error
         raise
     for key in woken:
         wakeups.wake(key)
