@@ -12,6 +12,7 @@ NOW = datetime(2026, 11, 24, 14, 2, tzinfo=UTC)
 def test_status_words_are_those_of_the_model():
     assert words.STATUS_WORDS == STATUS_WORDS
     assert connect_links.STATUS_WORDS == links.STATUS_WORDS
+    assert connect_links.OUTCOME_WORDS == links.OUTCOME_WORDS
 
 
 @pytest.mark.parametrize(

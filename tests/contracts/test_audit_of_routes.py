@@ -156,6 +156,8 @@ def of_connections(told: Told, world: Any, client_id: str) -> None:
     made = told.does("connect_links.create", "connection.link_made", link, keep="connect_link_id")
     steps.sign_in(made["url"])
     told.does("connect_links.accept", "connection.reconnected")
+    again = {"connection_ids": [told.things["connection_id"]]}
+    told.does("connect_links.reconnect", "connection.link_made", again)
     told.does("members.create_service_account", "account.service_account_created", {"name": "bot", "role": "editor"},
               keep="account_id")  # fmt: skip
     told.does("shares.put", "connection.shared", {"rights": "viewer"})

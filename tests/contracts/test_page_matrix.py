@@ -61,6 +61,7 @@ BEHIND: dict[str, str | None] = {
     "preferences.revoke_token": "tokens.revoke",
     "preferences.show": None,
     "preferences.tokens": "tokens.list",
+    "reconnect_links.send": "connect_links.reconnect",
     "schedules.dialog": "schedules.create",
     "schedules.next_runs": "schedules.preview",
     "schedules.pause": "schedules.update",

@@ -103,6 +103,8 @@ def test_a_foreign_id_in_a_body_is_like_one_that_is_not_there(tenants):
                 "/connect-links",
                 {"oauth_client_id": ids["client_id"], "end_user": "u", "base_url": "https://a.b"},
             ),
+            ("POST", "/connect-links/reconnect", {"connection_ids": [mine["connection_id"], ids["connection_id"]]}),
+            ("POST", "/connect-links/reconnect", {"oauth_client_id": ids["client_id"]}),
             ("POST", "/tokens", {"name": "x", "account_id": ids["account_id"]}),
             ("POST", "/tokens", {"name": "x", "workspace_id": ids["workspace_id"]}),
             ("POST", f"/members/{mine['account_id']}/removal", heir),

@@ -56,3 +56,27 @@ def test_a_link_is_made_sent_opened_and_accepted_in_two_browsers(world, steps, l
     page.get_by_text("Taken back.", exact=True).wait_for()
     look.at("88-taken-back")
     elsewhere.close()
+
+
+@pytest.mark.browser
+def test_reconnect_links_are_sent_from_the_list_and_copied(world, steps, look):
+    server = world.serve()
+    client = steps.register(world, server)
+    acme = steps.connect(world, server, client)
+    steps.connect(world, server, client, name="orders")
+    page = look.page
+    signed_in(page, server)
+    steps.ok(server.api.patch(f"/oauth-clients/{client['id']}", json={"scopes": "read:orders offline_access"}))
+    page.goto(f"{server.url}/admin/oauth-clients/{client['id']}/connections")
+    page.get_by_text("2 connections keep their old scopes until they reconnect.").wait_for()
+    look.at("89-old-scopes")
+    world.end_system.demo.revoke_grants()
+    assert server.api.post(f"/connections/{acme['id']}/refresh").status_code == 409
+    page.goto(server.url + "/connections")
+    page.get_by_text("1 needs a reconnect.").wait_for()
+    assert page.get_by_label("Send a reconnect link for acme").is_checked()
+    look.at("90-needs-a-reconnect")
+    page.get_by_role("button", name="Send reconnect links").click()
+    page.get_by_text("1 to copy and send yourself. They are shown once.").wait_for()
+    look.at("91-links-to-copy")
+    assert "/connect/" in page.get_by_label("Reconnect link of acme", exact=True).inner_text()

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import replace
-from urllib.parse import parse_qsl, urlsplit
 
-import httpx2
 import pytest
 import sqlalchemy as sa
 
 from keyturn.errors import Conflict, Invalid, LimitReached, NotFound
-from keyturn.services import authorizations, confirmations, connect_links, connections, departures, sign_ins
+from keyturn.services import authorizations, connect_links, connections, departures
 from keyturn.storage import connect_links as rows
-
-LIVE = {"token": {"auth": "post"}, "allowed_hosts": ["acme.example"]}
-
-
-async def theirs(place, gossip, **advanced):
-    told = {**LIVE, "revocation_url": gossip.url + "/revoke", **advanced}
-    return await place.client(
-        authorization_url=gossip.url + "/authorize", token_url=gossip.url + "/token", advanced=told
-    )
+from visitor import Visitor, theirs
 
 
 def end_user(client, name="customer-42", **more):
     return {"oauth_client_id": client.id, "end_user": name, "base_url": "https://acme.example/v1", **more}
-
-
-class Visitor:
-    """A browser that opens a link, and may come back from the end system."""
-
-    def __init__(self, place, url: str) -> None:
-        self.place, self.link, self.browser = place, url.rpartition("/")[2], secrets.token_urlsafe(8)
-
-    async def go(self) -> str:
-        return await confirmations.proceed(self.place.ana, self.link, browser=self.browser, account_id=None)
-
-    async def come_back(self, url: str) -> sign_ins.Outcome:
-        async with httpx2.AsyncClient() as person:
-            back = urlsplit((await person.get(url)).headers["location"])
-        slug = back.path.rpartition("/")[2]
-        done = await sign_ins.complete(self.place.ana, slug, parse_qsl(back.query), browser=self.browser)
-        return await sign_ins.outcome(self.place.ana, done)
 
 
 async def test_a_link_can_be_opened_for_thirty_minutes_and_never_goes_on_for_longer_than_forty(place, gossip):

@@ -32,7 +32,7 @@ DELETE /webhooks/{webhook_id} | POST /webhooks/{webhook_id}/test | GET /webhooks
 POST /webhooks/{webhook_id}/secret | GET /settings | POST /settings/mail/test | PATCH /me
 GET /settings/files | PATCH /settings/files
 GET /connect-links | POST /connect-links | GET /connect-links/{connect_link_id} | DELETE /connect-links/{connect_link_id}
-POST /connect-links/{connect_link_id}/accept
+POST /connect-links/{connect_link_id}/accept | POST /connect-links/reconnect
 GET /destinations | POST /destinations | GET /destinations/{destination_id} | PATCH /destinations/{destination_id}
 GET /secrets | PUT /secrets/{secret_name} | DELETE /secrets/{secret_name}
 DELETE /destinations/{destination_id} | POST /destinations/{destination_id}/test
@@ -49,6 +49,7 @@ BODIES = {
     "/tables/{table_id}/copies": "connection_id name",
     "/webhooks": "name url events enabled",
     "/connect-links": "connection_id oauth_client_id end_user base_url return_url hold expires_in_seconds",
+    "/connect-links/reconnect": "connection_ids oauth_client_id",
     "/destinations": "name type url schema endpoint region access_key_id addressing",
     "/imports": "table_id destination mode",
 }

@@ -11,7 +11,7 @@ from keyturn.cli import shares, words
 from keyturn.cli.arguments import Json, given, pairs_of, workspace
 from keyturn.cli.connections import Name
 from keyturn.cli.terminal import terminal
-from keyturn.errors import Conflict
+from keyturn.errors import Conflict, LimitReached
 
 if TYPE_CHECKING:
     from keyturn.client.connect_links import ConnectLink
@@ -29,6 +29,12 @@ STATUS_WORDS: dict[str, str] = {
     "failed": "Failed",
     "expired": "Ended unused",
     "revoked": "Taken back",
+}
+OUTCOME_WORDS: dict[str, str] = {
+    "sent": "Sent",
+    "copied": "To copy",
+    "skipped": "Left out",
+    "not_made": "Not made",
 }
 
 
@@ -92,6 +98,35 @@ def create(
 def reconnect_link(name: Name, *, wait: Wait = False, json: Json = False) -> None:
     """A link by which somebody else signs in for it, once, within 30 minutes."""
     _made(name, wait=wait, json=json)
+
+
+@app.command()
+def send(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[CONNECTION]...", help="Whose owners sign in.")] = None,
+    *,
+    client: Annotated[
+        str | None, typer.Option(help="Those on this OAuth 2.0 client that need it or keep older scopes.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Mail each owner a reconnect link; links that cannot be mailed are shown, this once."""
+    out = terminal()
+    with workspace() as found:
+        results = found.connect_links.send_reconnect_links(*(names or ()), client=client)
+    if json:
+        out.json({"data": [{**one.found, "url": one.url} for one in results]})
+    elif not results:
+        out.say("No connection needs a reconnect.")
+    else:
+        # A link is one cell of its own, so that a terminal wraps nothing into it.
+        rows = [
+            (one.connection, OUTCOME_WORDS.get(one.outcome, one.outcome), one.url or one.message) for one in results
+        ]
+        out.table(("CONNECTION", "LINK", "WHAT BECAME OF IT"), rows)
+    waits = [one.found["retry_after"] for one in results if one.outcome == "not_made"]
+    if waits:
+        wait = max(seconds or 0 for seconds in waits)
+        raise LimitReached(f"{len(waits)} not made. Ask for them again in {wait} s.", retry_after_seconds=wait)
 
 
 @app.command()

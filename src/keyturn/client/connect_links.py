@@ -84,6 +84,23 @@ class ConnectLink:
         self._http.delete(f"{_ROUTE}/{self.id}")
 
 
+class Reconnect:
+    """What became of one connection that a reconnect link was asked for; `found` is the API's object without `url`.
+
+    `outcome`: sent, copied, skipped, not_made. `url` opens one that was not mailed, so `repr` leaves it out.
+    """
+
+    def __init__(self, found: Mapping[str, Any]) -> None:
+        self.found = dict(found)
+        self.url: str | None = self.found.pop("url", None)
+        self.connection = str(found["connection"]["name"])
+        self.outcome = str(found["outcome"])
+        self.message = str(found["message"])
+
+    def __repr__(self) -> str:
+        return f"Reconnect({self.connection!r}, {self.outcome!r})"
+
+
 class ConnectLinks:
     """Links of the last 90 days, newest first: one's own and those for one's connections; all for Workspace Admins."""
 
@@ -121,3 +138,17 @@ class ConnectLinks:
         if client is not None:
             body["oauth_client_id"] = OAuthClients(self._http)[client]["id"]
         return ConnectLink(self._http, self._http.post(_ROUTE, body))
+
+    def send_reconnect_links(self, *connections: str, client: str | None = None) -> list[Reconnect]:
+        """Mail each owner of those connections a link to sign in again by; or of those on an OAuth 2.0 `client`, by its
+        name, that need a reconnect or keep older scopes. Tells what became of each one.
+
+        Raises `Invalid` unless it is one of the two, `NotFound`, `Forbidden`, `Conflict` where nobody signs in.
+        """
+        body: dict[str, Any] = {}
+        if connections:
+            known = Connections(self._http)
+            body["connection_ids"] = [known[name].id for name in connections]
+        if client is not None:
+            body["oauth_client_id"] = OAuthClients(self._http)[client]["id"]
+        return [Reconnect(found) for found in self._http.post(f"{_ROUTE}/reconnect", body)["data"]]

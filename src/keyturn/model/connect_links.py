@@ -6,7 +6,7 @@ alone, one for each OAuth client and end user.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -32,6 +32,15 @@ STATUS_WORDS: dict[str, str] = {
     "expired": "Ended unused",
     "revoked": "Taken back",
 }
+# What became of each connection that reconnect links were asked for.
+Outcome = Literal["sent", "copied", "skipped", "not_made"]
+OUTCOME_WORDS: dict[str, str] = {
+    "sent": "Sent",
+    "copied": "To copy",
+    "skipped": "Left out",
+    "not_made": "Not made",
+}
+RECONNECT_MOST = 100
 _OPEN: tuple[Status, ...] = ("pending", "undecided")
 # What only a link that makes a connection says of it.
 _OF_A_NEW_ONE = ("oauth_client_id", "end_user", "name", "base_url", "variables", "access")
@@ -104,6 +113,45 @@ class ConnectLinkSettings(Settings):
         if self.end_user is None:
             raise wrong("Say which end user signs in: your own id of them.", at="end_user")
         return self
+
+
+class ReconnectLinksSettings(Settings):
+    """Whose owners shall sign in again: some connections, or those on an OAuth client that need it."""
+
+    connection_ids: Annotated[tuple[CleanText, ...], Field(min_length=1, max_length=RECONNECT_MOST)] | None = Field(
+        default=None, title="Connections", description=f"At most {RECONNECT_MOST}."
+    )
+    oauth_client_id: CleanText | None = Field(
+        default=None,
+        title="OAuth 2.0 client",
+        description="Those on it that need a reconnect, or signed in while it asked for other scopes.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> ReconnectLinksSettings:
+        if (self.connection_ids is None) == (self.oauth_client_id is None):
+            raise wrong("Name connections, or an OAuth 2.0 client: one of the two.", at="connection_ids")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """What became of one connection that a reconnect link was asked for, in a `sentence`. Times are epoch seconds.
+
+    `reason`: why none was made, for programs. `sent_to`: the owner's address. `url`: what opens a link that was not
+    sent, told this once. `retry_after_seconds`: when asking again may go better.
+    """
+
+    connection_id: str
+    connection_name: str
+    outcome: Outcome
+    sentence: str
+    reason: str | None = None
+    connect_link_id: str | None = None
+    sent_to: str | None = None
+    url: str | None = field(default=None, repr=False)
+    expires_at: float | None = None
+    retry_after_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

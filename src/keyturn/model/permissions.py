@@ -49,6 +49,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "connect_links.create": ("connections:write",),
     "connect_links.get": ("connections:use", "connections:write"),
     "connect_links.list": ("connections:use", "connections:write"),
+    "connect_links.reconnect": ("connections:write",),
     "connect_links.revoke": ("connections:write",),
     "connections.authorization": _READERS,
     "connections.begin": _READERS,

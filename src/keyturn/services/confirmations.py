@@ -76,7 +76,8 @@ async def look(scene: Context, link: str, account_id: str | None, *, browser: st
     ctx, member, connection = await _beginning(scene, row)
     registration = await oauth_clients.registration(ctx, row["oauth_client_id"], connection.settings.variables)
     return Invitation(
-        asked_by=member.name,
+        # A link that was mailed is a sign-in of whoever got it, and another member asks for it.
+        asked_by=member.name if its is None else its.made_by,
         system=registration.client.name,
         sign_in_host=urlsplit(registration.server.authorization_url).netloc,
         token_host=urlsplit(registration.server.token_url).netloc,

@@ -54,16 +54,30 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ConnectLink, str
     ctx.require_verb("connect_links.create")
     settings = parse(ConnectLinkSettings, raw)
     # Before anything is made, so that a refused link leaves no connection behind.
-    await authorizations.check_pace(ctx)
-    await _check_pace(ctx)
+    await check_pace(ctx)
     if settings.connection_id is not None:
         connection = await connections.get(ctx, settings.connection_id)
-        client = await _client_of(ctx, connection.oauth_client_id, connection.name)
-        _check(ctx, client, settings, connection.settings.base_url)
+        await check_connection(ctx, connection, settings)
     else:
         client = await _client_of(ctx, settings.oauth_client_id, "This connect link")
         connection = await _of_end_user(ctx, client, settings)
-    registration, attempt, url = await authorizations.draft(ctx, connection, settings.expires_in_seconds)
+    return await store(ctx, connection, settings)
+
+
+async def store(
+    ctx: Context,
+    connection: Connection,
+    settings: ConnectLinkSettings,
+    *,
+    signer: Context | None = None,
+    sent_to: str | None = None,
+) -> tuple[ConnectLink, str]:
+    """The link itself, once it was checked. `signer`: the member it is a sign-in of, whom it is mailed to (`sent_to`).
+
+    Without one it is a sign-in of whoever makes it. Raises as `authorizations.begin` does.
+    """
+    scene = signer or ctx
+    registration, attempt, url = await authorizations.draft(scene, connection, settings.expires_in_seconds)
     link_id = new_id("cl")
     values = {
         "id": link_id,
@@ -83,7 +97,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> tuple[ConnectLink, str
         rows.insert(tx, ctx.workspace_id, values)
         authorization_rows.insert(tx, ctx.workspace_id, attempt | {"connect_link_id": link_id})
         told = {"connect_link": link_id, "until": clock(attempt["expires_at"]), "end_user": connection.end_user}
-        events.record(tx, ctx, connection.id, "link_made", **told)
+        events.record(tx, ctx, connection.id, "link_made", **told, sent_to=sent_to)
 
     await ctx.database.run(write)
     return await get(ctx, link_id), url
@@ -177,14 +191,29 @@ async def _attempt_of(ctx: Context, link: ConnectLink) -> str:
     return str(found["id"])
 
 
-async def _check_pace(ctx: Context) -> None:
-    """A workspace makes so many in a minute, by whichever members and replicas; one member fewer."""
+async def check_pace(ctx: Context) -> None:
+    """A workspace makes so many in a minute, by whichever members and replicas; one member fewer.
+
+    Raises `LimitReached`.
+    """
+    await authorizations.check_pace(ctx)
     since = ctx.clock() - PACE_SECONDS
+    # Those that were mailed are sign-ins of others, and count for whoever had them sent all the same.
+    mine = await ctx.database.read(rows.count_made, ctx.workspace_id, since, account_id=ctx.actor.account_id)
+    if mine >= authorizations.PACE_MOST:
+        raise LimitReached("You made too many connect links in a minute. Wait a minute.",
+                           retry_after_seconds=PACE_SECONDS)  # fmt: skip
     if await ctx.database.read(rows.count_made, ctx.workspace_id, since) >= PACE_MOST:
         raise LimitReached(
             f"This workspace made {PACE_MOST} connect links in a minute. Wait a minute.",
             retry_after_seconds=PACE_SECONDS,
         )
+
+
+async def check_connection(ctx: Context, connection: Connection, settings: ConnectLinkSettings) -> None:
+    """Raise `Conflict` where nobody signs in by a page, `Invalid` where a Workspace Admin has to allow the host."""
+    client = await _client_of(ctx, connection.oauth_client_id, connection.name)
+    _check(ctx, client, settings, connection.settings.base_url)
 
 
 async def _client_of(ctx: Context, client_id: str | None, name: str) -> OAuthClient:

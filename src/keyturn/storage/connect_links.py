@@ -51,11 +51,23 @@ def insert(tx: Tx, workspace_id: str, values: dict[str, Any]) -> None:
     tx.execute(connect_links.insert().values(workspace_id=workspace_id, status="pending", **values))
 
 
-def count_made(tx: Tx, workspace_id: str, since: float) -> int:
-    """How many the workspace has made since then."""
+def count_made(tx: Tx, workspace_id: str, since: float, *, account_id: str | None = None) -> int:
+    """How many the workspace, or one member of it, has made since then."""
     c = connect_links.c
     found = sa.select(sa.func.count()).where(c.workspace_id == workspace_id, c.created_at > since)
+    if account_id is not None:
+        found = found.where(c.account_id == account_id)
     return tx.execute(found).scalar_one()
+
+
+def waiting(tx: Tx, workspace_id: str, connection_id: str, now: float) -> ConnectLink | None:
+    """The newest link of a connection that nobody has opened yet and that can still be opened."""
+    c = connect_links.c
+    found = _selection(workspace_id).where(
+        c.connection_id == connection_id, c.status == "pending", c.opened_at.is_(None), c.expires_at > now
+    )
+    row = tx.execute(found.order_by(c.created_at.desc(), c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else _noun(row)
 
 
 def get(tx: Tx, workspace_id: str, connect_link_id: str) -> ConnectLink | None:

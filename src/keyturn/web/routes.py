@@ -59,6 +59,7 @@ from keyturn.web.rendering import FOLDER
 #  /sign-in /sign-out… /prove                     web/pages/sessions.py
 #  /admin/oauth-clients…                          web/pages/oauth_clients.py
 #  /connections… (list, new, health, settings)    web/pages/connections.py
+#  /connections/reconnect-links                   web/pages/reconnect_links.py
 #  /connections/{id}/sharing…                     web/pages/shares.py
 #  /connections/{id}/links…                       web/pages/connect_links.py
 #  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py
@@ -110,6 +111,7 @@ PAGES = (
     pages.oauth_clients.router,
     sign_ins.router,
     pages.connections.router,
+    pages.reconnect_links.router,
     pages.shares.router,
     pages.connect_links.router,
     pages.imports.router,

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from keyturn.model.connect_links import ConnectLink, ConnectLinkSettings
-from keyturn.services import connect_links
+from keyturn.model.connect_links import (
+    OUTCOME_WORDS,
+    ConnectLink,
+    ConnectLinkSettings,
+    Reconnect,
+    ReconnectLinksSettings,
+)
+from keyturn.services import connect_links, reconnect_links
 from keyturn.services.context import Context, check_limit
 from keyturn.web.api.answers import json_answer, json_body, rfc3339
 from keyturn.web.auth import api_context
@@ -44,6 +51,32 @@ async def create(ctx: Ctx, request: Request) -> Response:
     """Make a link; `url` is in this answer alone. An end user's first link makes their connection."""
     link, url = await connect_links.create(ctx, await json_body(request))
     return json_answer({**shown(link), "url": url}, 201)
+
+
+def told(found: Reconnect) -> dict[str, Any]:
+    """What became of one connection, as JSON."""
+    return {
+        "connection": {"id": found.connection_id, "name": found.connection_name},
+        "outcome": found.outcome,
+        "reason": found.reason,
+        "message": found.sentence,
+        "sent_to": found.sent_to,
+        "connect_link_id": found.connect_link_id,
+        "url": found.url,
+        "expires_at": rfc3339(found.expires_at),
+        "retry_after": None if found.retry_after_seconds is None else math.ceil(found.retry_after_seconds),
+    }
+
+
+@router.post("/reconnect", openapi_extra=described(ReconnectLinksSettings))
+async def reconnect(ctx: Ctx, request: Request) -> Response:
+    """Mail each owner a link to sign in again by, or tell those that cannot be mailed; what became of each one.
+
+    `outcome`: sent, copied (`url` is in this answer alone), skipped, not_made (ask again after `retry_after` seconds).
+    """
+    found = await reconnect_links.send_reconnect_links(ctx, await json_body(request))
+    counts = {outcome: sum(one.outcome == outcome for one in found) for outcome in OUTCOME_WORDS}
+    return json_answer({"data": [told(one) for one in found], "counts": counts})
 
 
 @router.get("")

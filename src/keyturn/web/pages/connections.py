@@ -23,7 +23,15 @@ from keyturn.model.connections import (
     why,
 )
 from keyturn.model.ids import slug_of
-from keyturn.services import connection_lists, connection_tests, connections, events, oauth_clients, tables
+from keyturn.services import (
+    connection_lists,
+    connection_tests,
+    connections,
+    events,
+    oauth_clients,
+    reconnect_links,
+    tables,
+)
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages import health
@@ -76,6 +84,9 @@ async def list_(
         active="connections",
         connections=found,
         wanted=wanted,
+        sendable={
+            one.id for one in found if one.status == "reconnect_needed" and reconnect_links.may_send(visit.ctx, one)
+        },
         onward=None if onward is None else urlencode({"end_user": end_user, "status": status, "cursor": onward}),
         has_clients=bool(clients),
         words=STATUS_WORDS,

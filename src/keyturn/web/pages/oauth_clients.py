@@ -24,6 +24,7 @@ from keyturn.services import (
     connection_lists,
     events,
     oauth_clients,
+    reconnect_links,
     registrations,
 )
 from keyturn.services.client_checks import CheckResult
@@ -152,7 +153,8 @@ async def lifetime(visit: Admin, value: str = "", kind: str = "access") -> Respo
 async def settings(visit: Admin, client_id: str, done: str = "") -> Response:
     """The client's settings."""
     client = await oauth_clients.get(visit.ctx, client_id)
-    return await _detail(visit, client, "settings", done=done)
+    behind = await reconnect_links.count(visit.ctx, client) if done == "saved" else reconnect_links.NONE
+    return await _detail(visit, client, "settings", done=done, behind=behind)
 
 
 @router.post("/{client_id}")
@@ -233,7 +235,8 @@ async def users(visit: Admin, client_id: str, cursor: str | None = None) -> Resp
     client = await oauth_clients.get(visit.ctx, client_id)
     wanted = connection_lists.Wanted(oauth_client_id=client_id)
     found, more = await connection_lists.page(visit.ctx, wanted, cursor=cursor)
-    return await _detail(visit, client, "connections", connections=found, more=more)
+    behind = await reconnect_links.count(visit.ctx, client)
+    return await _detail(visit, client, "connections", connections=found, more=more, behind=behind)
 
 
 @router.get("/{client_id}/check")
@@ -338,7 +341,7 @@ async def _detail(
     status: int = 200,
     **more: Any,
 ) -> Response:
-    given: dict[str, Any] = {"events": [], "connections": [], **more}
+    given: dict[str, Any] = {"events": [], "connections": [], "behind": reconnect_links.NONE, **more}
     return await rendering.shell(
         visit,
         f"oauth_clients/{tab}.html",
