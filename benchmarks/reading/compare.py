@@ -125,7 +125,7 @@ class Bench:
             print(
                 f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
             )
-            print("\n| case | contestant | seconds | CPU s | peak MB | its time to that of `keyturn import` |\n|---|---|---|---|---|---|")
+            print("\n| case | contestant | seconds | CPU s | peak MB | time of import's |\n|---|---|---|---|---|---|")
             for name in names:
                 self._case(name, CASES[name], runs)
         finally:

@@ -10,7 +10,7 @@ import os
 import pytest
 
 from crashes import Fire
-from destination_fires import DatabaseFire, PartitionedFire
+from destination_fires import KINDS, DatabaseFire, PartitionedFire
 from weather import Cut, errors, folder_away, limit_hit, stalled, tokens_end
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
@@ -57,7 +57,7 @@ def test_killed_while_all_else_fails_too(small_disk, world, request, kind):
 
 
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_killed_while_rows_go_into_a_database_that_goes_away(world, warehouse, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     faults = (tokens_end, limit_hit, errors, Cut(warehouse.relay, "destination_away"), stalled)
@@ -69,7 +69,7 @@ def test_killed_while_rows_go_into_a_database_that_goes_away(world, warehouse, r
 
 
 @pytest.mark.timeout(2400)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_killed_while_folders_of_files_are_made(small_disk, world, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     faults = (tokens_end, limit_hit, errors, small_disk, folder_away, stalled)

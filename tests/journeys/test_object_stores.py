@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import keyturn
-from destination_fires import BucketFire, PartitionedBucketFire, allowed, made
+from destination_fires import KINDS, BucketFire, PartitionedBucketFire, allowed, made
 from keyturn.errors import Invalid, NotFound
 from weather import Cut, errors, limit_hit, stalled, tokens_end
 from world import ROWS, TOKEN, connect, ok, orders, register, slow, wait_for_import
@@ -223,7 +223,7 @@ def test_from_python_and_the_command_line(store, server, table, terminal):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_killed_while_rows_go_into_a_bucket_that_goes_away_nothing_is_lost_nor_doubled(world, store, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     faults = (tokens_end, limit_hit, errors, Cut(store.relay, "destination_away"), stalled)
@@ -237,7 +237,7 @@ def test_killed_while_rows_go_into_a_bucket_that_goes_away_nothing_is_lost_nor_d
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_killed_while_folders_of_a_bucket_are_made_nothing_is_lost_doubled_or_left(world, store, request, kind):
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else None
     faults = (limit_hit, errors, Cut(store.relay, "destination_away"), stalled)
