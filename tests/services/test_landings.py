@@ -47,11 +47,22 @@ class Shelf:
 
 
 @dataclass
+class Size:
+    """No limit."""
+
+    bytes: int = 0
+
+    async def grow(self, size: int) -> None:
+        self.bytes += size
+
+
+@dataclass
 class Row:
     """What is written into the import's row."""
 
     pages: int = 0
     told: list[str] = field(default_factory=list)
+    size: Size = field(default_factory=Size)
 
     async def at_work(self, **values: Any) -> None:
         self.pages = values["pages"]
@@ -136,3 +147,13 @@ async def test_no_page_is_taken_while_a_landing_takes_long(made):
     await feeding
     await landing.settle()
     assert (shelf.landed, row.pages) == (200, 200)
+
+
+async def test_what_came_lands_by_itself_when_no_more_comes(made):
+    landing, shelf, row = made()
+    for number in range(1, 31):
+        await landing.page(page(number))
+    while shelf.landed < 30:  # noqa: ASYNC110 - the shelf is another thread's
+        await asyncio.sleep(0.005)
+    await landing.settle()
+    assert (row.pages, row.size.bytes) == (30, 240)

@@ -63,6 +63,6 @@ async def test_while_the_old_one_runs_every_connection_is_paused_and_no_grant_is
     await acme.kept()
     assert acme.server.posts == []
     told = acme.ctx.database.run_now(event_rows.of_subject, "ws_1", connection.id, 9)
-    assert [event["kind"] for event in told][:2] == ["paused", "restored"]
+    assert {event["kind"] for event in told[:2]} == {"paused", "restored"}  # in one moment, so in any order
     assert acme.ctx.database.run_now(connections.pause_anywhere) == []
     assert acme.ctx.database.run_now(grants.renewing_anywhere) == [("ws_1", connection.id)]

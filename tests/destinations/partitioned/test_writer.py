@@ -37,6 +37,7 @@ def batch(*rows: dict) -> pa.RecordBatch:
 
 
 def write(folder, by: str, *batches: pa.RecordBatch, schema: Schema = SCHEMA):
+    folder.mkdir(exist_ok=True)
     made = PartitionedWriter(
         folder / "t", folder / "piles", [by_of(text) for text in by.split(",")], schema, "x.parquet"
     )
