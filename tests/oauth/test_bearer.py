@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.oauth.bearer import Challenge, challenges, insufficient_scope, looks_expired, place_token
+from keyturn.oauth.bearer import (
+    Challenge,
+    challenges,
+    insufficient_scope,
+    invalid_token,
+    looks_expired,
+    place_token,
+)
 from keyturn.oauth.quirks import Api
 from keyturn.wire import Headers, Request, Response
 
@@ -126,3 +133,17 @@ def test_j7_a_token_bound_to_a_key_has_one_place_whatever_is_set():
     )
     placed = place_token(request, "a-bound-token", api, bound=True)
     assert placed.headers.items == (("Authorization", "DPoP a-bound-token"),)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "said"),
+    [
+        ('Bearer realm="api", error="invalid_token", error_description="The access token expired"', True),
+        ('Bearer error="insufficient_scope", scope="read"', False),
+        ('Basic realm="api", error="invalid_token"', False),
+        ("Bearer", False),
+        (None, False),
+    ],
+)
+def test_an_api_says_in_as_many_words_that_a_token_is_over(challenge, said):
+    assert invalid_token(answer(401, challenge)) is said
