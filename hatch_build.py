@@ -12,14 +12,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FLAGS = [
-    "-O2",
-    "-std=c11",
-    "-fPIC",
-    "-shared",
-    "-fvisibility=hidden",
-    "-ffp-contract=off",
-]  # each product is rounded by itself
+# No contraction: each product is rounded by itself.
+FLAGS = ("-O2", "-std=c11", "-fPIC", "-shared", "-fvisibility=hidden", "-ffp-contract=off")
 
 
 class CoreBuildHook(BuildHookInterface):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from keyturn.egress import AllowList, Egress, EgressSettings
+from keyturn.egress import AllowList, Egress, EgressSettings, MailSettings
 from keyturn.encryption import Keyring
 from keyturn.model.accounts import Account, Workspace
 from keyturn.model.permissions import grantable_to
@@ -17,6 +17,7 @@ from keyturn.services.context import Actor, Context, Deployment, RefreshTimes
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import tables as table_rows
 from keyturn.storage.database import Database
+from postbox import Postbox
 from refreshing import Field
 from token_server import TokenServer
 
@@ -77,6 +78,23 @@ async def place(database, tmp_path):
     ctx = Context(ana, "ws_1", database, egress, Keyring([b"k" * 32]), deployment, lambda: clock[0])
     li = Actor("ac_li", "Li", "li@example.com", "editor", grantable_to("editor"))
     yield Place(ctx, replace(ctx, actor=li), database, clock)
+    await egress.close()
+
+
+@pytest.fixture
+def box():
+    with Postbox() as made:
+        yield made
+
+
+@pytest.fixture
+async def mailed(place, box):
+    """The same place with a mail server."""
+    allowed = AllowList.parse("127.0.0.1")
+    settings = MailSettings.parse(box.url, "keyturn@data.example.com", allowed)
+    egress = Egress(EgressSettings(allowed=allowed, mail=settings))
+    place.ana, place.li = replace(place.ana, egress=egress), replace(place.li, egress=egress)
+    yield place
     await egress.close()
 
 

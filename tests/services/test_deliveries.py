@@ -7,38 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from keyturn.egress import AllowList, Egress, EgressSettings, MailSettings
 from keyturn.errors import Conflict, Invalid, NotFound
 from keyturn.model.deliveries import MOST_ATTEMPTS, PAUSES_SECONDS, pause_seconds
 from keyturn.model.webhooks import signature
 from keyturn.services import audit, deliveries, notices, preferences, settings, webhooks
 from keyturn.storage.database import Database
 from keyturn.storage.deliveries import deliveries as table
-from postbox import Postbox, Receiver
-
-FROM = "keyturn@data.example.com"
-
-
-@pytest.fixture
-def box():
-    with Postbox() as made:
-        yield made
+from postbox import Receiver
 
 
 @pytest.fixture
 def receiver():
     with Receiver() as made:
         yield made
-
-
-@pytest.fixture
-async def mailed(place, box):
-    """The same place with a mail server."""
-    allowed = AllowList.parse("127.0.0.1")
-    egress = Egress(EgressSettings(allowed=allowed, mail=MailSettings.parse(box.url, FROM, allowed)))
-    place.ana, place.li = replace(place.ana, egress=egress), replace(place.li, egress=egress)
-    yield place
-    await egress.close()
 
 
 async def send_all(ctx) -> None:

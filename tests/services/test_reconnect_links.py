@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from keyturn.egress import AllowList, Egress, EgressSettings, MailSettings
 from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
 from keyturn.model.permissions import grantable_to
 from keyturn.services import (
@@ -24,26 +23,7 @@ from keyturn.services import (
 from keyturn.storage import accounts as account_rows
 from keyturn.storage import connect_links as rows
 from keyturn.storage.connections import connections as connection_table
-from postbox import Postbox
 from visitor import Visitor, theirs
-
-FROM = "keyturn@data.example.com"
-
-
-@pytest.fixture
-def box():
-    with Postbox() as made:
-        yield made
-
-
-@pytest.fixture
-async def mailed(place, box):
-    """The same place with a mail server."""
-    allowed = AllowList.parse("127.0.0.1")
-    egress = Egress(EgressSettings(allowed=allowed, mail=MailSettings.parse(box.url, FROM, allowed)))
-    place.ana, place.li = replace(place.ana, egress=egress), replace(place.li, egress=egress)
-    yield place
-    await egress.close()
 
 
 async def send(ctx, *chosen, client=None):
