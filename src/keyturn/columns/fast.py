@@ -68,28 +68,28 @@ class FastBuilder:
         """The batch of a JSON list of objects. Raises `Unfit`."""
         rows = self._core.read(raw)
         try:
-            return self._batch(self._by_arrow(raw) if rows is None else rows)
+            leaves = self._by_arrow(raw) if rows is None else self._leaves(rows)
+            arrays = [_exact(leaves[path], holds, kind) for path, holds, kind in self._columns]
+            return pa.RecordBatch.from_arrays(arrays, schema=self._arrow)
         except (pa.ArrowException, ValueError) as error:
             raise Unfit from error
 
-    def _batch(self, rows: pa.StructArray) -> pa.RecordBatch:
+    def _leaves(self, rows: pa.StructArray) -> dict[Path, pa.Array]:
         leaves: dict[Path, pa.Array] = {}
         _harvest(rows, self._tree, (), leaves)
-        arrays = [_exact(leaves[path], holds, kind) for path, holds, kind in self._columns]
-        return pa.RecordBatch.from_arrays(arrays, schema=self._arrow)
+        return leaves
 
-    def _by_arrow(self, raw: bytes) -> pa.StructArray:
-        """The rows where the core is not there or gave up: Arrow's parser, and what it would pass over looked for."""
+    def _by_arrow(self, raw: bytes) -> dict[Path, pa.Array]:
+        """The leaves where the core is not there or gave up: Arrow's parser, and what it would pass over looked for."""
         if not _is_utf8(raw) or (self._doubles and not digits_survive(raw)):
             raise Unfit
         rows = self._read(raw)
         if rows.null_count:
             raise Unfit
-        leaves: dict[Path, pa.Array] = {}
-        _harvest(rows, self._tree, (), leaves)
+        leaves = self._leaves(rows)
         if any(_may_hold_nought(leaves[path], holds) for path, holds in self._doubles) and _underflows(raw):
             raise Unfit
-        return rows
+        return leaves
 
     def _read(self, raw: bytes) -> pa.StructArray:
         text = b"".join((b'{"rows":', raw, b"}"))
