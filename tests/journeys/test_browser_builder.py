@@ -139,6 +139,16 @@ def test_what_is_wrong_is_said_and_a_draft_can_be_kept(world, server, look):
     at(look, "79-builder-doubts")
 
 
+def test_a_choice_made_before_the_script_came_shows_its_fields(server, look):
+    page, held = look.page, []
+    page.route("**/static/app.js", lambda route: held.append(route))  # noqa: PLW0108 — the driver marks what it is given
+    page.goto(f"{server.url}/tables/new", wait_until="commit")
+    page.locator("#pagination").select_option("page_number")
+    expect(page.locator("[id='page_number.page_param']")).to_be_hidden()
+    held[0].continue_()
+    expect(page.locator("[id='page_number.page_param']")).to_be_visible()
+
+
 def test_a_table_shows_what_changed_and_what_did_not_fit(world, server, look):
     connection = server.api.get("/connections").json()["data"][0]
     body = {"connection_id": connection["id"], "name": "orders", "path": "/orders",

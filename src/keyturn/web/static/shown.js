@@ -58,18 +58,23 @@ function publicUrl(line) {
     : `✗ You are on ${location.origin} but the server was told ${told}. The operator sets KEYTURN_PUBLIC_URL=${location.origin}`;
 }
 
+// The fields of the choice that is made: also of one made before this script ran, or restored by the browser.
+function fieldsOf(select) {
+  const show = () => {
+    for (const option of select.options) {
+      const box = document.getElementById(select.dataset.shows + option.value);
+      if (box) box.hidden = option.value !== select.value;
+    }
+  };
+  select.addEventListener("change", show);
+  show();
+}
+
 export function start(root) {
   for (const list of root.querySelectorAll("[data-tabs]")) tabs(list);
   for (const link of root.querySelectorAll("[data-opens]")) opener(link);
   for (const place of root.querySelectorAll("[data-file-into]")) fileInto(place);
-  for (const select of root.querySelectorAll("[data-shows]")) {
-    select.addEventListener("change", () => {
-      for (const option of select.options) {
-        const box = document.getElementById(select.dataset.shows + option.value);
-        if (box) box.hidden = option.value !== select.value;
-      }
-    });
-  }
+  for (const select of root.querySelectorAll("[data-shows]")) fieldsOf(select);
   for (const line of root.querySelectorAll("[data-public-url]")) publicUrl(line);
   // What one OAuth 2.0 client asks for is shown while it is chosen.
   const parts = root.querySelectorAll("[data-of-client]");
