@@ -6,6 +6,8 @@ import json
 import sqlite3
 import time
 
+from pages import Person
+
 
 def scheduled(world, steps, terminal):
     server = world.serve()
@@ -38,6 +40,31 @@ def test_schedules_in_a_terminal_and_as_a_file(world, steps, terminal):
     terminal.run("schedules", "resume", "acme.orders")
     preview = steps.ok(server.api.post("/schedules/preview", json={"every": "month", "on": "last", "at": "7:15"}))
     assert (preview["words"], len(preview["next_runs"])) == ("Every month on the last day at 07:15, UTC", 5)
+
+
+def test_a_schedule_that_cannot_be_read_is_a_row_that_says_how_to_mend_it(world, steps, terminal):
+    server = scheduled(world, steps, terminal)
+    for name in ("well", "strange"):
+        terminal.run("schedules", "add", "acme.orders", "--to", "orders.parquet", "--name", name)
+    with sqlite3.connect(world.tmp_path / "data" / "keyturn.db") as database:
+        (stored,) = database.execute("select settings from schedules where name = 'strange'").fetchone()
+        strange = json.dumps(json.loads(stored) | {"timezone": "Mars/Olympus"})
+        database.execute("update schedules set settings = ? where name = 'strange'", (strange,))
+    listed = {item["name"]: item for item in steps.ok(server.api.get("/schedules"))["data"]}
+    said = "timezone Mars/Olympus: Choose a timezone, for example Europe/Berlin."
+    assert (listed["well"]["status"], listed["well"]["problems"]) == ("active", [])
+    assert (listed["strange"]["status"], listed["strange"]["next_runs"]) == ("held", [])
+    assert [problem["at"] for problem in listed["strange"]["problems"]] == ["timezone"]
+    assert said in terminal.run("schedules", "list")
+    assert said in terminal.run("schedules", "show", "strange")
+    person = Person(server.url)
+    assert said in person.open("/schedules").root.text
+    page = person.open(f"/schedules/{listed['strange']['id']}")
+    assert said in page.root.text
+    assert page.root.one(id="timezone-error").text == "Choose a timezone, for example Europe/Berlin."
+    person.press(page, "cron", {"timezone": "UTC"}, "Save schedule")
+    person.http.close()
+    assert steps.ok(server.api.get(f"/schedules/{listed['strange']['id']}"))["label"] == "Active"
 
 
 def test_an_import_stays_on_the_server_when_asked_to(world, steps, terminal):

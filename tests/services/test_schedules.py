@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
-from keyturn.services import schedules
+from keyturn.services import forecasts, notices, schedules
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import imports as import_rows
 from keyturn.storage import schedules as rows
@@ -214,13 +214,84 @@ async def test_what_another_replica_met_meanwhile_is_not_held(place, table):
     assert (await schedules.get(place.ana, schedule.id)).status == "active"
 
 
-async def test_one_schedule_that_makes_no_sense_to_this_release_does_not_keep_the_others(place, table):
+def overwrite(place, item, **changes) -> None:
+    """What another version of Keyturn, or another machine, stored."""
+    place.run(rows.update, "ws_1", item.id, {"settings": item.settings.model_dump(mode="json") | changes})
+
+
+async def test_one_schedule_that_makes_no_sense_to_this_release_is_held_and_told_and_does_not_keep_the_others(
+    place, table
+):
     broken, newer, well = [await made(place) for _ in range(3)]
     for item, changes in ((broken, {"timezone": "Mars/Olympus"}), (newer, {"colour": "blue"}), (well, {})):
         due(place, item, 1)
-        place.run(rows.update, "ws_1", item.id, {"settings": item.settings.model_dump(mode="json") | changes})
+        overwrite(place, item, **changes)
     assert await schedules.tick(place.ana) == 2
     assert {item.schedule_id for item in asked(place)} == {newer.id, well.id}
+    assert await schedules.tick(place.ana, held=True) == 0
+    held, *others = [item for item in await schedules.list_(place.ana) if item.id == broken.id]
+    assert (held.status, held.label, others) == ("held", "Held, cannot be read", [])
+    assert "timezone Mars/Olympus: Choose a timezone" in held.settings.words
+    (notice,), _ = await notices.list_(place.ana, open_only=True)
+    assert (notice.kind, notice.subject_id, notice.sentence) == ("schedule_unreadable", broken.id, held.settings.words)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{"timezone": "Mars/Olympus"}, {"every": "fortnight"}, {"destination": {"type": "parchment", "url": "a", "ink": 1}},
+     {"destination": None}, {"at": ["06:00"], "parameters": 7}],
+)  # fmt: skip
+async def test_what_cannot_be_read_is_mended_by_sending_that_alone(place, table, stored):
+    schedule = await made(place)
+    due(place, schedule, 1)
+    overwrite(place, schedule, **stored)
+    await schedules.tick(place.ana)
+    mended = {"timezone": "UTC", "every": "week", "destination": TO, "at": "07:00", "parameters": None}
+    with pytest.raises(Invalid) as refused:
+        await schedules.update(place.ana, schedule.id, {"mode": "append"})
+    assert {problem.at.partition(".")[0] for problem in refused.value.problems} == set(stored)
+    now = await schedules.update(place.ana, schedule.id, {name: mended[name] for name in stored})
+    assert (now.status, now.problems) == ("active", ())
+    assert now.next_at > time.time()
+    assert (await notices.list_(place.ana, open_only=True))[0] == []
+
+
+async def test_what_cannot_be_read_is_paused_and_deleted_as_it_is(place, table):
+    schedule = await made(place)
+    due(place, schedule, 1)
+    overwrite(place, schedule, timezone="Mars/Olympus")
+    await schedules.tick(place.ana)
+    assert (await schedules.update(place.ana, schedule.id, {"paused": True})).status == "paused"
+    with pytest.raises(Invalid):
+        await schedules.update(place.ana, schedule.id, {"paused": False})
+    await schedules.delete(place.ana, schedule.id)
+    assert (await notices.list_(place.ana, open_only=True))[0] == []
+
+
+async def test_what_can_be_read_again_runs_by_itself_and_the_notice_ends(place, table):
+    schedule = await made(place, if_missed="skip")
+    due(place, schedule, 3 * HOUR)
+    overwrite(place, schedule, timezone="Mars/Olympus")
+    await schedules.tick(place.ana)
+    overwrite(place, schedule)
+    assert await schedules.tick(place.ana, held=True) == 1
+    assert (await notices.list_(place.ana, open_only=True))[0] == []
+
+
+async def test_a_table_whose_held_schedule_is_gone_leaves_no_notice(place, table):
+    schedule = await made(place)
+    due(place, schedule, 1)
+    overwrite(place, schedule, timezone="Mars/Olympus")
+    await schedules.tick(place.ana)
+    place.run(rows.delete, "ws_1", schedule.id)
+    await forecasts.look(place.ana)
+    assert (await notices.list_(place.ana, open_only=True))[0] == []
+
+
+async def test_a_destination_that_an_unreadable_schedule_names_is_in_use_still(place, table):
+    schedule = await made(place)
+    overwrite(place, schedule, timezone="Mars/Olympus", destination={**TO, "destination_id": "de_1"})
+    assert (await schedules.get(place.ana, schedule.id)).destination_id == "de_1"
 
 
 async def test_more_that_are_held_than_are_looked_at_together_do_not_keep_one_that_may_run(place):

@@ -79,6 +79,10 @@ def show(name: Name, *, json: Json = False) -> None:
     if json:
         out.json(item)
         return
+    if item["problems"]:
+        told = {"Schedule": item["name"], "Table": item["table_name"], "Status": item["label"], "Why": item["words"]}
+        out.pairs(told | {"Runs as": item["created_by"]["name"], "Last": _last(item)})
+        return
     out.pairs(
         {
             "Schedule": item["name"],

@@ -165,6 +165,12 @@ KINDS: dict[str, Kind] = {
         ),
         Words("table.new_data", "New data in {name}", "{name} has new rows again, after {length}."),
     ),
+    "schedule_unreadable": Kind(
+        "schedule",
+        "Schedule held",
+        Words("schedule.held", "The schedule {name} is held", "{sentence}"),
+        Words("schedule.recovered", "The schedule {name} runs again", "{name} can be read again, after {length}."),
+    ),
     "schema_changed": Kind(
         "table",
         "Columns changed",

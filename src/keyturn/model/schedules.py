@@ -12,6 +12,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
+from keyturn.errors import Problem
 from keyturn.model.imports import Destination, ImportSettings
 from keyturn.model.recurrence import WEEKDAYS, Every, Recurrence, cron_of, runs_ever
 from keyturn.model.validation import CleanText, wrong
@@ -170,17 +171,49 @@ _DAYS = {"week": _weekday, "month": _day_of_month, "once": _date}
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableSettings:
+    """Stored settings that this version cannot read: a timezone that is gone, a value that a newer one wrote.
+
+    `found` is what is stored, and `problems` say what is wrong with it, field by field.
+    """
+
+    table_id: str
+    found: Mapping[str, Any]
+    problems: tuple[Problem, ...]
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What is stored under names that we know: what a merge patch that mends it begins with."""
+        known = {name: value for name, value in self.found.items() if name in ScheduleSettings.model_fields}
+        place = known.get("destination")
+        if isinstance(place, Mapping):
+            known["destination"] = {name: value for name, value in place.items() if name in Destination.model_fields}
+        return known
+
+    @property
+    def words(self) -> str:
+        """What is wrong and how to fix it, for people."""
+        what = " ".join(f"{item.at}{self._stands(item.at)}: {item.message}" for item in self.problems)
+        return f"This version of Keyturn cannot read it. {what} Open the schedule, choose that anew and save it."
+
+    def _stands(self, at: str) -> str:
+        # Only the names of choices: what else is typed may be long, or nobody else's business.
+        value = self.found.get(at) if at in {"timezone", "every", "mode", "if_missed", "if_running"} else None
+        return f" {value[:80]}" if isinstance(value, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """One schedule. Times are epoch seconds; `next_at` is None when it will not run any more.
 
-    `held`: it is due and waits for its connection to be reconnected. `last` is `{at, outcome, why, import_id}` of the
-    last time it was due; outcome `started` or `skipped`.
+    `held`: it is due and waits for its connection to be reconnected, or for settings that can be read. `last` is
+    `{at, outcome, why, import_id}` of the last time it was due; outcome `started` or `skipped`.
     """
 
     id: str
     workspace_id: str
     name: str
-    settings: ScheduleSettings
+    settings: ScheduleSettings | UnreadableSettings
     table_name: str
     paused: bool
     held: bool
@@ -192,21 +225,37 @@ class Schedule:
     updated_at: float
 
     @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What this version cannot read of it; it is held until that is mended."""
+        return self.settings.problems if isinstance(self.settings, UnreadableSettings) else ()
+
+    @property
     def status(self) -> str:
         """`paused`, `held`, `over` or `active`."""
         if self.paused:
             return "paused"
-        if self.held:
+        if self.held or self.problems:
             return "held"
         return "over" if self.next_at is None else "active"
 
     @property
     def label(self) -> str:
         """The status in words."""
+        if self.problems:
+            return "Paused, cannot be read" if self.paused else "Held, cannot be read"
         words = {"paused": "Paused", "held": "Held until reconnected", "over": "Over", "active": "Active"}
         return words[self.status]
 
     @property
-    def destination(self) -> Destination:
-        """Where its imports go."""
-        return self.settings.destination
+    def destination_id(self) -> str | None:
+        """The destination its imports go to, if that is one that a Workspace Admin made."""
+        if not isinstance(self.settings, UnreadableSettings):
+            return self.settings.destination.destination_id
+        place = self.settings.found.get("destination")
+        return place.get("destination_id") if isinstance(place, Mapping) else None
+
+    def next_runs(self, count: int) -> list[float]:
+        """Its next moments, epoch seconds; none while it is paused, over or unreadable."""
+        if self.next_at is None or self.paused or isinstance(self.settings, UnreadableSettings):
+            return []
+        return [self.next_at, *self.settings.recurrence.next_runs(self.next_at, count - 1)]

@@ -62,6 +62,15 @@ def stored(model: type[M], values: Any) -> M:
     return model.model_validate(values, extra="ignore")
 
 
+def unreadable(
+    model: type[BaseModel], values: Any, error: ValidationError
+) -> tuple[Mapping[str, Any], tuple[Problem, ...]]:
+    """Settings that `stored` refused with `error`: as they stand in the database, and what is wrong with them."""
+    if not isinstance(values, Mapping):
+        return {}, (Problem("settings", "They are no object."),)
+    return values, problems_of(error, model)
+
+
 def merged(model: type[M], current: M, patch: Mapping[str, Any] | Any) -> M:
     """JSON merge patch (RFC 7396) of `current` by `patch`, validated as `model`."""
     if not isinstance(patch, Mapping):

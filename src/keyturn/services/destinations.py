@@ -100,7 +100,7 @@ async def delete(ctx: Context, destination_id: str) -> None:
 
     def write(tx: Tx) -> None:
         planned = [s.name for s in schedule_rows.all_of(tx, ctx.workspace_id)
-                   if s.settings.destination.destination_id == destination_id]  # fmt: skip
+                   if s.destination_id == destination_id]  # fmt: skip
         if planned:
             raise Conflict(f"{found.name} is where the schedule {planned[0]} writes. Change that first.")
         if destination_id in import_rows.destinations_at_work(tx, ctx.workspace_id):

@@ -22,6 +22,7 @@ from keyturn.storage import connections as connection_rows
 from keyturn.storage import grants as grant_rows
 from keyturn.storage import notices as notice_rows
 from keyturn.storage import oauth_clients as client_rows
+from keyturn.storage import schedules as schedule_rows
 from keyturn.storage import tables as table_rows
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def _look_again(tx: Tx, ctx: Context, notice: Notice) -> None:
         over = client_rows.get(tx, ctx.workspace_id, thing) is None
         if not over and notice.kind == "secret_expires":
             _look_at_secrets(tx, ctx, thing)
+    elif noun == "schedule":
+        over = schedule_rows.get(tx, ctx.workspace_id, thing) is None
     elif noun == "table":
         table = table_rows.get(tx, ctx.workspace_id, thing)
         over = table is None or (notice.kind == "no_new_data" and table.settings.no_new_data_days is None)

@@ -29,6 +29,7 @@ from keyturn.services.outbox import News
 from keyturn.storage import connections as connection_rows
 from keyturn.storage import notices as rows
 from keyturn.storage import oauth_clients as client_rows
+from keyturn.storage import schedules as schedule_rows
 from keyturn.storage import tables as table_rows
 
 if TYPE_CHECKING:
@@ -180,6 +181,12 @@ def _about(tx: Tx, ctx: Context, noun: str, subject_id: str) -> dict[str, str] |
     if noun == "table":
         table = table_rows.get(tx, ctx.workspace_id, subject_id)
         return None if table is None else {"name": table.full_name, "connection_id": table.settings.connection_id}
+    if noun == "schedule":
+        schedule = schedule_rows.get(tx, ctx.workspace_id, subject_id)
+        held = None if schedule is None else table_rows.get(tx, ctx.workspace_id, schedule.settings.table_id)
+        if schedule is None or held is None:
+            return None
+        return {"name": schedule.name, "connection_id": held.settings.connection_id}
     connection = connection_rows.get(tx, ctx.workspace_id, subject_id)
     if connection is None:
         return None

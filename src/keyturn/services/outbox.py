@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from keyturn.model.connections import Connection
     from keyturn.storage.database import Tx
 
-_PAGES = {"connection": "/connections/", "oauth_client": "/admin/oauth-clients/", "table": "/tables/"}
+_PAGES = {
+    "connection": "/connections/",
+    "oauth_client": "/admin/oauth-clients/",
+    "table": "/tables/",
+    "schedule": "/schedules/",
+}
 
 
 @dataclass(frozen=True, slots=True)

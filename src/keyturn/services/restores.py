@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from keyturn.model.ids import new_id
+from keyturn.model.schedules import UnreadableSettings
 from keyturn.storage import connections, deliveries, events, grants, imports, schedules
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def settle(tx: Tx, *, made_at: str, now: float, paused: bool) -> Settled:
     ended = imports.end_unfinished_anywhere(tx, now, error | {"message_code": None})
     past = schedules.past_anywhere(tx, now)
     for item in past:
+        if isinstance(item.settings, UnreadableSettings):
+            continue  # it is held at its first look, and who mends it sets its next moment
         last = {"at": item.next_at, "outcome": "skipped", "why": unknown, "import_id": None}
         values = {"next_at": item.settings.recurrence.following(now), "last": last, "held": False}
         schedules.update(tx, item.workspace_id, item.id, values)

@@ -13,11 +13,12 @@ import structlog
 
 from keyturn.errors import Conflict, Forbidden, Invalid, KeyturnError, NotFound, Unavailable
 from keyturn.model.ids import new_id
-from keyturn.model.schedules import Schedule, ScheduleSettings
-from keyturn.model.validation import merged, parse
-from keyturn.services import audit, connections, imports, incidents, members, tables
+from keyturn.model.schedules import Schedule, ScheduleSettings, UnreadableSettings
+from keyturn.model.validation import merge_patch, merged, parse
+from keyturn.services import audit, connections, imports, incidents, members, notices, tables
 from keyturn.services.context import Context
 from keyturn.storage import imports as import_rows
+from keyturn.storage import notices as notice_rows
 from keyturn.storage import schedules as rows
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 # What is met later than this was missed.
 GRACE_SECONDS = 300.0
+_UNREADABLE = "schedule_unreadable"
 _GONE = "There is no such schedule in this workspace."
 
 
@@ -88,7 +90,9 @@ async def update(ctx: Context, schedule_id: str, patch: Mapping[str, Any]) -> Sc
     schedule = await get(ctx, schedule_id)
     _require_ownership(ctx, schedule)
     changes, paused = _with_paused(patch, schedule.paused)
-    settings = merged(ScheduleSettings, schedule.settings, changes)
+    if schedule.problems and paused and not changes:
+        return await _pause(ctx, schedule)
+    settings = _changed(schedule, changes)
     await imports.check(ctx, settings)
     name = settings.name or schedule.name
 
@@ -96,7 +100,9 @@ async def update(ctx: Context, schedule_id: str, patch: Mapping[str, Any]) -> Sc
         holder = rows.by_name(tx, ctx.workspace_id, name)
         if holder not in {None, schedule_id}:
             raise Conflict(f"{name} is taken. Choose a different name.", at="name")
-        moved = settings.when != schedule.settings.when or paused != schedule.paused
+        before = schedule.settings
+        mended = isinstance(before, UnreadableSettings)
+        moved = isinstance(before, UnreadableSettings) or settings.when != before.when or paused != schedule.paused
         values: dict[str, Any] = _timed(settings, rows.now(tx))
         if not moved:
             # What is due or held stays so when only the destination changes.
@@ -106,10 +112,31 @@ async def update(ctx: Context, schedule_id: str, patch: Mapping[str, Any]) -> Sc
         values |= {"name": name, "table_id": settings.table_id, "paused": paused, "updated_at": ctx.clock()}
         if not rows.update(tx, ctx.workspace_id, schedule_id, values):
             raise NotFound(_GONE)
+        if mended:
+            notices.close(tx, ctx, _UNREADABLE, schedule_id, account_id=schedule.created_by)
         audit.record(tx, ctx, "schedule.changed", schedule_id, name=name, when=settings.words, paused=paused)
 
     await ctx.database.run(write)
     return await get(ctx, schedule_id)
+
+
+async def _pause(ctx: Context, schedule: Schedule) -> Schedule:
+    """Pause one whose settings cannot be read, as they are."""
+
+    def write(tx: Tx) -> None:
+        rows.update(tx, ctx.workspace_id, schedule.id, {"paused": True, "held": False, "updated_at": ctx.clock()})
+        audit.record(tx, ctx, "schedule.changed", schedule.id, name=schedule.name, paused=True)
+
+    await ctx.database.run(write)
+    return await get(ctx, schedule.id)
+
+
+def _changed(schedule: Schedule, changes: Mapping[str, Any]) -> ScheduleSettings:
+    if not isinstance(schedule.settings, UnreadableSettings):
+        return merged(ScheduleSettings, schedule.settings, changes)
+    if not isinstance(changes, Mapping):
+        raise Invalid("Send a JSON object.", at="body")
+    return parse(ScheduleSettings, merge_patch(schedule.settings.known, changes))
 
 
 async def delete(ctx: Context, schedule_id: str) -> None:
@@ -120,6 +147,7 @@ async def delete(ctx: Context, schedule_id: str) -> None:
 
     def write(tx: Tx) -> None:
         rows.delete(tx, ctx.workspace_id, schedule_id)
+        notices.close(tx, ctx, _UNREADABLE, schedule_id, account_id=schedule.created_by, silently=True)
         audit.record(tx, ctx, "schedule.deleted", schedule_id, name=schedule.name)
 
     await ctx.database.run(write)
@@ -158,10 +186,18 @@ async def tick(scene: Context, *, held: bool = False) -> int:
 
 
 async def _meet(ctx: Context, schedule: Schedule, now: float) -> bool:
-    """Queue one import for a schedule that is due, or say why not; holds it while its connection is not signed in."""
+    """Queue one import for a schedule that is due, or say why not; holds it while its connection is not signed in,
+    and while its settings cannot be read.
+    """
     settings, due_at = schedule.settings, schedule.next_at
     if due_at is None:
         return False
+    if isinstance(settings, UnreadableSettings):
+        await ctx.database.run(_hold_unread, ctx, schedule, settings, due_at)
+        return False
+    if schedule.held and await ctx.database.read(_is_told, ctx, schedule):
+        # It can be read again: a newer version runs here now, or the machine has its timezone back.
+        await ctx.database.run(notices.close, ctx, _UNREADABLE, schedule.id, account_id=schedule.created_by)
     if await _waits(ctx, schedule):
         if not schedule.held and await ctx.database.run(rows.hold, ctx.workspace_id, schedule.id, due_at=due_at):
             log.info("schedule_held", schedule_id=schedule.id)
@@ -177,12 +213,26 @@ async def _meet(ctx: Context, schedule: Schedule, now: float) -> bool:
     return await ctx.database.run(_move_on, ctx, schedule, now, at, why=why, place=place)
 
 
+def _hold_unread(tx: Tx, ctx: Context, schedule: Schedule, settings: UnreadableSettings, due_at: float) -> None:
+    """Hold it and tell whoever made it and the Workspace Admins, once."""
+    if rows.hold(tx, ctx.workspace_id, schedule.id, due_at=due_at) or schedule.held:
+        holder = schedule.created_by
+        notices.open(tx, ctx, _UNREADABLE, schedule.id, account_id=holder, sentence=settings.words)
+
+
+def _is_told(tx: Tx, ctx: Context, schedule: Schedule) -> bool:
+    return notice_rows.is_open(tx, ctx.workspace_id, _UNREADABLE, schedule.id, schedule.created_by)
+
+
 def _move_on(
     tx: Tx, ctx: Context, schedule: Schedule, now: float, at: float, *, why: str | None, place: str = ""
 ) -> bool:
     """One transaction: the schedule's next moment, and the import of this one unless there is a reason against it."""
+    wanted = schedule.settings
+    if isinstance(wanted, UnreadableSettings):
+        return False
     unfinished = import_rows.unfinished_of(tx, ctx.workspace_id, schedule.id)
-    if why is None and unfinished and schedule.settings.if_running == "skip":
+    if why is None and unfinished and wanted.if_running == "skip":
         why = "The one before was still running."
     if why is None and "queued" in unfinished:
         why = "Another one was queued already."
@@ -193,13 +243,13 @@ def _move_on(
     last: dict[str, Any] = {"at": at, "outcome": "skipped", "why": why, "import_id": None}
     if why is None:
         last |= {"outcome": "started", "import_id": import_id}
-    following = schedule.settings.recurrence.following(max(now, at))
+    following = wanted.recurrence.following(max(now, at))
     if not rows.move_on(tx, ctx.workspace_id, schedule.id, due_at=schedule.next_at or at, next_at=following, last=last):
         return False
     if why is not None:
         audit.record(tx, ctx, "schedule.skipped", schedule.id, why=why)
         return False
-    settings = parse(imports.ImportSettings, schedule.settings.as_import)
+    settings = parse(imports.ImportSettings, wanted.as_import)
     values = imports.row_of(ctx, import_id, settings, place)
     import_rows.insert(tx, ctx.workspace_id, {**values, "schedule_id": schedule.id, "due_at": at})
     audit.record(tx, ctx, "import.created", import_id, table_id=settings.table_id, schedule=schedule.name)

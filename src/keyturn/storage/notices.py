@@ -31,15 +31,21 @@ notices = sa.Table(
 
 def open_(tx: Tx, workspace_id: str, values: dict[str, Any]) -> bool:
     """Begin an episode; False if one of its kind is open for that thing already, on whichever replica."""
-    key = _key(workspace_id, values["kind"], values["subject_id"], values["account_id"])
-    if tx.execute(sa.select(notices.c.id).where(notices.c.open_key == key)).first() is not None:
+    found = (workspace_id, values["kind"], values["subject_id"], values["account_id"])
+    if is_open(tx, *found):
         return False
     try:
         with tx.begin_nested():
-            tx.execute(notices.insert().values(workspace_id=workspace_id, open_key=key, **values))
+            tx.execute(notices.insert().values(workspace_id=workspace_id, open_key=_key(*found), **values))
     except sa.exc.IntegrityError:
         return False
     return True
+
+
+def is_open(tx: Tx, workspace_id: str, kind: str, subject_id: str, account_id: str) -> bool:
+    """Whether an episode of that kind is open for that thing."""
+    key = _key(workspace_id, kind, subject_id, account_id)
+    return tx.execute(sa.select(notices.c.id).where(notices.c.open_key == key)).first() is not None
 
 
 def advance(

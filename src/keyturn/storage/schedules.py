@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-import structlog
 from pydantic import ValidationError
 
-from keyturn.model.schedules import Schedule, ScheduleSettings
-from keyturn.model.validation import stored
+from keyturn.model.schedules import Schedule, ScheduleSettings, UnreadableSettings
+from keyturn.model.validation import stored, unreadable
 from keyturn.storage.accounts import accounts
 from keyturn.storage.connections import connections
 from keyturn.storage.database import Tx, db_now, metadata
 from keyturn.storage.tables import tables
-
-log = structlog.get_logger(__name__)
 
 schedules = sa.Table(
     "schedules",
@@ -93,8 +90,7 @@ def due_anywhere(
 ) -> tuple[float, list[Schedule], tuple[float, str] | None]:
     """The database's clock, and the schedules that are due by it; those that are held too, if asked for.
 
-    So many at a time: the third is where to go on (`after`), None at the end. One whose settings make no sense to this
-    release is passed over, so that the others run.
+    So many at a time: the third is where to go on (`after`), None at the end.
     """
     found = _selection().where(schedules.c.paused.is_(False), schedules.c.next_at <= db_now())
     if not held:
@@ -103,13 +99,7 @@ def due_anywhere(
         found = found.where(sa.tuple_(schedules.c.next_at, schedules.c.id) > sa.tuple_(*after))
     due = tx.execute(found.order_by(schedules.c.next_at, schedules.c.id).limit(_DUE_MOST)).all()
     further = (due[-1].next_at, due[-1].id) if len(due) == _DUE_MOST else None
-    readable = []
-    for row in due:
-        try:
-            readable.append(_noun(row))
-        except ValidationError:
-            log.warning("schedule_unreadable", schedule_id=row.id)
-    return now(tx), readable, further
+    return now(tx), [_noun(row) for row in due], further
 
 
 def hold(tx: Tx, workspace_id: str, schedule_id: str, *, due_at: float) -> bool:
@@ -141,12 +131,20 @@ def move_on(
     return tx.execute(schedules.update().where(mine).values(next_at=next_at, held=False, last=last)).rowcount == 1
 
 
+def _settings(row: Any) -> ScheduleSettings | UnreadableSettings:
+    """One that makes no sense to this release is shown and held like any other, and does not keep the rest."""
+    try:
+        return stored(ScheduleSettings, row.settings)
+    except ValidationError as error:
+        return UnreadableSettings(row.table_id, *unreadable(ScheduleSettings, row.settings, error))
+
+
 def _noun(row: Any) -> Schedule:
     return Schedule(
         id=row.id,
         workspace_id=row.workspace_id,
         name=row.name,
-        settings=stored(ScheduleSettings, row.settings),
+        settings=_settings(row),
         table_name=row.table_name,
         paused=row.paused,
         held=row.held,

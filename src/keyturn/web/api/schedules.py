@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from keyturn.model.schedules import Schedule, ScheduleSettings
+from keyturn.model.schedules import Schedule, ScheduleSettings, UnreadableSettings
 from keyturn.services import schedules
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
@@ -21,22 +21,33 @@ Ctx = Annotated[Context, Depends(api_context)]
 def shown(item: Schedule) -> dict[str, Any]:
     """A schedule as JSON."""
     last = None if item.last is None else {**item.last, "at": rfc3339(item.last["at"])}
-    following = item.settings.recurrence.next_runs(item.next_at, 4) if item.next_at is not None else []
     return {
         "id": item.id,
-        **item.settings.model_dump(mode="json"),
+        **_settings(item),
         "name": item.name,
         "table_name": item.table_name,
         "status": item.status,
         "label": item.label,
         "words": item.settings.words,
-        "next_runs": [] if item.paused else [rfc3339(at) for at in (item.next_at, *following) if at is not None],
+        "next_runs": [rfc3339(at) for at in item.next_runs(5)],
+        "problems": [{"at": problem.at, "message": problem.message} for problem in item.problems],
         "last": last,
         "paused": item.paused,
         "created_by": {"id": item.created_by, "name": item.created_by_name},
         "created_at": rfc3339(item.created_at),
         "updated_at": rfc3339(item.updated_at),
     }
+
+
+def _settings(item: Schedule) -> dict[str, Any]:
+    if isinstance(item.settings, UnreadableSettings):
+        # As it is stored, with every name that a schedule has; `problems` say what is wrong with it.
+        return {
+            **dict.fromkeys(ScheduleSettings.model_fields),
+            **item.settings.known,
+            "table_id": item.settings.table_id,
+        }
+    return item.settings.model_dump(mode="json")
 
 
 @router.post("", status_code=201, openapi_extra=described(ScheduleSettings))

@@ -15,7 +15,12 @@ router = APIRouter(prefix="/notices", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
 PAGE = 50
 # Where the thing of a notice is looked at.
-PAGES = {"connection": "/connections/", "oauth_client": "/admin/oauth-clients/", "table": "/tables/"}
+PAGES = {
+    "connection": "/connections/",
+    "oauth_client": "/admin/oauth-clients/",
+    "table": "/tables/",
+    "schedule": "/schedules/",
+}
 
 
 @router.get("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -9,7 +10,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.recurrence import WEEKDAYS, timezones
-from keyturn.model.schedules import CLOCK_CHANGES, EVERY_LABELS, POLICY_LABELS, Schedule, ScheduleSettings
+from keyturn.model.schedules import (
+    CLOCK_CHANGES,
+    EVERY_LABELS,
+    POLICY_LABELS,
+    Schedule,
+    ScheduleSettings,
+    UnreadableSettings,
+)
 from keyturn.services import imports, schedules, tables
 from keyturn.web import forms, rendering
 from keyturn.web.api.answers import rfc3339
@@ -78,8 +86,7 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
 async def show(visit: Here, schedule_id: str, done: str = "") -> Response:
     """One schedule: its settings, next runs and last imports."""
     schedule = await schedules.get(visit.ctx, schedule_id)
-    form = forms.Form(_values(schedule))
-    return await _dialog(visit, schedule.settings.table_id, form, schedule=schedule, done=done)
+    return await _dialog(visit, schedule.settings.table_id, _form(schedule), schedule=schedule, done=done)
 
 
 @router.post("/schedules/{schedule_id}")
@@ -90,7 +97,7 @@ async def update(request: Request, visit: Here, schedule_id: str) -> Response:
 
     async def do() -> str:
         patch: dict[str, Any] = {"on": None, "cron": None, **await _raw(visit, sent)}
-        patch["parameters"] = forms.merged_pairs(values.typed(sent), schedule.settings.parameters)
+        patch["parameters"] = forms.merged_pairs(values.typed(sent), _parameters(schedule))
         patch["destination"] = {
             "url": None,
             "table": None,
@@ -134,9 +141,6 @@ async def _dialog(
     done: str = "",
 ) -> Response:
     table = await tables.get(visit.ctx, table_id)
-    following: list[float] = []
-    if schedule is not None and schedule.next_at is not None and not schedule.paused:
-        following = [schedule.next_at, *schedule.settings.recurrence.next_runs(schedule.next_at, 4)]
     recent = await imports.list_(visit.ctx, limit=100, table_id=table_id) if schedule else []
     chosen, asked = await destinations.choices(visit), await values.fields(visit, table)
     return await rendering.shell(
@@ -146,7 +150,7 @@ async def _dialog(
         status=status,
         table=table,
         schedule=schedule,
-        following=following,
+        following=schedule.next_runs(5) if schedule else [],
         recent=[item for item in recent if schedule and item.schedule_id == schedule.id][:_RECENT],
         form=form,
         labels={**forms.labels(ScheduleSettings), **asked.labels},
@@ -157,8 +161,7 @@ async def _dialog(
         every=EVERY_LABELS,
         weekdays={name: name.capitalize() for name in WEEKDAYS},
         policies=POLICY_LABELS,
-        # One that was chosen over the API stays, though it is none of those we offer.
-        timezones=list(dict.fromkeys([*timezones(), *([schedule.settings.timezone] if schedule else ())])),
+        timezones=_timezones(schedule),
         clock_changes=CLOCK_CHANGES,
         done=done,
     )
@@ -184,8 +187,35 @@ def _when(sent: dict[str, str]) -> dict[str, Any]:
     return when
 
 
-def _values(schedule: Schedule) -> dict[str, Any]:
+def _timezones(schedule: Schedule | None) -> list[str]:
+    if schedule is None or isinstance(schedule.settings, UnreadableSettings):
+        return list(timezones())
+    # One that was chosen over the API stays, though it is none of those we offer.
+    return list(dict.fromkeys([*timezones(), schedule.settings.timezone]))
+
+
+def _parameters(schedule: Schedule) -> Mapping[str, Any]:
     settings = schedule.settings
+    found = settings.known.get("parameters") if isinstance(settings, UnreadableSettings) else settings.parameters
+    return found if isinstance(found, Mapping) else {}
+
+
+def _form(schedule: Schedule) -> forms.Form:
+    """What is in its fields; of one that cannot be read, what can be, with what is wrong beside the fields."""
+    settings = schedule.settings
+    if not isinstance(settings, UnreadableSettings):
+        return forms.Form(_values(schedule, settings))
+    found = {name: value for name, value in settings.known.items() if isinstance(value, str)}
+    place = settings.known.get("destination")
+    for name, value in (place if isinstance(place, Mapping) else {}).items():
+        found[f"destination.{name}"] = value if isinstance(value, str) else ""
+    found["destination.type"] = found.get("destination.destination_id") or found.get("destination.type", "parquet")
+    if found.get("every") in _ON:
+        found[_ON[found["every"]]] = found.get("on", "")
+    return forms.failed(Invalid(problems=settings.problems), {**found, "name": schedule.name}, FIELDS)
+
+
+def _values(schedule: Schedule, settings: ScheduleSettings) -> dict[str, Any]:
     found = settings.model_dump(mode="json", exclude_none=True)
     found |= {f"destination.{name}": value for name, value in found.pop("destination").items()}
     found |= values.filled(found.pop("parameters"))
