@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import passwords
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
 from looking import another_look, browser, look
@@ -40,6 +41,9 @@ __all__ = [
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+passwords.cost_little()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """The command as a process that is forked off one which has everything loaded: a server is there in a fraction of the time.
 
 For tests that need a server which can be killed, and many of them; how the command itself starts is the business of
-`test_main.py`, of the terminal's journeys and of the demo, which run the real one.
+`test_main.py`, of the terminal's journeys and of the demo, which run the real one. `warmed.py` is what they have at once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,27 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from multiprocessing import forkserver
 from pathlib import Path
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
     ["keyturn.server.commands", "keyturn.web.routes", "keyturn.simulation.worker", "alembic.command", "uvicorn", "uvloop",
-     "sqlite3", "psycopg"]
+     "sqlite3", "psycopg", "warmed"]
 )  # fmt: skip
+
+
+def _begin() -> None:
+    """The fork server finds our modules by this alone: it is told of no path of ours."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parent), before)))
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 class Forked:
@@ -26,6 +40,7 @@ class Forked:
 
     def __init__(self, words: list[str], environment: Mapping[str, str], log_path: Path) -> None:
         self._words = words
+        _begin()
         self._process = _processes.Process(target=_run, args=(words, dict(environment), str(log_path)))
         self._process.start()
         self.pid: int = self._process.pid
@@ -59,6 +74,9 @@ def _run(words: list[str], environment: dict[str, str], log_path: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["keyturn", *words]
+    import warmed
     from keyturn.main import main
 
+    if words == ["serve"]:
+        warmed.put_schema(environment)
     main()

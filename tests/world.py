@@ -151,7 +151,7 @@ class World:
 
         def ready() -> bool:
             with contextlib.suppress(httpx2.TransportError):
-                return httpx2.get(url + "/readyz").status_code == 200
+                return api.get(url + "/readyz").status_code == 200
             return False
 
         _wait_until(ready, server)
@@ -191,7 +191,7 @@ def _wait_until(ready: Callable[[], bool], process: Process) -> None:
     while not ready():
         assert process.process.poll() is None, process.log
         assert time.monotonic() < deadline, process.log
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from keyturn.services import accounts, sessions
 from keyturn.storage import accounts as rows
 from keyturn.storage import members as member_rows
 from keyturn.storage.database import Database
+from passwords import PRODUCTION
 
 PASSWORD = "correct horse battery"
 NOW = 1_800_000_000.0
@@ -114,6 +115,15 @@ async def test_who_has_no_account_is_refused_in_the_same_words_at_the_cost_of_a_
         await accounts.verify_password(database, "ana@example.com", "wrong", now=NOW)
     assert nobody.value.message == wrong.value.message
     assert extract_parameters(accounts._hash_of_nobody()) == extract_parameters(await accounts.hashed(PASSWORD))
+
+
+async def test_in_production_a_hash_costs_what_rfc_9106_recommends(monkeypatch):
+    monkeypatch.setattr(accounts, "_hasher", PRODUCTION)
+    found = await accounts.hashed(PASSWORD)
+    assert found.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert await accounts._verified(found, PASSWORD)
+    assert not await accounts._verified(found, f"{PASSWORD}!")
+    assert extract_parameters(accounts._hash_of_nobody()) == extract_parameters(found)
 
 
 async def refused(task: asyncio.Task) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 from starlette.staticfiles import StaticFiles
 
 from keyturn.web import errors, keys, openapi, operator, pages
@@ -137,11 +140,19 @@ PAGES = (
 def build_routes(app: FastAPI) -> None:
     """Add every route to the app."""
     errors.install(app)
-    app.include_router(operator.router)
-    app.include_router(keys.router)
-    for router in API:
-        app.include_router(router, responses=openapi.PROBLEMS)
-    for router in PAGES:
-        app.include_router(router)
+    app.router.routes.extend(included())
     openapi.install(app)
     app.mount("/static", StaticFiles(directory=FOLDER / "static"))
+
+
+@cache
+def included() -> tuple[BaseRoute, ...]:
+    """All but the files, once for all apps of a process: the framework makes much of a route at its first request."""
+    whole = FastAPI(openapi_url=None)
+    whole.include_router(operator.router)
+    whole.include_router(keys.router)
+    for router in API:
+        whole.include_router(router, responses=openapi.PROBLEMS)
+    for router in PAGES:
+        whole.include_router(router)
+    return tuple(whole.routes)
