@@ -11,14 +11,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
-    ["keyturn.server.commands", "keyturn.web.routes", "keyturn.simulation.worker", "alembic.command", "uvicorn", "uvloop",
-     "sqlite3", "psycopg", "warmed"]
+    ["keyturn.server.commands", "keyturn.web.routes", "keyturn.simulation.worker", "keyturn.cli.app", "alembic.command",
+     "uvicorn", "uvloop", "sqlite3", "psycopg", "yaml", "pyarrow.dataset", "pyarrow.parquet", "pyarrow.csv", "duckdb",
+     "pandas",  # which pyarrow looks for
+     "warmed"]
 )  # fmt: skip
 
 
@@ -38,10 +41,22 @@ def _begin() -> None:
 class Forked:
     """As much of `subprocess.Popen` as tests use."""
 
-    def __init__(self, words: list[str], environment: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self,
+        words: list[str],
+        environment: Mapping[str, str],
+        log_path: Path,
+        *,
+        errors_path: Path | None = None,
+        typed: str = "",
+        folder: Path | None = None,
+    ) -> None:
+        """What it says goes to `log_path`, its errors to `errors_path` if that is told; `typed` is what it reads."""
         self._words = words
         _begin()
-        self._process = _processes.Process(target=_run, args=(words, dict(environment), str(log_path)))
+        paths = (str(log_path), str(errors_path or log_path))
+        told = (words, dict(environment), paths, typed, folder and str(folder))
+        self._process = _processes.Process(target=_run, args=told)
         self._process.start()
         self.pid: int = self._process.pid
 
@@ -67,10 +82,30 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(words: list[str], environment: dict[str, str], log_path: str) -> None:
-    log = os.open(log_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(log, stream)
+def ran(
+    words: Sequence[str], environment: Mapping[str, str], *, typed: str = "", folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """A command from its start to its end."""
+    with tempfile.TemporaryDirectory() as place:
+        out, err = Path(place) / "out", Path(place) / "err"
+        process = Forked([*words], environment, out, errors_path=err, typed=typed, folder=folder)
+        try:
+            code = process.wait(120)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess([*words], code, out.read_text("utf-8"), err.read_text("utf-8"))
+
+
+def _run(words: list[str], environment: dict[str, str], paths: tuple[str, str], typed: str, folder: str | None) -> None:
+    for stream, path in zip((1, 2), paths, strict=True):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND), stream)
+    with tempfile.TemporaryFile() as told:
+        told.write(typed.encode())
+        told.seek(0)
+        os.dup2(told.fileno(), 0)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    if folder is not None:
+        os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["keyturn", *words]

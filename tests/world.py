@@ -23,7 +23,7 @@ import httpx2
 import pytest
 import uvicorn
 
-from forked import Forked
+from forked import Forked, ran
 from gossip import Gossip
 from keyturn.demo.app import create_app
 
@@ -196,29 +196,25 @@ def _wait_until(ready: Callable[[], bool], process: Process) -> None:
 
 @dataclass
 class Terminal:
-    """A person at a shell: their own HOME, and nothing but the command."""
+    """A person at a shell: their own HOME, and nothing but the command; `from_scratch`: with a Python of its own."""
 
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    from_scratch: bool = False
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "HOME": str(self.home), "NO_COLOR": "1", **self.environment}
 
     def run(self, *words: str, typed: str = "", code: int = 0) -> str:
         """What it says on stdout; its exit code is the expected one."""
-        command = [sys.executable, "-m", "keyturn.main", *words]
-        ran = subprocess.run(
-            command,
-            env=self._environment(),
-            input=typed,
-            capture_output=True,
-            text=True,
-            cwd=self.home,
-            timeout=120,
-            check=False,
-        )
-        assert ran.returncode == code, (words, ran.returncode, ran.stdout, ran.stderr)
-        return ran.stdout if code == 0 else ran.stderr
+        if self.from_scratch:
+            command = [sys.executable, "-m", "keyturn.main", *words]
+            more = {"env": self._environment(), "cwd": self.home, "text": True, "timeout": 120}
+            done = subprocess.run(command, input=typed, capture_output=True, check=False, **more)
+        else:
+            done = ran(words, self._environment(), typed=typed, folder=self.home)
+        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout if code == 0 else done.stderr
 
     def start(self, *words: str) -> subprocess.Popen:
         """A command that goes on while we do something else."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,13 +12,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from forked import ran
+
 
 def operate(*words: str, code: int = 0, typed: str = "", **environment: str) -> str:
-    command = [sys.executable, "-m", "keyturn.main", *words]
     env = {"PATH": os.environ["PATH"], **environment}
-    ran = subprocess.run(command, env=env, input=typed, capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == code, (ran.returncode, ran.stdout, ran.stderr)
-    return ran.stdout if code == 0 else ran.stderr
+    done = ran(words, env, typed=typed)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done.stdout if code == 0 else done.stderr
 
 
 def place(world, name: str, url: str | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ import pytest
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_the_whole_story_in_a_terminal(world, steps, terminal, request, kind):
+    terminal.from_scratch = True
     server = world.serve(database_url=request.getfixturevalue("postgres_url") if kind == "postgresql" else None)
     terminal.run("login", server.url, "--token-stdin", typed=steps.token + "\n")
     profiles = [path for path in terminal.home.rglob("*") if path.is_file()]

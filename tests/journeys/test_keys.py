@@ -5,24 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from forked import ran
 from keyturn.encryption import CannotOpen, FileKeys, Keyring, encode_key, new_key
 from keyturn.storage import sealed
 from keyturn.storage.database import Database
 
 
 def operate(*words: str, code: int = 0, typed: str = "", **environment: str) -> str:
-    command = [sys.executable, "-m", "keyturn.main", *words]
     env = {"PATH": os.environ["PATH"], "KEYTURN_LOG_LEVEL": "warning", **environment}
-    ran = subprocess.run(command, env=env, input=typed, capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == code, (ran.returncode, ran.stdout, ran.stderr)
-    return ran.stdout if code == 0 else ran.stderr
+    done = ran(words, env, typed=typed)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    return done.stdout if code == 0 else done.stderr
 
 
 def test_on_sqlite_the_running_server_rotates_and_the_old_copies_are_worth_nothing(world, steps):
