@@ -199,7 +199,7 @@ class Surface:
         else:
             item = self.import_to(name, f"{name}.parquet")
             if item["status"] != "complete":
-                raise Failed(str(item["error"] or item["completeness"]))
+                raise Failed(str(item["error"] or item["completeness"]), (item["error"] or {}).get("message_code"))
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """How its columns changed."""

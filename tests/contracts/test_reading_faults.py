@@ -97,6 +97,8 @@ def test_row5_a_type_that_changes_in_the_middle_loses_no_value_and_is_told(surfa
     if isinstance(bent, dict):
         found = json.loads(found) if isinstance(found, str) else found
     assert found == bent or str(found) == str(bent)
+    told = [change for seen in surface.history(name) for change in seen["changes"] if change["column"] == "quantity"]
+    assert [(change["kind"], change["before"]) for change in told] == [("type_changed", "int64")]
 
 
 @pytest.mark.parametrize("policy", ["ask", "ignore"])

@@ -23,5 +23,11 @@ def test_a_test_names_a_row_that_is_there():
     assert set(PROOFS) - set(reading_page.rows()) == set()
 
 
+@pytest.mark.parametrize("fault", reading_page.faults(), ids=lambda item: item["fault"])
+def test_a_fault_has_tests_over_all_surfaces(fault):
+    assert fault["tests"]
+    assert set(fault["tests"]) <= reading_page.over_surfaces()
+
+
 def test_the_page_is_made_of_the_rows():
     assert reading_page.PAGE.read_text("utf-8") == reading_page.as_markdown()

@@ -12,7 +12,7 @@ from keyturn.columns.pages import PageTyper
 from keyturn.errors import UpstreamError
 from keyturn.rest.checkpoints import Checkpoint
 from keyturn.rest.paginators import CursorPagination, OffsetPagination, PageNumberPagination
-from keyturn.rest.reader import Endpoint, Reader
+from keyturn.rest.reader import BARREN_PAGES, Endpoint, Reader
 
 PAGES, SIZE = 100, 50
 OFFSET = OffsetPagination(total_path="$.total", limit=SIZE)
@@ -183,3 +183,33 @@ async def test_an_endless_cursor_ends_with_its_reason(get, respond):
     # The first request has no cursor, so page 1 comes once more under its own name before the circle closes.
     assert len([page async for page in reader.pages()]) == 41
     assert (reader.completeness.stop_reason, reader.completeness.complete) == ("repeated_cursor", False)
+
+
+async def test_a_cursor_that_goes_on_for_ever_without_a_row_ends_with_its_reason(get, respond):
+    asked = []
+
+    async def send(request, **_):
+        asked.append(request)
+        return respond({"data": [{"id": 1}] if len(asked) == 1 else [], "next": f"c{len(asked)}"})
+
+    reader = Reader(Endpoint(get, "$.data", CursorPagination(cursor_path="$.next")), send)
+    async for _ in reader.pages():
+        assert len(asked) < 2 * BARREN_PAGES, "it never ends"
+    stamp = reader.completeness
+    assert (stamp.rows, stamp.stop_reason, stamp.complete) == (1, "repeated_page", False)
+    assert len(asked) == BARREN_PAGES + 2
+    assert stamp.note.startswith("Page 1002 is identical to page 1001, so we stopped. 1 rows")
+
+
+async def test_pages_without_rows_between_those_with_rows_are_passed_over(get, respond):
+    asked = []
+
+    async def send(request, **_):
+        asked.append(request)
+        rows = [{"id": len(asked)}] if len(asked) % 500 == 0 else []
+        return respond({"data": rows, "next": f"c{len(asked)}" if len(asked) < 2500 else None})
+
+    reader = Reader(Endpoint(get, "$.data", CursorPagination(cursor_path="$.next")), send)
+    found = [row["id"] async for page in reader.pages() for row in page.rows]
+    assert found == [500, 1000, 1500, 2000, 2500]
+    assert reader.completeness.complete is True

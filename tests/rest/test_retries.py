@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from keyturn.errors import Forbidden, Unavailable, UpstreamError, UpstreamTimeout
 from keyturn.rest.retries import (
     ATTEMPTS,
+    LONGEST_SECONDS,
     RETRY_AFTER_MOST_SECONDS,
     retry_after_seconds,
     wait_after_error,
@@ -73,6 +74,9 @@ def test_a_wait_beyond_the_bound_is_given_up():
         ({"Retry_After": "nan"}, None),
         ({"Retry_After": "inf"}, None),
         ({"Retry_After": "-3"}, 0.0),
+        ({"Retry_After": "1e300"}, LONGEST_SECONDS),
+        ({"Retry_After": "9" * 40}, LONGEST_SECONDS),
+        ({"Retry_After": "Fri, 31 Dec 9999 23:59:59 GMT"}, LONGEST_SECONDS),
         ({"RateLimit": '"default";r=0'}, None),
         ({}, None),
     ],

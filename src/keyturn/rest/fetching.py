@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from keyturn.errors import KeyturnError, LimitReached, UpstreamError
 from keyturn.rest.pace import Pace
-from keyturn.rest.retries import retry_after_seconds, wait_after_error, wait_after_response
+from keyturn.rest.retries import LONGEST_SECONDS, retry_after_seconds, wait_after_error, wait_after_response
 from keyturn.wire import Request, Response
 
 # Given a request; one asked ahead of its turn comes with `max_bytes` too, the most its answer may be.
@@ -154,7 +154,8 @@ def _refused(system: str, request: Request, response: Response) -> KeyturnError:
         code = "E-FORBIDDEN"
     elif status == 429:
         seconds = retry_after_seconds(response, now=time.time()) or 60.0
-        sentence = f"{system} asks us to wait {seconds:.0f} s (429). Try again then; nothing was changed."
+        told = f"{seconds:.0f} s" if seconds < LONGEST_SECONDS else "more than a year"
+        sentence = f"{system} asks us to wait {told} (429). Try again then; nothing was changed."
         return LimitReached(sentence, retry_after_seconds=seconds, message_code="E-RATE")
     elif status >= 500:
         sentence, code = f"{system} is having trouble ({status}). Try again later.", "E-UPSTREAM"

@@ -185,12 +185,15 @@ class OffsetPagination(_Paginator):
         return _with(request, {self.offset_param: self.start, **_sized(self.limit_param, self.limit)})
 
     def next(self, seen: Seen) -> Next:
-        """The offset after the rows so far, until the total is reached or a page is empty or short."""
+        """The offset after the rows so far, until the total is reached or a page is empty or short.
+
+        A total that more rows have passed is wrong, so the pages are believed, not it.
+        """
         if seen.page_rows == 0:
             return Next(None, EMPTY_PAGE)
         total = integer(at_path(seen.body, self.total_path)) if self.total_path else None
-        if total is not None:
-            if seen.rows_so_far >= total:
+        if total is not None and seen.rows_so_far <= total:
+            if seen.rows_so_far == total:
                 return Next(None, TOTAL_REACHED)
         elif _is_short(seen, self.limit):
             return Next(None, SHORT_PAGE)

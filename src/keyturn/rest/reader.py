@@ -39,6 +39,8 @@ from keyturn.wire import Request, Response
 __all__ = ["USUAL_SIZES", "Completeness", "Endpoint", "Page", "Reader", "Send", "verdict"]
 
 NO_CONTENT = 204
+# Some APIs give a mark onward with pages that have no rows; so many of them in a row lead nowhere.
+BARREN_PAGES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Reader:
         self._planned: list[Request] = []
         self._asked: dict[str, None] = {}
         self._last_page = NO_PAGE
+        self._barren = 0
         self._name = endpoint.name
         self._plain = endpoint.format == "json" and not any(map(self._looks_into_rows, self._paths()))
         self._first: Request | None = endpoint.pagination.first(endpoint.request)
@@ -210,10 +213,11 @@ class Reader:
                 return
             found = await self._taken_apart(response)
             # The rows are compared, not the bodies: a link to the next page differs even where nothing else does.
-            if found.count and found.text == self._last_page:
+            if found.text == self._last_page and (found.count or self._barren >= BARREN_PAGES):
                 self._end("repeated_page")
                 return
             self._last_page = found.text
+            self._barren = 0 if found.count else self._barren + 1
             before = self.completeness.rows
             self.completeness = count = self._counted(found.count, self._total(found.body))
             if (sunset := response.headers.get("sunset")) is not None:  # RFC 8594

@@ -12,6 +12,8 @@ from keyturn.wire import Response
 
 ATTEMPTS = 6
 RETRY_AFTER_MOST_SECONDS = 3600.0
+# Whatever is longer is said to be so long: no clock or header of ours holds any number.
+LONGEST_SECONDS = 366 * 86_400.0
 _RESET = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*([0-9]{1,9})", re.ASCII)
 _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _BACKOFF_MOST_SECONDS = 60.0
@@ -41,7 +43,8 @@ def wait_after_error(error: KeyturnError, attempt: int, *, chance: Callable[[], 
 
 
 def retry_after_seconds(response: Response, *, now: float) -> float | None:
-    """`Retry-After` (RFC 9110 §10.2.3) in seconds or as a date, else `RateLimit-Reset` on a 429; never negative.
+    """`Retry-After` (RFC 9110 §10.2.3) in seconds or as a date, else `RateLimit-Reset` on a 429; never negative,
+    and never more than `LONGEST_SECONDS`.
 
     The latter is read in both its forms: a field of its own, and `t=` of `RateLimit` (draft-ietf-httpapi-ratelimit).
     """
@@ -65,7 +68,7 @@ def retry_after_seconds(response: Response, *, now: float) -> float | None:
         seconds /= 1000  # the moment in milliseconds
     if seconds > 1e9:
         seconds -= now  # some servers write the moment as epoch seconds
-    return max(0.0, seconds)
+    return min(max(0.0, seconds), LONGEST_SECONDS)
 
 
 def _backoff(attempt: int, chance: Callable[[], float]) -> float:
