@@ -74,6 +74,8 @@ def test_r6_each_algorithm_of_ours_is_verified_by_the_published_key(algorithm):
         ({"exp": True}, "exp"),
         ({"iat": GONE}, "iat"),
         ({"iat": NOW + 61}, "iat"),
+        ({"nbf": NOW + 61}, "nbf"),
+        ({"nbf": "now"}, "nbf"),
         ({"nonce": "another"}, "nonce"),
         ({"nonce": GONE}, "nonce"),
         ({"nonce": 7}, "nonce"),
@@ -92,6 +94,8 @@ def test_r6_what_is_not_for_us_or_not_for_now_is_refused(changes, word):
 def test_a_minute_of_different_clocks_is_borne_and_several_audiences_with_azp():
     assert check(signed(exp=NOW - 59))
     assert check(signed(iat=NOW + 59))
+    assert check(signed(nbf=NOW + 59))
+    assert check(signed(nbf=0))
     assert check(signed(aud=["keyturn", "another"], azp="keyturn"))
 
 
@@ -185,6 +189,8 @@ def test_userinfo_adds_claims_about_the_same_person_alone():
     [
         ({"email": " Ada@Acme.com ", "email_verified": True}, "ada@acme.com", False),
         ({"email": "ada@acme.com", "email_verified": "true"}, "ada@acme.com", False),
+        ({"email": "\u212aIM@acme.com", "email_verified": True}, "\u212aim@acme.com", False),
+        ({"email": " ", "email_verified": True}, None, False),
         ({"email": "ada@acme.com", "email_verified": False}, None, True),
         ({"email": "ada@acme.com", "email_verified": 1}, None, True),
         ({"email": "ada@acme.com"}, None, True),

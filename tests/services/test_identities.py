@@ -55,6 +55,9 @@ async def test_another_subject_with_the_same_address_is_refused_until_a_new_pass
         (who(email=None, unverified_email=True), "does not say that your email address is verified"),
         (who(email="no address"), "did not tell your email address"),
         (who(email="a\x00b@example.com"), "did not tell your email address"),
+        # Another mailbox, which would become Li's or Kim's by being tidied as we tidy what people type.
+        (who(email="\u00a0li@example.com"), "did not tell your email address"),
+        (who(email="\u212aim@example.com"), "did not tell your email address"),
     ],
 )
 async def test_r6_nobody_comes_in_without_a_verified_address_that_is_expected(place, identity, words):

@@ -81,6 +81,9 @@ def verified(
     issued_at = _number(claims.get("iat"))
     if problem is None and (issued_at is None or issued_at > now + LEEWAY_SECONDS):
         problem = "It was issued in the future (iat): one of the two clocks is wrong."
+    not_before = _number(claims.get("nbf", now))
+    if problem is None and (not_before is None or not_before > now + LEEWAY_SECONDS):
+        problem = "It is not valid yet (nbf)."
     if problem is None and not _is_subject(claims.get("sub")):
         problem = "It names nobody (sub)."
     if problem is not None:
@@ -129,7 +132,7 @@ def process_userinfo(response: Response, claims: Mapping[str, Any]) -> dict[str,
 def identity_of(claims: Mapping[str, Any]) -> Identity:
     """The person that verified claims tell of (OIDC Core §5.1). An address counts only with `email_verified`."""
     email, name = claims.get("email"), claims.get("name")
-    address = email.strip().lower() if isinstance(email, str) and email.strip() else None
+    address = _folded(email) or None if isinstance(email, str) else None
     # Some issuers write the boolean as text.
     told = claims.get("email_verified")
     verified_too = told is True or told == "true"
@@ -141,6 +144,11 @@ def identity_of(claims: Mapping[str, Any]) -> Identity:
         name=name.strip() if isinstance(name, str) and name.strip() else None,
         authenticated_at=_number(claims.get("auth_time")),
     )
+
+
+def _folded(address: str) -> str:
+    """An address without case, as ASCII has it: elsewhere letters fold into ours (U+212A, the Kelvin sign, into k)."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in address.strip(" \t\r\n"))
 
 
 def _signed_claims(id_token: str, keys: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -137,11 +137,12 @@ def _join(tx: Tx, member: Member, identity: Identity, organisation: str, now: fl
 
 
 def _address(identity: Identity) -> str | None:
-    """The verified address, if it can be one of ours."""
+    """The verified address, if it can be one of ours; one that only becomes that by being tidied is another mailbox."""
     try:
-        return None if identity.email is None else _email.validate_python(identity.email)
+        tidy = None if identity.email is None else _email.validate_python(identity.email)
     except ValidationError:
         return None
+    return tidy if tidy == identity.email else None
 
 
 def _name_of(identity: Identity, address: str) -> str:

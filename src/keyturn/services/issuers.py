@@ -5,6 +5,7 @@ Keys are asked for again when none of those we hold signed a token: issuers chan
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +37,24 @@ class _Held:
 
 
 _held: dict[str, _Held] = {}
+_Look = asyncio.Task[tuple[AuthorizationServer, str]]
+_looking: dict[str, _Look] = {}
 
 
 async def server_of(ctx: Context, issuer: str) -> AuthorizationServer:
-    """The issuer's endpoints. Raises `Invalid` where it publishes nothing usable, `UpstreamError`."""
+    """The issuer's endpoints. Raises `Invalid` where it publishes nothing usable, `UpstreamError`.
+
+    Anybody can make us look by opening the way there, so it is asked once for all who wait.
+    """
     found = _held.get(issuer)
     if found is not None and ctx.clock() < found.until <= ctx.clock() + KEPT_SECONDS:
         return found.server
-    return _keep(ctx, (await metadata_of(ctx, issuer, fix=_FIX))[0])
+    looking = _looking.get(issuer)
+    if looking is None or looking.get_loop() is not asyncio.get_running_loop():
+        looking = asyncio.create_task(metadata_of(ctx, issuer, fix=_FIX))
+        _looking[issuer] = looking
+        looking.add_done_callback(lambda done: _looked(issuer, done))
+    return _keep(ctx, (await asyncio.shield(looking))[0])
 
 
 async def look(ctx: Context, issuer: str) -> AuthorizationServer:
@@ -75,6 +86,14 @@ async def keys_of(ctx: Context, server: AuthorizationServer, *, again: bool = Fa
         raise Invalid(f"{server.jwks_url} gave no keys (JWK Set), so nothing can be checked.", at="issuer") from None
     _held[issuer] = _Held(ctx.clock() + KEPT_SECONDS, server, keys)
     return keys
+
+
+def _looked(issuer: str, done: _Look) -> None:
+    if _looking.get(issuer) is done:
+        del _looking[issuer]
+    if not done.cancelled():
+        # Said to who still waits; nobody may be left.
+        done.exception()
 
 
 def _keep(ctx: Context, server: AuthorizationServer) -> AuthorizationServer:

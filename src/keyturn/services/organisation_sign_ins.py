@@ -59,7 +59,10 @@ _SENTENCE = AssociatedData("", "organisations", "", "sentence")
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one attempt alone has, until its answer; never in `repr`. `began_at` is epoch seconds."""
+    """What one attempt alone has, until its answer; never in `repr`. `began_at` is epoch seconds.
+
+    `account_id`: who asked to prove or to join; nobody yet for a sign-in.
+    """
 
     purpose: Purpose
     began_at: float
@@ -67,6 +70,7 @@ class Attempt:
     state: str = field(repr=False)
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
+    account_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,8 @@ async def begin(scene: Context, purpose: Purpose = "sign_in", *, onward: str = "
     opened = await organisations.opened(scene)
     settings = opened.organisation.settings
     server = await issuers.server_of(scene, settings.issuer)
-    attempt = Attempt(purpose, scene.clock(), onward, new_state(), new_nonce(), new_verifier())
+    asks = "" if purpose == "sign_in" else scene.actor.account_id
+    attempt = Attempt(purpose, scene.clock(), onward, new_state(), new_nonce(), new_verifier(), asks)
     redaction.remember(attempt.state, attempt.nonce, attempt.verifier)
     parameters = authorization_parameters(
         server,
@@ -136,13 +141,14 @@ async def complete(
     except OAuthError as error:
         log.info("organisation_sign_in_failed", error=error.error, where=error.where)
         ours = _in_our_words(error, opened.organisation.name)
-        ours.details["purpose"] = attempt.purpose
         await scene.database.run(_tell_refused, scene, opened, session, error.error)
+        ours.details["purpose"] = attempt.purpose
         raise ours from error
     except KeyturnError as error:
-        error.details["purpose"] = attempt.purpose
         reason = str(error.details.get("reason", error.message_code or error.code))
         await scene.database.run(_tell_refused, scene, opened, session, reason)
+        # Last, since several who waited for the issuer may share one error.
+        error.details["purpose"] = attempt.purpose
         raise
 
 
@@ -162,6 +168,9 @@ async def _enter(
         return SignedIn("sign_in", attempt.onward, name, member, proved_at)
     if session is None:
         raise Invalid("You are signed out of Keyturn meanwhile. Sign in, then try again.")
+    if session.member.account_id != attempt.account_id:
+        # Else who they are there would open an account that another person uses in this browser by now.
+        raise Invalid("Somebody else was signed in here when this was begun. Begin it anew.")
     if attempt.purpose == "join":
         await identities.join(scene.database, session.member, identity, organisation=name, now=now)
         return SignedIn("join", attempt.onward, name)
