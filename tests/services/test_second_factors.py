@@ -121,7 +121,7 @@ async def test_neither_secret_nor_code_is_stored_in_the_clear(place, li):
 
 
 async def test_the_first_step_is_for_five_minutes(place, li):
-    sealed = second_factors.seal_first_step(place.li, li, "/tables")
+    sealed = await second_factors.seal_first_step(place.li, li, "/tables")
     member, onward = await second_factors.first_step(place.li, sealed)
     assert (member.account_id, onward) == ("ac_li", "/tables")
     for cookie in (None, "", "x", "é", sealed[:-4]):
@@ -130,6 +130,36 @@ async def test_the_first_step_is_for_five_minutes(place, li):
     place.clock[0] += second_factors.FIRST_STEP_SECONDS
     with pytest.raises(Unauthenticated):
         await second_factors.first_step(place.li, sealed)
+
+
+async def test_r6_a_first_step_ends_with_the_password_it_was_made_by(place, li):
+    """Whoever knew the old password and has a code may not come in five minutes after it was taken from them."""
+    sealed = await second_factors.seal_first_step(place.li, li, "/")
+    assert (await second_factors.first_step(place.li, sealed))[0].account_id == "ac_li"
+    place.run(account_rows.set_password_hash, "ac_li", "another")
+    with pytest.raises(Unauthenticated):
+        await second_factors.first_step(place.li, sealed)
+
+
+async def test_r6_guessing_on_is_closed_for_longer_each_time_and_a_right_code_opens_it(place, li):
+    setup, _ = await turned_on(place, li)
+
+    async def wrong() -> None:
+        with pytest.raises(Invalid):
+            await second_factors.check(place.li, li, "000000")
+
+    for _ in range(second_factors.TRIES - 1):
+        await wrong()
+    for minutes in (1, 2, 4, 8, 16, 32, 60, 60):
+        await wrong()
+        place.clock[0] += minutes * 60 - 1
+        with pytest.raises(LimitReached, match="Wait 60 seconds"):
+            await second_factors.check(place.li, li, code(setup, place))
+        place.clock[0] += 1
+    await second_factors.check(place.li, li, code(setup, place))
+    place.clock[0] += 30
+    await wrong()
+    await second_factors.check(place.li, li, code(setup, place))
 
 
 async def test_an_admin_of_every_workspace_of_theirs_takes_it_away_and_ends_their_sessions(place, li):

@@ -10,6 +10,7 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -37,8 +38,10 @@ STEP_SECONDS = 30
 _WINDOW = 1
 CODES = 10
 TRIES = 5
+# Each further wrong code doubles it, up to an hour: six digits would be found within months by who has the password.
 WAIT_SECONDS = 60.0
-_FORGET_SECONDS = 900.0
+WAIT_MOST_SECONDS = 3600.0
+_FORGET_SECONDS = 86400.0
 # Without letters that look alike; 16 of 31 are 79 bits, so that a fast hash will do.
 _LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 _CODE_LETTERS = 16
@@ -91,24 +94,35 @@ async def pending(scene: Context, member: Member) -> SetUp | None:
     return SetUp(secret, pyotp.TOTP(secret).provisioning_uri(name=member.email, issuer_name=ISSUER))
 
 
-def seal_first_step(scene: Context, member: Member, onward: str) -> str:
+async def seal_first_step(scene: Context, member: Member, onward: str) -> str:
     """The password was right: what the browser brings along with the code."""
-    told = json.dumps([member.account_id, scene.clock(), onward])
+    told = json.dumps([member.account_id, scene.clock(), onward, await _password_mark(scene, member)])
     return base64.urlsafe_b64encode(scene.keyring.seal(told, ad=_FIRST_STEP)).decode()
 
 
 async def first_step(scene: Context, cookie: str | None) -> tuple[Member, str]:
-    """Who typed the right password lately, and where they wanted to go. Raises `Unauthenticated`."""
+    """Who typed the right password lately, and where they wanted to go. Raises `Unauthenticated`.
+
+    A password that was changed meanwhile has to be typed again.
+    """
     over = Unauthenticated("The password has to be typed again: that was too long ago.")
     try:
         sealed = base64.urlsafe_b64decode((cookie or "").encode("ascii"))
-        account_id, at, onward = json.loads(scene.keyring.open(sealed, ad=_FIRST_STEP))
+        account_id, at, onward, mark = json.loads(scene.keyring.open(sealed, ad=_FIRST_STEP))
     except (KeyturnError, ValueError):
         raise over from None
     member = await scene.database.read(account_rows.first_membership_anywhere, account_id)
     if member is None or not 0 <= scene.clock() - at < FIRST_STEP_SECONDS:
         raise over
+    if not hmac.compare_digest(mark, await _password_mark(scene, member)):
+        raise over
     return member, onward
+
+
+async def _password_mark(scene: Context, member: Member) -> str:
+    """What is another one after each change of the password, and tells nothing of it."""
+    found = await scene.database.read(account_rows.account_by_email_anywhere, member.email)
+    return _hash("" if found is None else found[1])
 
 
 async def confirm(scene: Context, member: Member, code: str) -> list[str]:
@@ -133,7 +147,7 @@ async def confirm(scene: Context, member: Member, code: str) -> list[str]:
 async def check(scene: Context, member: Member, code: str) -> None:
     """A code of the app or a recovery code, each taken once, on all replicas together.
 
-    Raises `Invalid` at `code`, `LimitReached` after five tries.
+    Raises `Invalid` at `code`, `LimitReached` after five tries, for longer after each further one.
     """
     await _count(scene, member.account_id)
     step = await _step_of(scene, member.account_id, code, confirmed=True)
@@ -212,9 +226,12 @@ async def _count(scene: Context, account_id: str) -> None:
         tries=TRIES,
         wait_seconds=WAIT_SECONDS,
         forget_seconds=_FORGET_SECONDS,
+        wait_most_seconds=WAIT_MOST_SECONDS,
     )
     if until > now:
-        raise LimitReached("Too many tries. Wait 60 seconds.", retry_after_seconds=until - now)
+        minutes = math.ceil((until - now) / 60)
+        wait = "60 seconds" if minutes == 1 else f"{minutes} minutes"
+        raise LimitReached(f"Too many tries. Wait {wait}.", retry_after_seconds=until - now)
 
 
 async def _step_of(scene: Context, account_id: str, code: str, *, confirmed: bool) -> int | None:

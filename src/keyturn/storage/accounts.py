@@ -318,11 +318,21 @@ def throttle(tx: Tx, name: str) -> tuple[int, float, float]:
     return (0, 0.0, 0.0) if row is None else (row.failures, row.until, row.failed_at)
 
 
-def count_try(tx: Tx, name: str, now: float, *, tries: int, wait_seconds: float, forget_seconds: float) -> float:
+def count_try(
+    tx: Tx,
+    name: str,
+    now: float,
+    *,
+    tries: int,
+    wait_seconds: float,
+    forget_seconds: float,
+    wait_most_seconds: float = 0.0,
+) -> float:
     """Count a try before it is made, so that tries side by side are all counted; answers until when it is closed.
 
     An answer after `now` means that this try may not be made. From the `tries`-th on, each one closes it for
-    `wait_seconds`; after `forget_seconds` without any, counting starts anew. Success is told by `set_throttle`.
+    `wait_seconds`, doubled each time as long as that is under `wait_most_seconds`; after `forget_seconds` without any,
+    counting starts anew. Success is told by `set_throttle`.
     """
     row = tx.execute(sa.select(throttles).where(throttles.c.name == name).with_for_update()).one_or_none()
     if row is None:
@@ -337,7 +347,8 @@ def count_try(tx: Tx, name: str, now: float, *, tries: int, wait_seconds: float,
     if row.until > now:
         return float(row.until)
     failures = 1 if now - row.failed_at > forget_seconds else row.failures + 1
-    until = now + wait_seconds if failures >= tries else 0.0
+    wait = max(wait_seconds, min(wait_seconds * 2.0 ** min(failures - tries, 30), wait_most_seconds))
+    until = now + wait if failures >= tries else 0.0
     counted = throttles.update().where(throttles.c.name == name)
     tx.execute(counted.values(failures=failures, until=until, failed_at=now))
     return 0.0

@@ -42,8 +42,9 @@ class SecurityHeaders:
         path: str = scope["path"]
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if self._elsewhere(scope, headers):
-            query = scope["query_string"].decode("latin-1")
-            await _redirect(send, self._public_url + path + (f"?{query}" if query else ""))
+            # As it was sent: unquoted it may hold what no header can.
+            sent, query = scope.get("raw_path") or b"/", scope["query_string"].decode("latin-1")
+            await _redirect(send, f"{self._public_url}/{sent.decode('latin-1').lstrip('/')}" + (query and f"?{query}"))
             return
         length = headers.get(b"content-length", "0")
         most = PROXY_BODY_MOST_BYTES if "/proxy/" in path else BODY_MOST_BYTES

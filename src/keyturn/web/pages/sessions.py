@@ -69,7 +69,7 @@ async def sign_in(request: Request) -> Response:
         answer.headers["Retry-After"] = str(round(error.retry_after_seconds) + 1)
         return answer
     if (await second_factors.state(here.database, member.account_id)).on:
-        first = second_factors.seal_first_step(here.scene(), member, local(onward))
+        first = await second_factors.seal_first_step(here.scene(), member, local(onward))
         response = RedirectResponse("/sign-in/code", 303)
         set_private_cookie(request, response, FIRST_STEP, first, seconds=int(second_factors.FIRST_STEP_SECONDS))
         return response
