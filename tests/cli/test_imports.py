@@ -1,5 +1,6 @@
 import hashlib
 import re
+import resource
 
 import pyarrow.parquet as pq
 
@@ -76,3 +77,37 @@ def test_without_waiting_the_id_is_all_there_is(keyturn, acme, tmp_path):
 def test_an_unknown_import_or_table_exits_7(keyturn, acme, tmp_path):
     assert keyturn("imports", "show", "im_nothing").code == 7
     assert keyturn("import", "acme.order", "--to", str(tmp_path / "o.parquet")).code == 7
+
+
+def test_without_room_here_the_import_is_done_and_its_file_is_fetched_later(keyturn, acme, tmp_path):
+    target = tmp_path / "orders.parquet"
+    target.write_bytes(b"before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        ran = keyturn("import", "acme.orders", "--to", str(target))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"{target} cannot be written (File too large). {target} is as it was. The import is done" in ran.err
+    assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [("orders.parquet", b"before")]
+    fetch = re.search(r"keyturn (imports download im_\w+ --to) FILE", ran.err)
+    ran = keyturn(*fetch[1].split(), str(target))
+    assert ran.out.startswith("✓ Complete: 1,234 of 1,234 rows, 13 pages, stopped: no next link → "), ran.err
+    assert pq.read_table(target).num_rows == 1234
+
+
+def test_what_was_not_waited_for_is_fetched_when_it_has_ended(keyturn, acme, odd_table, tmp_path):
+    target = tmp_path / "o.ndjson"
+    begun = keyturn("import", odd_table("paged"), "--to", str(target), "--no-wait").out.strip()
+    while keyturn("imports", "show", begun, "--json").json["status"] in {"queued", "running"}:
+        pass
+    found = keyturn("imports", "download", begun, "--to", str(target), "--json").json
+    assert (found["id"], found["path"], len(target.read_text().splitlines()) >= 50) == (begun, str(target), True)
+    assert keyturn("imports", "download", begun, "--to", str(tmp_path / "nowhere" / "o.ndjson")).code == 2
+    assert keyturn("imports", "download", "im_nothing", "--to", str(target)).code == 7
+    failed = keyturn("import", odd_table("broken"), "--to", str(target), "--no-wait").out.strip()
+    while keyturn("imports", "show", failed, "--json").json["status"] in {"queued", "running"}:
+        pass
+    ran = keyturn("imports", "download", failed, "--to", str(target))
+    assert (ran.code, "Only an import that ended with one can be downloaded" in ran.err) == (7, True), ran.err

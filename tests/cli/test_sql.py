@@ -27,7 +27,9 @@ def test_the_answer_is_written_to_a_file(keyturn, acme, tmp_path):
     assert ran.out == f"✓ {pq.read_metadata(to).num_rows:,} rows → {to}\n"
     assert pq.read_schema(to).names == ["id", "total"]
     assert [path.name for path in tmp_path.iterdir()] == ["sums.parquet"]
-    assert keyturn("sql", COUNT, "--to", str(tmp_path / "sums.xlsx")).code == 2
+    for wrong in ("sums.xlsx", "nowhere/sums.csv"):
+        ran = keyturn("sql", COUNT, "--to", str(tmp_path / wrong))
+        assert (ran.code, "Error" in ran.err) == (2, False), ran.err
 
 
 def test_nested_columns_are_asked_by_their_names(keyturn, acme):

@@ -1,4 +1,5 @@
 import gc
+import json
 
 import pyarrow as pa
 import pytest
@@ -190,6 +191,48 @@ def test_an_unknown_column_is_said_in_one_line(ws, shop):
     with pytest.raises(Invalid, match="nope") as caught:
         ws.sql("select nope from acme.orders")
     assert "\n" not in caught.value.message
+    assert "explain" not in caught.value.message
+
+
+def test_what_duckdb_offers_instead_is_said(ws, shop):
+    with pytest.raises(Invalid, match='Candidate bindings: "total"'):
+        ws.sql("select totl from acme.orders")
+
+
+def test_tables_of_two_connections_are_joined(fake, ws, shop):
+    tables = [{"id": "tb_orders", "full_name": "acme.orders"}, {"id": "tb_customers", "full_name": "globex.customers"}]
+    fake.on("GET", "/tables", {"data": tables, "next_cursor": None})
+    answer = ws.sql("select o.id, c.status from acme.orders o join globex.customers c using (id) order by id")
+    assert answer.fetchall() == [(1, "open"), (2, "paid")]
+
+
+def test_names_of_any_kind_are_columns_in_quotes(fake, ws, shop):
+    odd = pa.schema([(name, pa.int64()) for name in ("Größe", 'a"b', "a.b", "select", "名前", "with space")])
+    shop("orders", schema=odd, rows=[{name: at for at, name in enumerate(odd.names)}])
+    query = 'select "Größe", "a""b", "a.b", "select", 名前, "with space" from acme.orders'
+    assert ws.sql(query).fetchall() == [(0, 1, 2, 3, 4, 5)]
+
+
+def test_a_table_without_columns_is_looked_at_again_and_then_said_to_have_none(fake, ws, shop, made):
+    shop("orders", schema=pa.schema([]))
+    learned = []
+
+    def refresh():
+        learned.append(True)
+        return made.streamed(b'{"columns": []}')
+
+    fake.on("POST", "/tables/tb_orders/schema/refresh", refresh)
+    with pytest.raises(Invalid, match=r"acme\.orders has no columns yet"):
+        ws.sql("select * from acme.orders")
+    column = {"name": "id", "type": "int64", "nullable": False, "source_path": "$.id"}
+
+    def rows_have_come():
+        shop("orders")
+        return made.streamed(json.dumps({"columns": [column]}).encode())
+
+    fake.on("POST", "/tables/tb_orders/schema/refresh", rows_have_come)
+    assert ws.sql("select id from acme.orders order by id").fetchall() == [(1,), (2,)]
+    assert len(learned) == 1
 
 
 def test_a_query_without_tables_reads_nothing(fake, ws, shop):

@@ -119,3 +119,14 @@ def text_of(path: Path, *, at: str) -> str:
         return sys.stdin.read() if str(path) == "-" else path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise Invalid(f"{path} cannot be read.", at=at) from None
+
+
+def check_place(to: Path) -> None:
+    """Whether a file can be written, before the work and not after it. Raises `Invalid`."""
+    folder = to.parent
+    if not folder.is_dir():
+        raise Invalid(f"There is no folder {folder}. Make it first.", at="--to")
+    if to.is_dir():
+        raise Invalid(f"{to} is a folder. Name a file, for example {to}/orders.parquet.", at="--to")
+    if not os.access(folder, os.W_OK):
+        raise Invalid(f"The folder {folder} is not writable.", at="--to")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from keyturn.cli import exits, words
-from keyturn.cli.arguments import Json, Params, PartitionBy, pairs_of, workspace
+from keyturn.cli.arguments import Json, Params, PartitionBy, check_place, pairs_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import IncompleteData, Invalid
 
@@ -61,7 +60,7 @@ def import_(
         if partition_by:
             raise Invalid("A folder stays on the server or in a bucket. Give --on-server with it.", at="--partition-by")
         format_of(to.name)
-        _check_place(to)
+        check_place(to)
     with workspace() as found:
         table = found.table(name)
         # A name of its own: two imports of one table at a time must not fetch each other's file.
@@ -78,7 +77,7 @@ def import_(
         run.wait(allow_incomplete=True)
         files = run.files
         if to is not None:
-            run.download(to)
+            _fetched(run, to)
     if json:
         out.json({**run.found, **({"path": str(to)} if to else {}), "files": [_file(file) for file in files]})
         return
@@ -168,6 +167,26 @@ def rejects(import_id: Id, *, json: Json = False) -> None:
 
 
 @app.command()
+def download(
+    import_id: Id,
+    *,
+    to: Annotated[Path, typer.Option(help="The file here.")],
+    json: Json = False,
+) -> None:
+    """Fetch the file of an import that has ended: of one that was not waited for, or found no room here."""
+    out = terminal()
+    check_place(to)
+    with workspace() as found:
+        run = found.imports[import_id]
+        files = run.files
+        _fetched(run, to)
+    if json:
+        out.json({**run.found, "path": str(to), "files": [_file(file) for file in files]})
+        return
+    out.good(f"{_word(run)}: {_sentence(run)} → {to} ({words.size(files[0].bytes)})")
+
+
+@app.command()
 def cancel(import_id: Id, *, json: Json = False) -> None:
     """Stop it at its next page; the previous file stays."""
     out = terminal()
@@ -193,17 +212,6 @@ def resume(import_id: Id, *, json: Json = False) -> None:
     out.good(f"{run.id} goes on from page {page:,}" if page else f"{run.id} begins anew")
 
 
-def _check_place(to: Path) -> None:
-    """Before the work, not after it. Raises `Invalid`."""
-    folder = to.parent
-    if not folder.is_dir():
-        raise Invalid(f"There is no folder {folder}. Make it first.", at="--to")
-    if to.is_dir():
-        raise Invalid(f"{to} is a folder. Name a file, for example {to}/orders.parquet.", at="--to")
-    if not os.access(folder, os.W_OK):
-        raise Invalid(f"The folder {folder} is not writable.", at="--to")
-
-
 def _waited(run: ImportRun) -> None:
     """Wait until it ended well or incomplete. Raises the error it failed with."""
     try:
@@ -212,7 +220,28 @@ def _waited(run: ImportRun) -> None:
         out = terminal()
         out.warn("Stopped waiting. The import goes on at the server.")
         out.say(f"  How it goes: keyturn imports show {run.id} · stop it: keyturn imports cancel {run.id}")
+        out.say(f"  Its file, when it has ended: {_fetch_words(run)}")
         raise typer.Exit(exits.INTERRUPTED) from None
+
+
+def _fetched(run: ImportRun, to: Path) -> None:
+    """Bring the file here. Where that fails the import need not be done again, and the error says so."""
+    try:
+        run.download(to)
+    except KeyboardInterrupt:
+        terminal().warn(f"Stopped. {_kept(to)} The import is done: {_fetch_words(run)}")
+        raise typer.Exit(exits.INTERRUPTED) from None
+    except (IncompleteData, Invalid) as error:
+        again = f"The import is done, its file is on the server: {_fetch_words(run)}"
+        raise type(error)(f"{error.message} {_kept(to)} {again}", import_id=run.id) from None
+
+
+def _fetch_words(run: ImportRun) -> str:
+    return f"keyturn imports download {run.id} --to FILE"
+
+
+def _kept(to: Path | str) -> str:
+    return f"{to} is as it was." if Path(to).exists() else f"{to} was not written."
 
 
 def _refuse(run: ImportRun, to: str, *, here: bool, json: bool) -> None:
@@ -220,7 +249,7 @@ def _refuse(run: ImportRun, to: str, *, here: bool, json: bool) -> None:
         terminal().json(run.found)
     note = run.completeness.note if run.completeness else None
     why = f" {note}" if note else ""
-    kept = f"{to} was not written." if here and not Path(to).exists() else f"{to} is as it was."
+    kept = _kept(to) if here else f"{to} is as it was."
     raise IncompleteData(
         f"Incomplete: {_sentence(run)}.{why} {kept} Take the rows anyway: --allow-incomplete", import_id=run.id
     )

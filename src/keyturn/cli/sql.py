@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from keyturn.cli.arguments import Json, pairs_of, workspace
+from keyturn.cli.arguments import Json, check_place, pairs_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import Invalid
 
@@ -39,6 +39,10 @@ def sql(
     from keyturn.client.sql import in_words
 
     out = terminal()
+    if to is not None:
+        if to.suffix not in {".parquet", ".csv"}:
+            raise Invalid("The file's name ends in .parquet or .csv.", at="--to")
+        check_place(to)
     with workspace() as found, in_words():
         asked = pairs_of(param or [], "--param")
         answer = found.sql(query, since=_since(since or []), parameters=asked, allow_incomplete=allow_incomplete)
@@ -65,8 +69,6 @@ def _since(values: list[str]) -> str | dict[str, str] | None:
 
 
 def _write(answer: duckdb.DuckDBPyRelation, to: Path) -> None:
-    if to.suffix not in {".parquet", ".csv"}:
-        raise Invalid("The file's name ends in .parquet or .csv.", at="--to")
     part = to.with_name(f".part-{to.name}")
     try:
         if to.suffix == ".parquet":

@@ -313,7 +313,7 @@ def preview(
     elif heads:
         out.table(heads, [[_short(_cell(value)) for value in row] for row in sample.rows])
     else:
-        out.say("The API answered with 0 rows.")
+        out.say("These rows have no fields." if sample.rows else "The API answered with 0 rows.")
 
 
 def _cell(value: Any) -> str:

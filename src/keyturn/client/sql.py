@@ -31,6 +31,9 @@ _SCAN = "SEQ_SCAN"
 _NO_SCANS = frozenset({"DUMMY_SCAN", "CTE_SCAN", "DELIM_SCAN", "COLUMN_DATA_SCAN"})
 _FIRST_ROWS = frozenset({"STREAMING_LIMIT", "LIMIT", "PROJECTION", _SCAN})
 _BATCH_ROWS = 100_000
+_EXPLAIN = "explain (format json) "
+# What DuckDB says below its first line that helps: where it is, and what there is instead.
+_HELPS = ("LINE", "Candidate", "Did you mean", "Either")
 _MISSING = re.compile(r'Table with name "?(?P<name>[^"\s]+)"? does not exist')
 
 
@@ -87,6 +90,12 @@ def _mentions(query: str, name: str) -> bool:
 def _create(database: duckdb.DuckDBPyConnection, table: Table, asked: Mapping[str, Any]) -> pa.Schema:
     """The table without rows."""
     schema = table.learned_schema(**asked)
+    if not schema.names and table.refresh_schema(**asked):  # rows have come since it was looked at
+        schema = table.learned_schema(**asked)
+    if not schema.names:
+        raise Invalid(
+            f"{table.name} has no columns yet: its endpoint answered without a row that has fields.", at="query"
+        )
     connection, _, name = table.name.partition(".")
     database.execute(f'create schema if not exists "{connection}"')
     database.execute(f'drop table if exists "{connection}"."{name}"')
@@ -99,7 +108,7 @@ def _needs(database: duckdb.DuckDBPyConnection, query: str, schemas: Mapping[str
     optimizers = [name for (name,) in database.execute("select name from duckdb_optimizers()").fetchall()]
     off = ",".join(name for name in optimizers if name not in _PLANNING)
     database.execute(f"set disabled_optimizers = '{off}'")
-    found = database.execute(f"explain (format json) {query}").fetchone()
+    found = database.execute(f"{_EXPLAIN}{query}").fetchone()
     database.execute("reset disabled_optimizers")
     plan = json.loads(found[1]) if found else []
     nodes = list(_nodes(plan))
@@ -208,6 +217,6 @@ class in_words:  # noqa: N801 - a with-statement reads as a sentence
         if isinstance(error, duckdb.CatalogException) and missing:
             name = missing["name"]
             raise NotFound(f"There is no table called {name}.{suggestion(name, self._known)}") from error
-        first, *rest = str(error).strip().split("\n")
-        pointed = " ".join(line.strip() for line in rest if line.startswith("LINE"))
+        first, *rest = str(error).strip().replace(_EXPLAIN, "").split("\n")
+        pointed = " ".join(line.strip() for line in rest if line.startswith(_HELPS))
         raise Invalid(f"{first} {pointed}".strip(), at="query") from error

@@ -142,9 +142,11 @@ class Table:
         with self._http.stream("GET", f"{self.route}/schema", params=query) as response:
             return pa.ipc.read_schema(pa.py_buffer(response.read()))
 
-    def refresh_schema(self) -> Schema:
-        """Its columns, learned from the endpoint again."""
-        return _schema(self._http.post(f"{self.route}/schema/refresh")["columns"] or ())
+    def refresh_schema(self, *, since: Any = None, **parameters: Any) -> Schema:
+        """Its columns, learned from the endpoint again; `since` and `parameters` are for asking it."""
+        asked = asked_of(since, parameters)
+        route = f"{self.route}/schema/refresh" + (f"?{urlencode(asked)}" if asked else "")
+        return _schema(self._http.post(route)["columns"] or ())
 
     @property
     def schema_history(self) -> list[dict[str, Any]]:
