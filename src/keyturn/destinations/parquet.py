@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +25,11 @@ _COMPRESSION = "zstd"
 # A row group of a page's hundred rows would cost ten times its encoding, and every reader its patience.
 _GROUP_ROWS = 32_768
 _GROUP_BYTES = 8 << 20
+# A row group is encoded while the pages of the next one come; by so many threads for all files of this process. While
+# all are at work each file encodes its own, so that groups do not pile up in memory.
+_ASIDE = min(4, os.cpu_count() or 1)
+_encoders = ThreadPoolExecutor(_ASIDE, thread_name_prefix="parquet")
+_free = BoundedSemaphore(_ASIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +49,10 @@ class ParquetWriter:
         self._writer: pq.ParquetWriter | None = pq.ParquetWriter(path, schema, compression=_COMPRESSION)
         self._group: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
+        self._aside: Future[None] | None = None
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Append rows. Raises OSError when the disk is full."""
+        """Append rows. Raises OSError when the disk is full, or was for rows before these."""
         if not batch.num_rows:
             return
         self._group.append(batch)
@@ -55,6 +64,7 @@ class ParquetWriter:
     def end(self, completeness: Mapping[str, Any]) -> Path:
         """The file with its stamp, closed."""
         self._write_group()
+        self._encoded()
         if self._writer is not None:
             self._writer.add_key_value_metadata({COMPLETENESS_KEY: json.dumps(dict(completeness))})
         self.close()
@@ -62,14 +72,38 @@ class ParquetWriter:
 
     def close(self) -> None:
         """Write no more."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        try:
+            self._encoded()
+        finally:
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                writer.close()
 
     def _write_group(self) -> None:
+        self._encoded()
         group, self._group = self._group, list[pa.RecordBatch]()
         self._rows = self._bytes = 0
-        if group and self._writer is not None:
+        if not group:
+            return
+        if _free.acquire(blocking=False):
+            self._aside = _encoders.submit(self._encode_aside, group)
+        else:
+            self._encode(group)
+
+    def _encoded(self) -> None:
+        """Until the group that is encoded aside is written. Raises what writing it raised."""
+        aside, self._aside = self._aside, None
+        if aside is not None:
+            aside.result()
+
+    def _encode_aside(self, group: list[pa.RecordBatch]) -> None:
+        try:
+            self._encode(group)
+        finally:
+            _free.release()
+
+    def _encode(self, group: list[pa.RecordBatch]) -> None:
+        if self._writer is not None:
             self._writer.write_table(pa.Table.from_batches(group, self.schema), row_group_size=2 * _GROUP_ROWS)
 
 
