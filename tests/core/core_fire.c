@@ -39,9 +39,10 @@ static const char *const pages[] = {
     "[{\"d\":12345678901234567e-5},{\"d\":1E+22},{\"d\":-0.0},{\"s\":{}},{\"s\":{\"z\":[{},{\"q\":null}]}}]",
     "{\"meta\":{\"n\":\"]}\\\"\",\"data\":{\"x\":[1]}},\"data\":[{\"a\":\"[\\\\\"},[[]],{},-1.5,null],\"next\":null}",
     "{\"a\":{\"data\":[[[[{}]]]]},\"data\" : [ ] , \"b\":[{\"c\":\"long enough a text for eight bytes at once\"}]} ",
+    "[{\"w\":\"2026-01-31T09:30:00Z\"},{\"w\":\"1999-12-31 23:59+05:30\"},{\"w\":\"2024-02-29T00:00:00.125-0100\"}]",
     "[]"};
 static const char *const keys[] = {"data", "x", "a"};
-static const char pieces[] = "\"\\{}[]:,0123456789.-+eEnulltruefals \n\t\x00\x80\xc3\xa9\xed\xa0\xf4\xffud83d";
+static const char pieces[] = "\"\\{}[]:,0123456789.-+:TZeEnulltruefals \n\t\x00\x80\xc3\xa9\xed\xa0\xf4\xffud83d";
 
 static size_t mutated(char *text, size_t length) {
   unsigned many = chance(4);
@@ -67,14 +68,14 @@ int main(int count, char **arguments) {
   unsigned long read = 0, fit = 0, listed = 0;
   state = (unsigned long long)atoll(arguments[1]);
   time_t ends_at = time(NULL) + atoi(arguments[2]);
-  type(8, "u", "q", 0, 0);
-  type(7, "+s", "item", 8, 1);
-  type(10, "u", "x", 0, 0);
-  type(11, "+l", "z", 7, 1);
-  type(9, "l", "item", 0, 0);
+  type(9, "u", "q", 0, 0);
+  type(8, "+s", "item", 9, 1);
+  type(11, "u", "x", 0, 0);
+  type(12, "+l", "z", 8, 1);
+  type(10, "l", "item", 0, 0);
   type(0, "l", "i", 0, 0), type(1, "g", "d", 0, 0), type(2, "u", "t", 0, 0), type(3, "b", "b", 0, 0);
-  type(4, "n", "n", 0, 0), type(5, "+l", "l", 9, 1), type(6, "+s", "s", 10, 2);
-  struct ArrowSchema *row = type(12, "+s", "", 0, 7);
+  type(4, "n", "n", 0, 0), type(5, "+l", "l", 10, 1), type(6, "+s", "s", 11, 2), type(7, "tsu:UTC", "w", 0, 0);
+  struct ArrowSchema *row = type(13, "+s", "", 0, 8);
   while (count == 3 && time(NULL) < ends_at)
     for (int i = 0; i < 2000; i++, read++) {
       const char *seed = pages[chance(sizeof pages / sizeof *pages)];
@@ -92,7 +93,8 @@ int main(int count, char **arguments) {
           listed++;
           if (found[0] < 0 || found[1] > (int64_t)length || block[found[0]] != '[' || block[found[1] - 1] != ']') return 1;
         }
-      if (kt_read(block, length, row, &rows) == FIT) {
+      int wide;
+      if (kt_read(block, length, row, &rows, &wide) == FIT) {
         fit++;
         rows.release(&rows);
       }

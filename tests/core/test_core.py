@@ -7,12 +7,13 @@ import os
 import shutil
 import struct
 import subprocess
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keyturn import core
@@ -20,6 +21,7 @@ from keyturn import core
 HERE = Path(__file__).parent
 COMPILER = shutil.which("cc")
 pytestmark = pytest.mark.skipif(not core.is_there(), reason="built on a machine without a C compiler")
+INSTANTS = core.RowReader(pa.struct([("a", pa.timestamp("us", "UTC"))]))
 DOUBLES = core.RowReader(pa.struct([("a", pa.float64())]))
 ROW = pa.struct(
     [
@@ -34,7 +36,7 @@ ROW = pa.struct(
 def of(text: str, reader: core.RowReader = DOUBLES):
     """The first cell of the first row, or None for what was given up."""
     rows = reader.read(f'[{{"a": {text}}}]'.encode())
-    return None if rows is None else rows.field(0)[0].as_py()
+    return None if rows is None else rows.array.field(0)[0].as_py()
 
 
 def bits(number: float) -> bytes:
@@ -87,8 +89,54 @@ def test_bytes_that_are_no_utf_8_are_given_up(found):
     except (ValueError, KeyError, TypeError, IndexError):
         expected = None
     rows = core.RowReader(pa.struct([("a", pa.string())])).read(body)
-    assert (None if rows is None else rows.field(0)[0].as_py()) in {expected, None}
+    assert (None if rows is None else rows.array.field(0)[0].as_py()) in {expected, None}
     assert rows is not None or expected is None or b'"' in found
+
+
+instants = st.from_regex(
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-5][0-9](:[0-6][0-9](\.[0-9]{1,7})?)?(Z|[+-][0-2][0-9]:?[0-5][0-9])",
+    fullmatch=True,
+)
+
+
+@settings(max_examples=1000)
+@given(instants | st.datetimes(datetime(1000, 1, 1), datetime(9898, 12, 31)).map(lambda at: at.isoformat() + "Z"))
+@example("2024-02-29T00:00:00Z")
+@example("2023-02-29T00:00:00Z")
+@example("2000-02-29T12:30:59.5+14:00")
+@example("1900-02-29T12:30:59Z")
+@example("1000-01-01T00:00-2359")
+@example("9898-12-31 23:59:59.999999+0000")
+def test_an_instant_is_what_python_makes_of_it_and_there_is_no_other(text):
+    found = of(json.dumps(text), INSTANTS)
+    try:
+        expected = datetime.fromisoformat(text) if 1000 <= int(text[:4]) < 9899 and text[11:13] != "24" else None
+    except ValueError:
+        expected = None
+    if len(text.partition(".")[2].rstrip("Z").partition("+")[0].partition("-")[0]) > 6:
+        expected = None  # more than a microsecond tells
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-31T09:30:00", "2026-01-31", "2026-1-31T09:30:00Z", "2026-01-31t09:30:00Z", "2026-01-31T09:30:00z",
+     "2026-01-31T09:30:00.Z", "2026-01-31T09:30:00,5Z", "2026-01-31T09:30:60Z", "2026-01-31T24:00:00Z", "2026-01-31T09Z",
+     "2026-01-31T09:30:00+24:00", "2026-01-31T09:30:00+01", "0999-01-31T09:30:00Z", "9900-01-31T09:30:00Z", "",
+     " 2026-01-31T09:30:00Z", "2026-01-31T09:30:00Z ", "2026-04-31T09:30:00Z", "2026-00-01T09:30:00Z", "20260131T093000Z",
+     "2026-01-31T09:30:00.1234567Z", "2026-01-31T09:30:00+1:00"],
+)  # fmt: skip
+def test_texts_that_are_no_plain_instants_are_given_up(text):
+    assert of(json.dumps(text), INSTANTS) is None
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 2**63 - 1, -(2**63)])
+def test_numbers_beyond_the_whole_ones_of_a_double_are_told(number):
+    whole = core.RowReader(pa.struct([("a", pa.int64()), ("b", pa.float64())]))
+    assert whole.read(b'[{"a":%d}]' % number).wide
+    assert whole.read(b'[{"b":%d}]' % (2**53 if number > 0 else -(2**53))).wide
+    inside = abs(number) // number * (2**53 - 1)
+    assert not whole.read(b'[{"a":%d,"b":%d.0}]' % (inside, inside)).wide
 
 
 @pytest.mark.parametrize(
@@ -104,7 +152,7 @@ def test_what_is_not_of_the_type_or_no_json_is_given_up(text):
 
 def test_what_is_missing_is_null_at_every_depth():
     text = b' [ {"e":{"f":null},"b":-9223372036854775808} , {"c":[{"d":true},null,{}],"a":"x"}, {} ] '
-    rows = core.RowReader(ROW).read(text)
+    rows = core.RowReader(ROW).read(text).array
     rows.validate(full=True)
     nothing = {"a": None, "b": None, "c": None, "e": None}
     assert rows.to_pylist() == [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -58,7 +58,9 @@ class FastBuilder:
         row = _struct_of(tree)
         rows = pa.list_(row)
         self._tree = tree
-        self._core = RowReader(row)
+        at_once = {column.path for column in schema.columns if column.holds.word == column.kind.word == "timestamp"}
+        self._core = RowReader(_struct_of(tree, at_once))
+        self._plain = [path in at_once or _is_plain(holds, kind) for path, holds, kind in self._columns]
         self._parse = pj.ParseOptions(
             explicit_schema=pa.schema([(_ROWS, rows)]), unexpected_field_behavior="error", newlines_in_values=True
         )
@@ -66,10 +68,15 @@ class FastBuilder:
 
     def build(self, raw: bytes) -> pa.RecordBatch:
         """The batch of a JSON list of objects. Raises `Unfit`."""
-        rows = self._core.read(raw)
+        read = self._core.read(raw)
         try:
-            leaves = self._by_arrow(raw) if rows is None else self._leaves(rows)
-            arrays = [_exact(leaves[path], holds, kind) for path, holds, kind in self._columns]
+            leaves = self._by_arrow(raw) if read is None else self._leaves(read.array)
+            # The core has looked at numbers and instants: what holds them as they are is not looked at again.
+            looked = read is not None and not read.wide
+            arrays = [
+                leaves[path] if looked and plain else _exact(leaves[path], holds, kind)
+                for plain, (path, holds, kind) in zip(self._plain, self._columns, strict=True)
+            ]
             return pa.RecordBatch.from_arrays(arrays, schema=self._arrow)
         except (pa.ArrowException, ValueError) as error:
             raise Unfit from error
@@ -177,10 +184,21 @@ def _refuse_inexact(kind: ColumnType) -> None:
         _refuse_inexact(inner)
 
 
-def _struct_of(tree: Mapping[str, Any]) -> pa.DataType:
-    return pa.struct(
-        [(key, _struct_of(inner) if isinstance(inner, dict) else _read_as(inner)) for key, inner in tree.items()]
-    )
+def _is_plain(holds: ColumnType, kind: ColumnType) -> bool:
+    """Whether what is read of the type is the column, as long as its numbers are none that are hard to tell apart."""
+    return holds.word in {"bool", "string", "int53", "int64", "float64"} and _read_as(holds) == kind.arrow
+
+
+def _struct_of(tree: Mapping[str, Any], at_once: Collection[Path] = (), above: Path = ()) -> pa.StructType:
+    """What a row is read as; the instants of `at_once` as instants, not as text first."""
+    fields: list[tuple[str, pa.DataType]] = []
+    for key, inner in tree.items():
+        path = (*above, key)
+        if isinstance(inner, dict):
+            fields.append((key, _struct_of(inner, at_once, path)))
+        else:
+            fields.append((key, inner.arrow if path in at_once else _read_as(inner)))
+    return pa.struct(fields)
 
 
 def _read_as(kind: ColumnType) -> pa.DataType:
@@ -210,6 +228,8 @@ def _exact(array: pa.Array, holds: ColumnType, kind: ColumnType) -> pa.Array:
     if word in {"int53", "float64"}:
         _refuse_beyond(array, EXACT_IN_DOUBLE if word == "int53" else EXACT_IN_DOUBLE - 1)
     elif word in _TEXT:
+        if array.type == kind.arrow:
+            return array
         if not _usual_instants(array, word) and not _all(pc.match_substring_regex(array, _TEXT[word])):
             raise Unfit
         return array.cast(kind.arrow)

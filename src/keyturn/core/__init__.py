@@ -9,7 +9,7 @@ import ctypes
 import weakref
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,9 @@ def _loaded() -> ctypes.CDLL | None:
         library = ctypes.CDLL(str(path))
     except OSError:
         return None
-    library.kt_read.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p]
+    library.kt_read.argtypes = [
+        ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)
+    ]  # fmt: skip
     library.kt_read.restype = ctypes.c_int
     library.kt_list.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
     library.kt_list.restype = ctypes.c_int
@@ -57,8 +59,18 @@ def list_at(body: bytes, keys: tuple[str, ...]) -> tuple[int, int, int] | None:
     return (found[0], found[1], found[2]) if told == _FIT else None
 
 
+class Rows(NamedTuple):
+    """What was read. `wide`: a number is 2^53 or more, or its opposite, which a double may not tell from the next."""
+
+    array: pa.StructArray
+    wide: bool
+
+
 class RowReader:
-    """Reads JSON lists of objects as one type of row: null, bool, int64, double, string, lists and structs of these."""
+    """Reads JSON lists of objects as one type of row.
+
+    It is made of null, bool, int64, double, timestamp[us, UTC], string, and lists and structs of these.
+    """
 
     def __init__(self, rows: pa.StructType) -> None:
         self._type = rows
@@ -68,19 +80,20 @@ class RowReader:
             rows._export_to_c(ctypes.addressof(self._schema))  # noqa: SLF001 - how Arrow's C interface is called
             weakref.finalize(self, _released, self._schema)
 
-    def read(self, raw: bytes) -> pa.StructArray | None:
+    def read(self, raw: bytes) -> Rows | None:
         """The rows, or None where they are not exactly of the type. Raises MemoryError."""
         if _library is None or self._schema is None:
             return None
-        array = ctypes.create_string_buffer(_ARRAY_BYTES)
-        told = _library.kt_read(raw, len(raw), self._schema, array)
+        array, wide = ctypes.create_string_buffer(_ARRAY_BYTES), ctypes.c_int()
+        told = _library.kt_read(raw, len(raw), self._schema, array, wide)
         if told == _NO_MEMORY:
             raise MemoryError
         if told != _FIT:
             return None
         import pyarrow as pa
 
-        return pa.Array._import_from_c(ctypes.addressof(array), self._type)  # noqa: SLF001
+        found = pa.Array._import_from_c(ctypes.addressof(array), self._type)  # noqa: SLF001
+        return Rows(found, bool(wide))
 
 
 def _has_plain_names(kind: pa.DataType) -> bool:

@@ -20,7 +20,7 @@ struct ArrowArray {
   void *private_data;
 };
 
-enum kind { NOTHING, BOOLEAN, INTEGER, DOUBLE, TEXT, LIST, STRUCT };
+enum kind { NOTHING, BOOLEAN, INTEGER, DOUBLE, INSTANT, TEXT, LIST, STRUCT };
 
 /* A column, or a part of one, while it is filled. */
 struct node {
@@ -51,7 +51,8 @@ static size_t values_size(const struct node *node, int64_t room) {
   switch (node->kind) {
     case BOOLEAN: return (size_t)room / 8;
     case INTEGER:
-    case DOUBLE: return (size_t)room * 8;
+    case DOUBLE:
+    case INSTANT: return (size_t)room * 8;
     case TEXT:
     case LIST: return ((size_t)room + 1) * 4;
     default: return 0;
@@ -130,7 +131,8 @@ static void forget(struct node *node) {
 
 static int planned(const struct ArrowSchema *type, struct node *node, int depth) {
   static const struct { const char *format; enum kind kind; } kinds[] = {
-      {"n", NOTHING}, {"b", BOOLEAN}, {"l", INTEGER}, {"g", DOUBLE}, {"u", TEXT}, {"+l", LIST}, {"+s", STRUCT}};
+      {"n", NOTHING}, {"b", BOOLEAN}, {"l", INTEGER}, {"g", DOUBLE},
+      {"tsu:UTC", INSTANT}, {"u", TEXT}, {"+l", LIST}, {"+s", STRUCT}};
   size_t at = 0, many = sizeof kinds / sizeof *kinds;
   int told;
   while (at < many && strcmp(kinds[at].format, type->format) != 0) at++;
@@ -162,7 +164,7 @@ static void release(struct ArrowArray *array) {
 
 /* Hand what a node holds over to an array. On NO_MEMORY the array is to be released still. */
 static int handed_over(struct node *node, struct ArrowArray *array) {
-  static const int64_t buffers[] = {0, 2, 2, 2, 3, 2, 1};
+  static const int64_t buffers[] = {0, 2, 2, 2, 2, 3, 2, 1};
   int told;
   memset(array, 0, sizeof *array);
   array->release = release;

@@ -10,6 +10,7 @@
 
 #include "page.h"
 #include "numbers.h"
+#include "instants.h"
 #include "arrays.h"
 #include "lists.h"
 
@@ -222,6 +223,7 @@ static int value(struct page *page, struct node *node) {
       break;
     case INTEGER: told = integer(page, (int64_t *)node->values + node->length); break;
     case DOUBLE: told = number(page, (double *)node->values + node->length); break;
+    case INSTANT: told = instant(page, (int64_t *)node->values + node->length); break;
     case TEXT: told = string(page, node); break;
     case LIST:
       if ((told = list(page, &node->children[0])) == FIT) end_offset(node, node->children[0].length);
@@ -235,16 +237,17 @@ static int value(struct page *page, struct node *node) {
 /* Where the list is that `depth` keys lead to: its first byte, the byte behind it, and how many values it has. `text`
    is as for kt_read. Answers UNFIT where there is none, where a key is said twice, or where the brackets do not close. */
 EXPORTED int kt_list(const uint8_t *text, size_t length, const char *const *keys, size_t depth, int64_t *found) {
-  struct page page = {text, text + length, 0};
+  struct page page = {text, text + length, 0, 0};
   if (depth > DEEPEST || list_within(&page, text, keys, depth, found) != FIT) return UNFIT;
   skip_space(&page);
   return page.at == page.end ? FIT : UNFIT;
 }
 
 /* Read `length` bytes of `text`, behind which a byte 0 lies, as a list of objects of `type`, a struct, into `rows`.
-   Answers FIT, and `rows` is the caller's to release; or UNFIT or NO_MEMORY, and there is nothing to release. */
-EXPORTED int kt_read(const uint8_t *text, size_t length, const struct ArrowSchema *type, struct ArrowArray *rows) {
-  struct page page = {text, text + length, 0};
+   `wide` is 1 if a number is 2^53 or more, or its opposite: beyond the whole numbers that a double tells apart. Else 0. Answers FIT, and `rows` is the caller's to release; or UNFIT or NO_MEMORY, and there is nothing to release. */
+EXPORTED int kt_read(const uint8_t *text, size_t length, const struct ArrowSchema *type, struct ArrowArray *rows,
+                     int *wide) {
+  struct page page = {text, text + length, 0, 0};
   struct node root = {0};
   int told = length < MOST_BYTES ? planned(type, &root, 0) : UNFIT;
   if (told == FIT && root.kind != STRUCT) told = UNFIT;
@@ -254,6 +257,7 @@ EXPORTED int kt_read(const uint8_t *text, size_t length, const struct ArrowSchem
     skip_space(&page);
     if (told == FIT && (page.at != page.end || root.nulls)) told = UNFIT;
   }
+  *wide = page.wide;
   if (told == FIT && (told = handed_over(&root, rows)) != FIT) rows->release(rows);
   forget(&root);
   return told;

@@ -1,4 +1,6 @@
 /* Numbers of JSON that an int64 or a double holds with all their digits. */
+#define WHOLE_MOST ((int64_t)1 << 53)
+
 static int integer(struct page *page, int64_t *found) {
   int negative = *page->at == '-';
   uint64_t most = (uint64_t)INT64_MAX + (uint64_t)negative, number = 0;
@@ -10,6 +12,7 @@ static int integer(struct page *page, int64_t *found) {
     number = number * 10 + digit;
   }
   *found = negative ? (int64_t)(0 - number) : (int64_t)number;
+  page->wide |= number >= (uint64_t)WHOLE_MOST;
   return ends_here(page);
 }
 
@@ -95,6 +98,7 @@ static int number(struct page *page, double *found) {
     exponent += below ? -(int)power : (int)power;
   }
   if ((whole && negative && mantissa == 0) || scaled(mantissa, exponent, found) != FIT) return UNFIT;
+  page->wide |= *found >= (double)WHOLE_MOST;
   if (negative) *found = -*found;
   return ends_here(page);
 }

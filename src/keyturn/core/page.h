@@ -13,6 +13,7 @@
 struct page {
   const uint8_t *at, *end;
   uint64_t objects;
+  int wide;
 };
 
 static void skip_space(struct page *page) {

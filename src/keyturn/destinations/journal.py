@@ -49,7 +49,7 @@ class Journal:
             path = folder / item.name
             if not path.is_file() or path.stat().st_size < item.bytes:
                 raise JournalLost("The pages of this import are not on this disk any more.", at="resume_from")
-        self._file: Any = None
+        self._file: pa.NativeFile | None = None
         self._writer: pa.ipc.RecordBatchStreamWriter | None = None
         self._schema: pa.Schema | None = None
         self._current: Segment | None = None
@@ -69,14 +69,14 @@ class Journal:
         try:
             if self._writer is None or not batch.schema.equals(self._schema, check_metadata=True):
                 self._open(batch.schema)
-            if self._writer is None or self._current is None:
+            if self._writer is None or self._file is None or self._current is None:
                 raise AssertionError
             self._writer.write_batch(batch)
             self._file.flush()
-        except OSError:
+        except OSError as error:
             # Half of them lies behind the end that counts: what follows goes into another file.
             self.close()
-            raise
+            raise _in_system_words(error) from None
         self._current = Segment(self._current.name, self._file.tell(), self._current.rows + batch.num_rows)
 
     def sync(self, segments: Iterable[Segment]) -> None:
@@ -123,7 +123,8 @@ class Journal:
         self._opened += 1
         name = f"{self._run}-{self._opened:06}.arrow"
         self.folder.mkdir(exist_ok=True)
-        self._file = (self.folder / name).open("wb", buffering=_BUFFER_BYTES)
+        # Arrow's own file: one of Python's would be called for each of a page's many pieces.
+        self._file = pa.output_stream(str(self.folder / name), buffer_size=_BUFFER_BYTES)
         self._writer = pa.ipc.new_stream(self._file, schema)
         self._schema = schema
         self._current = Segment(name, 0, 0)
@@ -135,6 +136,11 @@ class Journal:
             # A stream may end without its mark, so the bytes that count are a stream of their own.
             with pa.ipc.open_stream(pa.BufferReader(source.read_buffer(item.bytes))) as stream:
                 yield from stream
+
+
+def _in_system_words(error: OSError) -> OSError:
+    """Arrow has the system's number, and a sentence of its own."""
+    return error if error.errno is None else OSError(error.errno, os.strerror(error.errno))
 
 
 def remove_folder(folder: Path) -> None:

@@ -218,11 +218,11 @@ class _Run:
         return begun, read
 
     async def _land_pages(self, read: TableRead, destination: Destination) -> None:
-        landing = Landing(self._held, destination)
+        landing = Landing(self._held, read, destination)
         landing.start()
         try:
-            async for batch in read.batches():
-                await landing.page(batch)
+            async for page in read.pages():
+                await landing.page(page)
         except BaseException:
             landing.hurry()
             raise

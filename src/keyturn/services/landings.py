@@ -20,7 +20,7 @@ from keyturn.destinations.destination import Away, Destination, Doubtful
 from keyturn.rest.checkpoints import Checkpoint
 from keyturn.services.destination_threads import in_thread
 from keyturn.services.held_imports import HeldImport
-from keyturn.services.reads import Batch
+from keyturn.services.reads import Batch, TableRead
 
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -54,8 +54,8 @@ def in_words(error: Away | OSError) -> str:
 class Landing:
     """Makes pages safe beside the reading. Begin it with `start`, end it with `settle`."""
 
-    def __init__(self, held: HeldImport, destination: Destination) -> None:
-        self._held, self._destination = held, destination
+    def __init__(self, held: HeldImport, read: TableRead, destination: Destination) -> None:
+        self._held, self._read, self._destination = held, read, destination
         self._point: tuple[Checkpoint, Any, int] | None = None
         self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -70,12 +70,13 @@ class Landing:
         """Begin to look out for pages."""
         self._task = asyncio.create_task(self._loop())
 
-    async def page(self, batch: Batch) -> None:
-        """A page to write. Raises what the destination does, or `Stopped`, also for pages before this one.
+    async def page(self, page: Callable[[], Batch]) -> None:
+        """A page to type and write. Raises what the destination does, or `Stopped`, also for pages before this one.
 
-        Raises `Conflict` when the import has become larger than it may.
+        Raises `Conflict` when the import has become larger than it may, and `UpstreamError` for rows that are none.
         """
-        mark = await self._patiently(self._destination.add, batch.data, batch.schema)
+        batch, mark = await self._patiently(_written(page, self._destination))
+        await self._read.kept(batch)
         await self._held.size.grow(batch.data.nbytes)
         self._point = batch.checkpoint, mark, self._held.size.bytes
         self._fresh.set()
@@ -164,3 +165,18 @@ class Landing:
                     await self._held.waits_for_destination(pause, in_words(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _PAUSE_MOST_SECONDS)
+
+
+def _written(page: Callable[[], Batch], destination: Destination) -> Callable[[], tuple[Batch, Any]]:
+    """A page typed and added in one go: each way into a thread and back costs as much as typing a small page.
+
+    What it gives may be called again if the destination was away; the page is typed once.
+    """
+    typed: list[Batch] = []
+
+    def write() -> tuple[Batch, Any]:
+        batch = typed[0] if typed else page()
+        typed[:] = [batch]
+        return batch, destination.add(batch.data, batch.schema)
+
+    return write

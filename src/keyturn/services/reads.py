@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keyturn.columns.build import Misfit, Reject
@@ -66,7 +67,7 @@ class Part:
 
 
 class TableRead:
-    """One read of a table. Iterate `batches()` to its end; then `completeness` is the stamp and it is on record.
+    """One read of a table. Iterate `pages()` or `batches()` to the end; then `completeness` is the stamp and it is on record.
 
     A failed read leaves the stamp with `stop_reason` "error" on record too, and raises.
     """
@@ -139,20 +140,41 @@ class TableRead:
         for batch in batches:
             self._keys.remember(batch)
 
-    async def batches(self) -> AsyncIterator[Batch]:
-        """Typed batches, page by page. Raises what the end system or the token service raises.
+    async def pages(self) -> AsyncGenerator[Callable[[], Batch]]:
+        """The pages as they came. Each is typed by calling it, in a thread, once and in order; then give it to `kept`.
 
-        While one is looked at, the next is typed, and those after it are on their way.
+        While one is looked at, the next is on its way. Raises what the end system or the token service raises.
         """
+        async with aclosing(self._recorded(self._untyped())) as pages:
+            async for page in pages:
+                yield page
+
+    async def batches(self) -> AsyncGenerator[Batch]:
+        """Typed batches, page by page; while one is looked at, the next is typed. Raises as `pages` does."""
+        async with aclosing(self._recorded(self._typed_pages())) as batches:
+            async for batch in batches:
+                yield batch
+
+    async def kept(self, batch: Batch) -> Batch:
+        """The batch, once what did not fit of it is safe."""
+        if batch.rejects:
+            ctx, place = self._ctx, batch.rejects[0].row_number - 1
+            values = [item.as_dict() for item in batch.rejects]
+            await ctx.database.run(
+                reject_rows.put, ctx.workspace_id, self.table.id, self._owner_id, place, values, ctx.clock()
+            )
+        return batch
+
+    async def _recorded(self, source: AsyncGenerator[T]) -> AsyncGenerator[T]:
+        """The same, and on record: that the read began, and how it ended for whoever was given these."""
         ctx, rows_before = self._ctx, self._typer.rows_before
         await ctx.database.run(rows.insert_read, ctx.workspace_id, self.id, self.table.id, ctx.clock())
         await ctx.database.run(reject_rows.forget_from, ctx.workspace_id, self._owner_id, rows_before)
         error: dict[str, Any] | None = None
         try:
-            # Given out as soon as it is typed: whoever makes pages safe does not wait for the one after it.
-            async with aclosing(_one_ahead(self._typed_pages())) as typed:
-                async for batch in typed:
-                    yield await self._kept(batch)
+            async with aclosing(source):
+                async for item in source:
+                    yield item
         except KeyturnError as failure:
             error = self._failed(failure)
             raise
@@ -165,7 +187,7 @@ class TableRead:
             await self._finish(error)
 
     def give_up(self, failure: KeyturnError) -> None:
-        """Say, before `batches` is closed, why what comes cannot be taken: the record of the read tells it."""
+        """Say, before the pages are closed, why what comes cannot be taken: the record of the read tells it."""
         self._given_up = failure
 
     def _failed(self, failure: KeyturnError) -> dict[str, Any]:
@@ -174,25 +196,31 @@ class TableRead:
         failure.details["completeness"] = self.completeness.as_dict()
         return {"code": failure.code, "message_code": failure.message_code, "message": failure.message}
 
-    async def _typed_pages(self) -> AsyncGenerator[Batch]:
+    async def _untyped(self) -> AsyncGenerator[Callable[[], Batch]]:
         async with aclosing(_one_ahead(_light(self._reader.pages()))) as pages:
             async for page in pages:
-                typing = asyncio.to_thread(self._typed, page)
+                given = [page]
                 del page
-                yield await typing
+                yield partial(self._typed, given)
 
-    async def _kept(self, batch: Batch) -> Batch:
-        """The batch, once what did not fit of it is safe."""
-        if batch.rejects:
-            ctx, place = self._ctx, batch.rejects[0].row_number - 1
-            values = [item.as_dict() for item in batch.rejects]
-            await ctx.database.run(
-                reject_rows.put, ctx.workspace_id, self.table.id, self._owner_id, place, values, ctx.clock()
-            )
-        return batch
+    async def _typed_pages(self) -> AsyncGenerator[Batch]:
+        async def typed() -> AsyncGenerator[Batch]:
+            async with aclosing(self._untyped()) as pages:
+                async for page in pages:
+                    yield await asyncio.to_thread(page)
 
-    def _typed(self, page: Page) -> Batch:
-        typed, children = self._shaped(page)
+        async with aclosing(_one_ahead(typed())) as batches:
+            async for batch in batches:
+                yield await self.kept(batch)
+
+    def _typed(self, given: list[Page]) -> Batch:
+        """The one page that is given, which nobody holds any more then."""
+        page = given.pop()
+        try:
+            typed, children = self._shaped(page)
+        except KeyturnError as failure:
+            self.give_up(failure)
+            raise
         if self.table.settings.incremental is not None:
             self.high_water = highest(typed.data, self.table.settings.incremental.column, self.high_water)
         data = self._keys.add(typed.data)
