@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,21 +72,30 @@ class Row:
         self.told.append(reason)
 
 
+class Read:
+    """Nothing was rejected."""
+
+    async def kept(self, batch: Batch) -> Batch:
+        return batch
+
+
 @pytest.fixture
 def made():
     def make(**faults: Any) -> tuple[Landing, Shelf, Row]:
         shelf, row = Shelf(**faults), Row()
         shelf.free.set()
-        landing = Landing(row, shelf)
+        landing = Landing(row, Read(), shelf)
         landing.start()
         return landing, shelf, row
 
     return make
 
 
-def page(number: int) -> Batch:
+def page(number: int) -> Callable[[], Batch]:
+    """A page that can be typed once."""
     data = pa.RecordBatch.from_pydict({"id": [number]})
-    return Batch(number, data, SCHEMA, None, Checkpoint("e", None, pages=number, rows=number))
+    given = [Batch(number, data, SCHEMA, None, Checkpoint("e", None, pages=number, rows=number))]
+    return given.pop
 
 
 def full() -> OSError:

@@ -140,20 +140,16 @@ class TableRead:
         for batch in batches:
             self._keys.remember(batch)
 
-    async def pages(self) -> AsyncGenerator[Callable[[], Batch]]:
+    def pages(self) -> AsyncGenerator[Callable[[], Batch]]:
         """The pages as they came. Each is typed by calling it, in a thread, once and in order; then give it to `kept`.
 
         While one is looked at, the next is on its way. Raises what the end system or the token service raises.
         """
-        async with aclosing(self._recorded(self._untyped())) as pages:
-            async for page in pages:
-                yield page
+        return self._recorded(self._untyped())
 
-    async def batches(self) -> AsyncGenerator[Batch]:
+    def batches(self) -> AsyncGenerator[Batch]:
         """Typed batches, page by page; while one is looked at, the next is typed. Raises as `pages` does."""
-        async with aclosing(self._recorded(self._typed_pages())) as batches:
-            async for batch in batches:
-                yield batch
+        return self._recorded(self._typed_pages())
 
     async def kept(self, batch: Batch) -> Batch:
         """The batch, once what did not fit of it is safe."""
