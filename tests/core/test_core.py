@@ -99,8 +99,11 @@ instants = st.from_regex(
 )
 
 
+moments = st.datetimes(datetime.fromisoformat("1000-01-01"), datetime.fromisoformat("9898-12-31"))
+
+
 @settings(max_examples=1000)
-@given(instants | st.datetimes(datetime(1000, 1, 1), datetime(9898, 12, 31)).map(lambda at: at.isoformat() + "Z"))
+@given(instants | moments.map(lambda at: at.isoformat() + "Z"))
 @example("2024-02-29T00:00:00Z")
 @example("2023-02-29T00:00:00Z")
 @example("2000-02-29T12:30:59.5+14:00")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -67,7 +67,7 @@ class Part:
 
 
 class TableRead:
-    """One read of a table. Iterate `pages()` or `batches()` to the end; then `completeness` is the stamp and it is on record.
+    """One read of a table. Iterate `pages()` or `batches()` to the end; then `completeness`, the stamp, is on record.
 
     A failed read leaves the stamp with `stop_reason` "error" on record too, and raises.
     """
