@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 
 from keyturn.errors import Invalid
-from keyturn.rest.checkpoints import ASKED_MOST, Checkpoint
+from keyturn.rest.checkpoints import ASKED_MOST, Checkpoint, PageText
 from keyturn.rest.paginators import (
     CursorPagination,
     LinkHeaderPagination,
@@ -119,3 +120,15 @@ async def test_a_checkpoint_stays_small(get, respond):
         last = page.checkpoint
     assert len(last.asked) == ASKED_MOST
     assert len(json.dumps(last.as_dict())) < 20_000
+
+
+def test_of_a_long_page_the_digest_alone_is_kept():
+    text = bytes(2 << 20)
+    tracemalloc.start()
+    try:
+        kept = [PageText(bytes(2 << 20)) for _ in range(4)]
+        assert tracemalloc.get_traced_memory()[0] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert kept[0] == PageText(text) != PageText(text + b" ")
+    assert kept[0].digest == PageText(None, kept[0].digest).digest

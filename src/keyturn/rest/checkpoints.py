@@ -14,15 +14,21 @@ from keyturn.wire import Headers, Request
 VERSION = 1
 # A cycle of cursors is noticed over a resume if it is not longer than this.
 ASKED_MOST = 200
+_LONG_BYTES = 512 << 10
 
 
 class PageText:
-    """The JSON text of a page's rows, or only its digest: made when it is asked for, which is not for every page."""
+    """The JSON text of a page's rows, or only its digest: made when it is asked for, which is not for every page.
+
+    Of a long text the digest alone is kept: it would lie in memory for as long as its checkpoint.
+    """
 
     __slots__ = ("_digest", "_text")
 
     def __init__(self, text: bytes | None, digest: str | None = None) -> None:
         self._text, self._digest = text, digest
+        if text is not None and len(text) > _LONG_BYTES:
+            self._text, self._digest = None, self.digest
 
     @property
     def digest(self) -> str:
