@@ -69,6 +69,10 @@ class PageSurface(Surface):
         return {"rows": rows[:limit], "truncated": sentence.startswith("Sample: first"),
                 "expanded_from": int(expanded[1].replace(",", "")) if expanded else None}  # fmt: skip
 
+    def sample(self, name: str) -> str:
+        """The words of a saved table's sample."""
+        return self._sampled(name).text
+
     def schema(self, name: str) -> list[dict[str, Any]]:
         body = self._sampled(name).one(id="panel-schema").one("tbody")
         cells = [[row.one("th").text, *(cell.text for cell in row.all("td"))] for row in body.all("tr")][:-1]

@@ -297,6 +297,11 @@ def test_row3_expanded_rows_are_counted_before_and_after(surface, connection, ap
     assert (stamp["expanded_from"], stamp["rows"], stamp["complete"], stamp["duplicates"]) == (3, 4, True, 0)
     preview = surface.preview(f"{connection}.orders")
     assert (preview["expanded_from"], len(preview["rows"])) == (3, 4)
+    if surface.kind == "page":  # before it is done, the button says what comes of it
+        surface.create(connection, "plain", path="/orders", rows_path="$.data", pagination={"type": "none"})
+        assert "Expand rows (3 → 4)" in surface.sample(f"{connection}.plain")
+        api.on("orders", {"data": [], "total": 0})
+        assert "The API answered with 0 rows. Show request" in surface.sample(f"{connection}.plain")
 
 
 def test_row3_documents_keep_what_is_nested_as_json(surface, connection, api):

@@ -88,6 +88,7 @@ def drawn(
         "evidence": by_field(result),
         "schema": schema_rows(preview, table, table_form.pins_of(values)),
         "empty": {},
+        "expanded": {},
         "change_words": CHANGES,
     }
     if preview is not None and connection is not None:
@@ -97,6 +98,7 @@ def drawn(
         found["request"] = samples.shown_request(connection, preview.request)
         found["response"] = samples.shown_response(preview.response)
         found["empty"] = _empty(preview)
+        found["expanded"] = _expanded(preview)
     return found
 
 
@@ -135,3 +137,9 @@ def _empty(preview: Preview) -> dict[str, int]:
         return {}
     missing = [sum(row[at] is None or row[at] == "" for row in preview.rows) for at in range(len(preview.columns))]
     return {column.name: round(100 * missing[at] / count) for at, column in enumerate(preview.columns)}
+
+
+def _expanded(preview: Preview) -> dict[str, int]:
+    """How many rows the sample becomes with one for each item of a list, by the list's column."""
+    columns = [(at, c.name) for at, c in enumerate(preview.columns) if c.type.startswith("list<struct")]
+    return {name: sum(max(1, len(row[at] or ())) for row in preview.rows) for at, name in columns}
