@@ -23,6 +23,7 @@ from weather import small_disk
 from world import end_system, free_ports, gossip, steps, terminal, world
 
 if TYPE_CHECKING:
+    from google_store import GoogleServer, GoogleStore
     from object_store import ObjectStore, StoreServer
 
 __all__ = [
@@ -145,13 +146,45 @@ def store_server() -> Iterator[StoreServer]:
 
 
 @pytest.fixture
-def store(store_server) -> Iterator[ObjectStore]:
+def s3_store(store_server) -> Iterator[ObjectStore]:
     """Somebody's bucket on an S3 server at an address, for imports to write to."""
     from object_store import ObjectStore
 
     made = ObjectStore(store_server)
     yield made
     made.close()
+
+
+@pytest.fixture
+def store(s3_store) -> ObjectStore:
+    """The store of tests that need any one."""
+    return s3_store
+
+
+@pytest.fixture(scope="session")
+def google_server() -> Iterator[GoogleServer]:
+    """Google Cloud Storage, small."""
+    from google_store import GoogleServer
+
+    made = GoogleServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def google_store(google_server) -> Iterator[GoogleStore]:
+    """Somebody's bucket of Google Cloud Storage at an address, for imports to write to."""
+    from google_store import GoogleStore
+
+    made = GoogleStore(google_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["s3_store", "google_store"])
+def any_store(request) -> ObjectStore | GoogleStore:
+    """Each test that asks for it runs on every kind of object store."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

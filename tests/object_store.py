@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from botocore.session import Session
 
+from keyturn.destinations.objects import S3Access, S3Bucket
 from keyturn.errors import UpstreamError
 from keyturn.wire import Headers, Request, Response
 from warehouse import Relay
@@ -91,6 +92,9 @@ class StoreServer:
 class ObjectStore:
     """A bucket of its own behind a relay of its own, and a key that may do everything there."""
 
+    scheme, writing = "s3", "putobject"
+    wrong_secret = "canary-wrong-secret-access-key-58"
+
     def __init__(self, server: StoreServer) -> None:
         self._server, self.admin = server, server.admin
         self.relay = Relay(server.at)
@@ -107,12 +111,42 @@ class ObjectStore:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.relay.port}"
 
+    def opened(self, *, without: str | None = None, bucket: str | None = None, **changes: Any) -> S3Bucket:
+        """As the services open it; `without` a right."""
+        rights = [
+            f"s3:{name}" for name in ("GetObject", "ListBucket", "PutObject", "AbortMultipartUpload", "DeleteObject")
+        ]
+        key = (self.key_id, self.secret)
+        if without is not None:
+            key = self.user(*(right for right in rights if without not in right.lower()))
+        values = {"endpoint": self.endpoint, "region": REGION, "send": send, **changes}
+        return S3Bucket(
+            S3Access(bucket=bucket or self.bucket, **{**dict(zip(("key_id", "secret"), key, strict=True)), **values})
+        )
+
+    def write(self, key: str, data: bytes) -> None:
+        self.admin.put_object(Bucket=self.bucket, Key=key, Body=data)
+
+    def told(self, key: str) -> tuple[int, str]:
+        """(size, the hash in its metadata)."""
+        said = self.admin.head_object(Bucket=self.bucket, Key=key)
+        return said["ContentLength"], said["Metadata"]["keyturn-sha256"]
+
     def settings(self, **changes: Any) -> dict[str, Any]:
         """As the API takes it."""
         return {
             "name": "Lake", "type": "s3", "url": f"s3://{self.bucket}/tables", "endpoint": self.endpoint,
             "region": REGION, "access_key_id": self.key_id, "password": self.secret, **changes,
         }  # fmt: skip
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """As the command line takes it."""
+        return "--endpoint", self.endpoint, "--region", REGION, "--access-key-id", self.key_id
+
+    def secrets(self) -> list[str]:
+        """What is to be seen nowhere."""
+        return [self.secret, self.wrong_secret]
 
     def keys(self) -> list[str]:
         found = self.admin.list_objects_v2(Bucket=self.bucket)

@@ -1,11 +1,10 @@
-"""Objects of a bucket as a destination, on moto's S3 server: ends, fences, uploads called off, and its errors in words."""
+"""Objects of a bucket as a destination, on each kind of store: ends, fences, uploads called off, and its errors in words."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from dataclasses import replace
 
 import duckdb
 import pyarrow.parquet as pq
@@ -14,20 +13,12 @@ import pytest
 from keyturn.columns.build import build
 from keyturn.columns.schema import Column, Schema
 from keyturn.destinations.destination import Away, Fenced, Left
-from keyturn.destinations.objects import Access, Bucket, Changed, ObjectDestination, abandon, destinations_in, try_out
+from keyturn.destinations.objects import ObjectDestination, abandon, destinations_in, try_out
 from keyturn.destinations.table_file import Way
-from keyturn.errors import Invalid, UpstreamError
-from keyturn.wire import Headers, Request, Response
-from object_store import REGION, send
+from keyturn.errors import Invalid
 
 STAMP = {"rows": 2, "complete": True, "note": None}
 IDS = Schema(tuple(Column(name, kind, f"$.{name}", note="pinned") for name, kind in (("id", "int64"), ("n", "string"))))
-
-
-def access_of(store, **changes) -> Access:
-    values = {"endpoint": store.endpoint, "region": REGION, "bucket": store.bucket, "key_id": store.key_id,
-              "secret": store.secret, "send": send}  # fmt: skip
-    return Access(**(values | changes))
 
 
 class Runs:
@@ -37,11 +28,11 @@ class Runs:
         self.store, self.folder = store, folder
 
     def run(
-        self, key="tables/orders.parquet", *, id_="im_1", epoch=1, mode="replace", access=None
+        self, key="tables/orders.parquet", *, id_="im_1", epoch=1, mode="replace", bucket=None
     ) -> ObjectDestination:
         way = Way(key.rpartition(".")[2], mode, ("id",))
-        bucket = Bucket(access or access_of(self.store))
-        return ObjectDestination(bucket, key, way, self.folder / id_, run=f"{id_}-e{epoch}", destination_id="ds_1")
+        there = bucket or self.store.opened()
+        return ObjectDestination(there, key, way, self.folder / id_, run=f"{id_}-e{epoch}", destination_id="ds_1")
 
     def landed(self, rows, key="tables/orders.parquet", **changes) -> ObjectDestination:
         run = self.run(key, **changes)
@@ -56,6 +47,11 @@ class Runs:
         run.give_up()
         run.forget()
         return ended
+
+
+@pytest.fixture
+def store(any_store):
+    return any_store
 
 
 @pytest.fixture
@@ -84,10 +80,7 @@ def test_each_format_arrives_and_has_the_hash_that_is_told(store, runs):
     ):
         ended = runs.imported(OLD, f"tables/orders.{ending}", id_=ending)
         assert found(store, f"tables/orders.{ending}") == rows
-        said = store.admin.head_object(Bucket=store.bucket, Key=f"tables/orders.{ending}")
-        assert (ended.files[0]["bytes"], ended.files[0]["sha256"]) == (
-            said["ContentLength"], said["Metadata"]["keyturn-sha256"],
-        )  # fmt: skip
+        assert (ended.files[0]["bytes"], ended.files[0]["sha256"]) == store.told(f"tables/orders.{ending}")
     assert not any(runs.folder.iterdir())
     assert store.uploads() == []
 
@@ -96,7 +89,7 @@ def test_a_duckdb_file_keeps_its_other_tables(store, runs, tmp_path):
     before = tmp_path / "before.duckdb"
     with duckdb.connect(str(before)) as db:
         db.execute("create table other as select 1 as x")
-    store.admin.put_object(Bucket=store.bucket, Key="all.duckdb", Body=before.read_bytes())
+    store.write("all.duckdb", before.read_bytes())
     runs.imported(OLD, "all.duckdb")
     after = tmp_path / "after.duckdb"
     after.write_bytes(store.read("all.duckdb"))
@@ -125,9 +118,11 @@ def test_update_writes_over_rows_of_the_same_key(store, runs):
 def test_an_object_of_many_parts_is_whole(store, runs, monkeypatch):
     monkeypatch.setattr("keyturn.destinations.objects.uploads._PART_BYTES", 5 << 20)
     rows = [{"id": number, "n": f"{number:0500}"} for number in range(30_000)]
-    runs.imported(rows, "big.ndjson")
-    parts = store.admin.head_object(Bucket=store.bucket, Key="big.ndjson")
-    assert parts["ETag"].strip('"').endswith("-3")
+    run = runs.landed(rows, "big.ndjson")
+    run.plan(IDS, dict(STAMP), whole=True)
+    parts = run._planned.upload.parts
+    run.settle()
+    assert len(parts) == 3
     assert [row[0] for row in found(store, "big.ndjson")] == list(range(30_000))
 
 
@@ -182,7 +177,7 @@ def test_rows_are_not_added_to_an_object_that_somebody_else_changed(store, runs,
         runs.imported(OLD)
     run = runs.landed(NEW, mode="append", id_="im_2")
     run.plan(IDS, dict(STAMP), whole=True)
-    store.admin.put_object(Bucket=store.bucket, Key="tables/orders.parquet", Body=b"theirs")
+    store.write("tables/orders.parquet", b"theirs")
     with pytest.raises(Away, match="changed by somebody else"):
         run.settle()
     assert store.read("tables/orders.parquet") == b"theirs"
@@ -192,7 +187,7 @@ def test_an_answer_that_was_lost_is_no_second_end(store, runs):
     run = runs.landed(OLD)
     run.plan(IDS, dict(STAMP), whole=True)
     upload = run._planned.upload
-    run._bucket.end(upload.name, upload.id, upload.parts)
+    run._uploads.end(upload)
     run.settle()
     assert len(found(store)) == 2
 
@@ -211,7 +206,7 @@ def test_an_upload_that_could_not_be_called_off_is_when_the_store_is_back(store,
     run.give_up()
     folder = runs.folder / "im_1"
     assert destinations_in(folder) == {"ds_1"}
-    bucket = Bucket(access_of(store))
+    bucket = store.opened()
     with pytest.raises(Away, match="not reachable"):
         abandon(bucket, folder, "ds_1")
     store.relay.mend()
@@ -237,80 +232,26 @@ def test_a_store_that_is_away_is_away_at_every_step(store, runs):
 
 
 def test_the_test_writes_reads_and_deletes(store):
-    assert store.bucket in try_out(Bucket(access_of(store)), "tables/")
+    assert store.bucket in try_out(store.opened(), "tables/")
     assert (store.keys(), store.uploads()) == ([], [])
 
 
-def test_what_is_wrong_is_said_before_a_page_is_read(store, runs):
-    for changes, words in (
-        ({"bucket": "not-there"}, "There is no bucket not-there"),
-        ({"secret": "wrong"}, "not the secret access key"),
-        ({"key_id": "AKIAUNKNOWN"}, "knows no access key"),
-    ):
-        with pytest.raises(Invalid, match=words):
-            runs.run(access=access_of(store, **changes)).begin(Left())
-        with pytest.raises(Invalid, match=words):
-            try_out(Bucket(access_of(store, **changes)), "tables/")
+def test_a_bucket_that_is_not_there_is_said_before_a_page_is_read(store, runs):
+    with pytest.raises(Invalid, match="There is no bucket not-there"):
+        runs.run(bucket=store.opened(bucket="not-there")).begin(Left())
+    with pytest.raises(Invalid, match="There is no bucket not-there"):
+        try_out(store.opened(bucket="not-there"), "tables/")
 
 
-def test_who_may_not_write_or_not_delete_is_told(store, runs):
-    reader = dict(zip(("key_id", "secret"), store.user("s3:GetObject", "s3:ListBucket"), strict=True))
-    with pytest.raises(Invalid, match="AccessDenied"):
-        try_out(Bucket(access_of(store, **reader)), "")
-    rights = ("s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:AbortMultipartUpload")
-    keeper = dict(zip(("key_id", "secret"), store.user(*rights), strict=True))
-    with pytest.raises(Invalid, match=r"Allow s3:DeleteObject"):
-        try_out(Bucket(access_of(store, **keeper)), "")
-    runs.imported(OLD, access=access_of(store, **keeper))
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "kind", "words"),
-    [
-        (403, "RequestTimeTooSkewed", Invalid, "Set the clock"),
-        (403, "SignatureDoesNotMatch", Invalid, "not the secret access key"),
-        (403, "InvalidAccessKeyId", Invalid, "knows no access key"),
-        (403, "AccessDenied", Invalid, "It needs s3:ListBucket"),
-        (400, "AuthorizationHeaderMalformed", Invalid, "region"),
-        (301, "PermanentRedirect", Invalid, "region"),
-        (307, "TemporaryRedirect", Invalid, "region"),
-        (503, "SlowDown", Away, "just now"),
-        (500, "InternalError", Away, "just now"),
-        (400, "EntityTooLarge", Invalid, "EntityTooLarge"),
-        (200, None, Away, "just now"),
-        (404, None, Invalid, "no bucket"),
-    ],
-)
-def test_each_refusal_is_a_sentence_and_no_redirect_is_followed(store, status, code, kind, words):
-    asked = []
-
-    def refusing(request: Request) -> Response:
-        asked.append(request.url)
-        body = f"<Error><Code>{code}</Code><Message>x</Message><Region>us-west-2</Region></Error>" if code else "hello"
-        headers = Headers.of({"Location": "http://elsewhere.invalid/", "Content-Type": "application/xml"})
-        return Response(status, headers, body.encode(), request.url, 0.0)
-
-    bucket = Bucket(replace(access_of(store), send=refusing))
-    with pytest.raises(kind, match=words):
-        bucket.begin("orders.csv", "text/csv", "", "im_1")
-    assert all(url.startswith(store.endpoint) for url in asked), asked
-
-
-def test_the_bucket_is_in_the_path_or_in_the_host(store):
-    asked = []
-
-    def noting(request: Request) -> Response:
-        asked.append(request.url)
-        raise UpstreamError("Blocked.", message_code="E-BLOCKED", sent=False)
-
-    for style in ("path", "virtual"):
-        there = access_of(store, endpoint="https://s3.example.com", addressing=style, send=noting)
-        with pytest.raises(UpstreamError):
-            Bucket(there).look("a/b.csv")
-    assert asked == [f"https://s3.example.com/{store.bucket}/a/b.csv", f"https://{store.bucket}.s3.example.com/a/b.csv"]
+def test_who_may_not_list_write_or_delete_is_told(store, runs):
+    with pytest.raises(Invalid, match="does not let"):
+        runs.run(bucket=store.opened(without="list")).begin(Left())
+    with pytest.raises(Invalid, match="does not let"):
+        try_out(store.opened(without=store.writing), "")
+    with pytest.raises(Invalid, match=f"Allow {store.opened().right_to_delete}"):
+        try_out(store.opened(without="delete"), "")
+    runs.imported(OLD, bucket=store.opened(without="delete"))
 
 
 def test_no_secret_is_in_a_repr(store):
-    access = access_of(store)
-    assert store.secret not in repr(access)
-    assert issubclass(Changed, Exception)
+    assert store.secret not in f"{store.opened()!r} {vars(store.opened())!r}"

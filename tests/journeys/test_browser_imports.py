@@ -173,3 +173,36 @@ def test_a_bucket_is_made_a_destination_tested_and_imported_to(world, steps, sto
     page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
     look.at("75-imported-into-a-bucket")
     assert len(store.read("tables/orders.csv").splitlines()) == 1235
+
+
+def test_a_bucket_of_google_is_made_a_destination_tested_and_imported_to(world, steps, google_store, look):
+    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, google_store))
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    orders = steps.ok(server.api.post("/tables", json=body))
+    page = look.page
+    look.sign_in(server)
+    page.goto(f"{server.url}/admin/settings/destinations/new")
+    page.get_by_role("link", name="Google Cloud Storage").click()
+    look.at("71-new-bucket-of-google")
+    page.get_by_label("Name", exact=True).fill("Lake")
+    page.get_by_label("Bucket and folder").fill(f"gs://{google_store.bucket}/tables")
+    page.get_by_label("Key file").fill("{")
+    page.get_by_role("button", name="Create").click()
+    page.locator("#password-error").wait_for()
+    look.at("72-bucket-of-google-wrong")
+    page.get_by_label("Key file").fill(google_store.secret)
+    page.get_by_label("Endpoint").fill(google_store.endpoint)
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Test").click()
+    page.get_by_text("It takes objects").wait_for()
+    assert not [secret for secret in google_store.secrets() if secret in page.content()]
+    look.at("73-bucket-of-google")
+    page.goto(f"{server.url}/admin/settings")
+    assert page.get_by_role("cell", name="Google Cloud Storage").is_visible()
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    page.get_by_label("Where to").select_option(label="Lake (Google Cloud Storage)")
+    page.get_by_label("File", exact=True).fill("orders.csv")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
+    assert len(google_store.read("tables/orders.csv").splitlines()) == 1235

@@ -30,6 +30,11 @@ def whole(store, key: str = "tables/orders.parquet") -> tuple:
 
 
 @pytest.fixture
+def store(any_store):
+    return any_store
+
+
+@pytest.fixture
 def server(world, store):
     return world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, store))
 
@@ -67,85 +72,24 @@ def test_no_secret_is_in_a_log_an_answer_or_the_database(world, store, server, t
     destination = made(server, store)
     route = f"/destinations/{destination['id']}"
     heard = [server.api.post(f"{route}/test").text, server.api.get("/destinations").text]
-    wrong = "canary-wrong-secret-access-key-58"
-    heard.append(server.api.patch(route, json={"password": wrong}).text)
+    heard.append(server.api.patch(route, json={"password": store.wrong_secret}).text)
     heard.append(server.api.post(f"{route}/test").text)
     ended = wait_for_import(server, begin(server, table, destination))
-    assert (ended["status"], "access key" in ended["error"]["message"]) == ("failed", True), ended
-    heard += [json.dumps(ended), server.api.get("/audit").text, server.log]
-    for secret in (store.secret, wrong):
-        assert not [text for text in heard if secret in text]
-        with sqlite3.connect(world.tmp_path / "data" / "keyturn.db") as database:
-            assert secret not in "\n".join(database.iterdump())
+    assert (ended["status"], " key" in ended["error"]["message"]) == ("failed", True), ended
+    heard.append(json.dumps(ended))
+    ok(server.api.patch(route, json={"password": store.secret}))
+    assert wait_for_import(server, begin(server, table, destination))["status"] == "complete"
+    heard += [server.api.get("/audit").text, server.log]
+    with sqlite3.connect(world.tmp_path / "data" / "keyturn.db") as database:
+        kept = "\n".join(database.iterdump())
+    for secret in store.secrets():
+        assert not [text for text in (*heard, kept) if secret in text]
     # Neither the headers that carry the signature.
-    assert not re.search(r"AWS4-HMAC-SHA256|Signature=|X-Amz-Signature", "\n".join(heard))
-
-
-def test_an_address_that_the_guard_refuses_cannot_be_made_nor_reached(world, store):
-    server = world.serve()  # the store's port is not listed
-    for endpoint in (store.endpoint, "https://10.1.2.3:9000", "http://s3.example.com", "https://169.254.169.254"):
-        refused = server.api.post("/destinations", json=store.settings(endpoint=endpoint))
-        assert (refused.status_code, refused.json()["message_code"]) == (422, "E-BLOCKED"), endpoint
-        assert store.secret not in refused.text
-    # A name passes until it is looked up; where it leads is what counts.
-    named = made(server, store, endpoint="https://localhost.localdomain.invalid")
-    answer = server.api.post(f"/destinations/{named['id']}/test")
-    assert answer.status_code == 409
-    assert "localhost.localdomain.invalid" in answer.text
-
-
-WRONG = (
-    ({"url": "s3://"}, "url"),
-    ({"url": "s3://x"}, "url"),
-    ({"url": "https://bucket.s3.amazonaws.com"}, "url"),
-    ({"url": "s3://bucket/../up"}, "url"),
-    ({"url": "s3://key:word@bucket"}, "password"),
-    ({"endpoint": "s3.example.com"}, "endpoint"),
-    ({"endpoint": "https://s3.example.com/bucket"}, "endpoint"),
-    ({"endpoint": "https://user@s3.example.com"}, "endpoint"),
-    ({"region": "eu central 1"}, "region"),
-    ({"region": "evil.example.com/"}, "region"),
-    ({"access_key_id": ""}, "access_key_id"),
-    ({"password": ""}, "password"),
-    ({"addressing": "dns"}, "addressing"),
-    ({"schema": "public"}, "schema"),
-    ({"type": "gcs"}, "type"),
-    ({"type": "postgresql", "url": "postgresql://u@db.example.com/d"}, "endpoint"),
-)
-NO_NAMES = (
-    ({"type": "postgresql"}, "destination.type"),
-    ({"type": "csv"}, "destination.url"),
-    ({"type": "csv", "url": "../up.csv"}, "destination.url"),
-    ({"type": "csv", "url": "a//b.csv"}, "destination.url"),
-    ({"type": "csv", "url": "/" + "x" * 999}, "destination.url"),
-)
-
-
-def test_what_cannot_be_right_is_told_at_its_field(server, store, table):
-    for changes, at in WRONG:
-        answer = server.api.post("/destinations", json=store.settings(**changes))
-        assert answer.status_code == 422, (changes, answer.text)
-        assert at in [problem["at"] for problem in answer.json()["errors"]], (changes, answer.text)
-        assert store.secret not in answer.text
-    there = made(server, store)["id"]
-    for where, at in NO_NAMES:
-        body = {"table_id": table, "destination": {**where, "destination_id": there}}
-        answer = server.api.post("/imports", json=body)
-        assert (answer.status_code, answer.json()["errors"][0]["at"]) == (422, at), (where, answer.text)
-
-
-def test_the_secret_stays_until_server_or_key_change_and_a_kind_stays(store, server):
-    route = f"/destinations/{made(server, store)['id']}"
-    assert ok(server.api.patch(route, json={"name": "Sea", "region": "us-east-1"}))["has_password"]
-    for changes in ({"endpoint": None}, {"endpoint": "https://s3.example.com"}, {"access_key_id": "AKIAOTHER"}):
-        assert server.api.patch(route, json=changes).status_code == 422, changes
-    warehouse = {"type": "postgresql", "url": "postgresql://u@db.example.com/d", "endpoint": None, "region": None,
-                 "access_key_id": None}  # fmt: skip
-    assert "keeps its kind" in server.api.patch(route, json=warehouse).text
+    assert not re.search(r"AWS4-HMAC-SHA256|Signature=|X-Amz-Signature|Bearer |eyJhbGci", "\n".join(heard))
 
 
 def test_a_bucket_that_is_not_there_ends_the_import_with_a_sentence(store, server, table):
-    destination = made(server, store, url="s3://no-such-bucket")
+    destination = made(server, store, url=f"{store.scheme}://no-such-bucket")
     assert "There is no bucket no-such-bucket" in server.api.post(f"/destinations/{destination['id']}/test").text
     ended = wait_for_import(server, begin(server, table, destination))
     assert (ended["status"], ended["pages"]) == ("failed", 0)
@@ -176,22 +120,6 @@ def test_a_store_that_goes_away_in_the_middle_is_waited_for(world, store, server
     assert store.uploads() == []
 
 
-@pytest.mark.timeout(300)
-def test_many_imports_at_once_leave_threads_to_look_addresses_up(world, store):
-    hosts = f"127.0.0.1:{world.end_system.port},localhost:{store.relay.port}"
-    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=hosts)
-    endpoint = f"http://localhost:{store.relay.port}"  # a name is looked up for each connection
-    lake = ok(server.api.post("/destinations", json=store.settings(endpoint=endpoint)))["id"]
-    table = orders(server, connect(world, server, register(world, server)), query={"limit": "200"})
-    ids = []
-    for number in range(16):
-        where = {"type": "ndjson", "url": f"{number}.ndjson", "destination_id": lake}
-        ids.append(ok(server.api.post("/imports", json={"table_id": table, "destination": where}))["id"])
-    ended = [wait_for_import(server, id_, seconds=100) for id_ in ids]
-    assert {item["status"] for item in ended} == {"complete"}
-    assert len(store.keys()) == 16
-
-
 def test_from_python_and_the_command_line(store, server, table, terminal):
     with keyturn.connect(server.url, TOKEN) as ws:
         settings = store.settings()
@@ -201,8 +129,8 @@ def test_from_python_and_the_command_line(store, server, table, terminal):
         assert (run.files[0].name, whole(store, "tables/python.parquet")) == ("python.parquet", (ROWS, ROWS))
         ws.run_import("acme.orders", to=f"{settings['url']}/by/address.csv").wait()
         assert len(store.read("tables/by/address.csv").splitlines()) == ROWS + 1
-        with pytest.raises(NotFound, match="No destination leads to s3://elsewhere"):
-            ws.run_import("acme.orders", to="s3://elsewhere/orders.csv")
+        with pytest.raises(NotFound, match="No destination leads to"):
+            ws.run_import("acme.orders", to=f"{store.scheme}://elsewhere/orders.csv")
         with pytest.raises(Invalid, match="ending chooses the format"):
             ws.run_import("acme.orders", to="Lake/orders")
         # A folder of the server is one still.
@@ -210,14 +138,13 @@ def test_from_python_and_the_command_line(store, server, table, terminal):
             ws.run_import("acme.orders", to="folder/orders.csv").wait().found["destination"]["url"].startswith("fold")
         )
     terminal.environment = {"KEYTURN_URL": server.url, "KEYTURN_TOKEN": TOKEN, "KEYTURN_PASSWORD": store.secret}
-    where = ("--endpoint", store.endpoint, "--region", settings["region"], "--access-key-id", store.key_id)
-    terminal.run("destinations", "add", "Sea", settings["url"], *where)
+    terminal.run("destinations", "add", "Sea", settings["url"], *store.options)
     assert "It takes objects" in terminal.run("destinations", "test", "Sea")
     assert settings["url"] in terminal.run("destinations", "list")
     said = terminal.run("import", "acme.orders", "--on-server", "Sea/cli.ndjson")
     assert "→ Sea/cli.ndjson (" in said
     assert len(store.read("tables/cli.ndjson").splitlines()) == ROWS
-    terminal.run("destinations", "edit", "Sea", "--url", "s3://no-such-bucket")
+    terminal.run("destinations", "edit", "Sea", "--url", f"{store.scheme}://no-such-bucket")
     assert "There is no bucket no-such-bucket" in terminal.run("destinations", "test", "Sea", code=1)
     terminal.run("destinations", "delete", "Sea", "--yes")
 

@@ -44,6 +44,9 @@ def secret(what: str, *, variable: str, option: str, from_stdin: bool) -> str:
     """A secret from stdin, the environment or a hidden prompt, never from an argument. Raises `Invalid`."""
     if from_stdin:
         value = sys.stdin.readline().rstrip("\r\n")
+        if value.lstrip().startswith("{"):
+            # A key file has more than one line.
+            value += sys.stdin.read().rstrip()
     elif os.environ.get(variable):
         value = os.environ[variable]
     elif sys.stdin.isatty():

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from keyturn import redaction
 from keyturn.cli.arguments import Json, Yes, confirm, given, secret, workspace
 from keyturn.cli.terminal import terminal
+from keyturn.errors import Invalid
+from keyturn.model.object_stores import SCHEMES, one_line
 
 app = typer.Typer(help="Destinations: databases and buckets that imports may write to.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The destination's name.")]
-Url = "postgresql://user@host:5432/database, without the password, or s3://bucket/folder."
-Endpoint = Annotated[str | None, typer.Option(help="S3: the server's address; Amazon's own without.")]
+Url = "postgresql://user@host:5432/database, without the password, s3://bucket/folder or gs://bucket/folder."
+Endpoint = Annotated[
+    str | None, typer.Option(help="Of a bucket: the server's address; Amazon's or Google's own without.")
+]
 Region = Annotated[str | None, typer.Option(help="S3: the bucket's region; us-east-1 without.")]
 KeyId = Annotated[str | None, typer.Option("--access-key-id", help="S3: whose secret access key the password is.")]
 Addressing = Annotated[str | None, typer.Option(help="S3: path or host, where requests have the bucket's name.")]
 Schema = Annotated[str | None, typer.Option(help="The schema that tables are made in; public without.")]
 AskPassword = Annotated[bool, typer.Option("--password/--no-password", help="Whether it has a password to ask for.")]
-FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from stdin.")]
+FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password, or a key file, from stdin.")]
+KeyFile = Annotated[Path | None, typer.Option(help="Google: the key file of a service account, which is the password.")]
 
 
 @app.command("list")
@@ -50,16 +57,18 @@ def add(
     addressing: Addressing = None,
     password: AskPassword = True,
     password_stdin: FromStdin = False,
+    key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Make one; its password, of S3 the secret access key, is asked for, sealed and never shown."""
+    """Make one; its password, secret access key or key file is asked for, sealed and never shown."""
     out = terminal()
-    typed = _password(password_stdin) if password or password_stdin else None
-    of_s3 = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
-    kind = "s3" if url.lower().startswith("s3:") else "postgresql"
+    typed = _password(password_stdin, key_file) if password or password_stdin or key_file else None
+    of_bucket = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
+    scheme = url.partition(":")[0].lower()
+    kind = next((kind for kind, known in SCHEMES.items() if known == scheme), "postgresql")
     with workspace() as found:
         made = found.destinations.create(
-            {"type": kind, **given(name=name, url=url, schema=schema, password=typed), **of_s3}
+            {"type": kind, **given(name=name, url=url, schema=schema, password=typed), **of_bucket}
         )
     if json:
         out.json(made)
@@ -79,14 +88,15 @@ def edit(
     addressing: Addressing = None,
     password: AskPassword = False,
     password_stdin: FromStdin = False,
+    key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
     """Change it; with another address the password is needed again."""
     out = terminal()
-    typed = _password(password_stdin) if password or password_stdin else None
-    of_s3 = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
+    typed = _password(password_stdin, key_file) if password or password_stdin or key_file else None
+    of_bucket = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
     with workspace() as found:
-        now = found.destinations.update(name, {**given(url=url, schema=schema, password=typed), **of_s3})
+        now = found.destinations.update(name, {**given(url=url, schema=schema, password=typed), **of_bucket})
     if json:
         out.json(now)
         return
@@ -118,5 +128,12 @@ def delete(name: Name, *, yes: Yes = False, json: Json = False) -> None:
     out.good(f"Deleted {name}")
 
 
-def _password(from_stdin: bool) -> str:
+def _password(from_stdin: bool, key_file: Path | None) -> str:
+    if key_file is not None:
+        try:
+            found = key_file.read_text()
+        except (OSError, ValueError):
+            raise Invalid(f"{key_file} cannot be read.", at="--key-file") from None
+        redaction.remember(found, one_line(found))
+        return found
     return secret("password", variable="KEYTURN_PASSWORD", option="--password-stdin", from_stdin=from_stdin)

@@ -31,7 +31,8 @@ class Destinations:
         """Make one from `name`, `url` and `password`, which is never shown again.
 
         A bucket has `type="s3"`, `url="s3://bucket/folder"`, `access_key_id`, the secret access key as `password`, and
-        `region`, `endpoint` and `addressing` where they are not the usual ones.
+        `region`, `endpoint` and `addressing` where they are not the usual ones. One of Google has `type="gcs"`,
+        `url="gs://bucket/folder"`, and the key file of a service account (JSON text) as `password`.
         """
         return dict(self._http.post(_ROUTE, settings))
 

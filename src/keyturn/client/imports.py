@@ -21,8 +21,10 @@ from keyturn.client.names import pick
 from keyturn.client.problems import error_of
 from keyturn.client.transport import Transport
 from keyturn.errors import Conflict, IncompleteData, Invalid, NotFound, UpstreamTimeout
+from keyturn.model.object_stores import SCHEMES
 
 FINISHED = frozenset({"complete", "incomplete", "failed", "cancelled"})
+_BUCKETS = tuple(f"{scheme}://" for scheme in SCHEMES.values())
 FORMATS: dict[str, str] = {
     ".parquet": "parquet",
     ".csv": "csv",
@@ -56,13 +58,14 @@ def format_of(name: str) -> str:
 
 
 def destination_of(transport: Transport, to: str, partition_by: Sequence[str] = ()) -> dict[str, Any]:
-    """Where to, as the API takes it: `Destination/…` of one that an admin made, or `s3://bucket/…`, else a file.
+    """Where to, as the API takes it: `Destination/…` of one that an admin made, or the address of
+    a bucket (`s3://bucket/…`, `gs://bucket/…`), else a file.
 
     In a database `…` is the table (empty: the table's own name), in a bucket the object's name. With `partition_by` it
     is a folder. Raises `Invalid` for an ending we do not know, `NotFound` for a destination nobody made.
     """
     name, slash, rest = to.partition("/")
-    if to.lower().startswith("s3://"):
+    if to.lower().startswith(_BUCKETS):
         found, rest = _bucket_of(transport, to)
     elif slash and name:
         made = list(transport.pages("/destinations"))
@@ -72,7 +75,7 @@ def destination_of(transport: Transport, to: str, partition_by: Sequence[str] = 
         found = pick(made, name, what="destination")
     else:
         return _file(to, partition_by)
-    if found["type"] == "s3":
+    if found["type"] != "postgresql":
         return {**_file(rest, partition_by), "destination_id": found["id"]}
     if partition_by:
         raise Invalid(

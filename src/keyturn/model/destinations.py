@@ -7,17 +7,33 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from keyturn.errors import Invalid
-from keyturn.model.object_stores import EXAMPLE, REGION, BucketAddress, bucket_of, endpoint_of
+from keyturn.model.object_stores import (
+    GOOGLE,
+    REGION,
+    SCHEMES,
+    BucketAddress,
+    bucket_of,
+    endpoint_of,
+    example_of,
+    one_line,
+)
 from keyturn.model.validation import CleanText, SecretText, Settings, wrong
 
 PORT = 5432
-DestinationType = Literal["postgresql", "s3"]
-KINDS: dict[str, str] = {"postgresql": "PostgreSQL", "s3": "S3"}
+DestinationType = Literal["postgresql", "s3", "gcs"]
+KINDS: dict[str, str] = {"postgresql": "PostgreSQL", "s3": "S3", "gcs": "Google Cloud Storage"}
 ADDRESSING_LABELS: dict[str, str] = {"path": "In the path", "host": "In the host’s name"}
-_OF_S3 = ("endpoint", "region", "access_key_id", "addressing")
+# Fields that not every kind has.
+_THEIRS: dict[str, tuple[str, ...]] = {
+    "schema": ("postgresql",),
+    "endpoint": ("s3", "gcs"),
+    "region": ("s3",),
+    "access_key_id": ("s3",),
+    "addressing": ("s3",),
+}
 TLS_LABELS: dict[str, str] = {
     "verify-full": "Encrypted, certificate checked",
     "require": "Encrypted, certificate not checked",
@@ -84,7 +100,7 @@ class DestinationSettings(Settings):
     type: DestinationType = Field(default="postgresql", title="Kind")
     url: Annotated[CleanText, Field(max_length=1000)] = Field(
         title="Address",
-        description=f"{_EXAMPLE} or {EXAMPLE}",
+        description=f"{_EXAMPLE}, or of a bucket {' or '.join(map(example_of, SCHEMES))}",
         json_schema_extra={"missing": "Enter the address."},
     )
     db_schema: Annotated[CleanText, Field(min_length=1, max_length=63)] | None = Field(
@@ -96,7 +112,8 @@ class DestinationSettings(Settings):
     endpoint: Annotated[CleanText, Field(max_length=500)] | None = Field(
         default=None,
         title="Endpoint",
-        description="S3 only. Left empty: Amazon’s own of the region. Else for example https://s3.example.com:9000",
+        description="Buckets only. Left empty: Amazon’s own of the region, or Google’s. Else for example "
+        "https://s3.example.com:9000",
     )
     region: Annotated[CleanText, Field(max_length=40)] | None = Field(
         default=None, title="Region", description=f"S3 only, for example eu-central-1. Left empty: {REGION}."
@@ -117,8 +134,9 @@ class DestinationSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_an_address(cls, value: str, info: ValidationInfo) -> str:
-        if info.data.get("type") == "s3":
-            return _said(lambda: bucket_of(value).url)
+        kind = info.data.get("type")
+        if kind in SCHEMES:
+            return _said(lambda: bucket_of(value, kind).url)
         return _url(value)
 
     @field_validator("endpoint")
@@ -145,16 +163,16 @@ class DestinationSettings(Settings):
     def _usual(cls, raw: Any) -> Any:
         if not isinstance(raw, Mapping):
             return raw
-        usual = {"region": REGION} if raw.get("type") == "s3" else {"schema": "public"}
+        kind = raw.get("type") or "postgresql"
+        usual = {"s3": {"region": REGION}, "postgresql": {"schema": "public"}}.get(str(kind), {})
         return {**raw, **{name: value for name, value in usual.items() if not raw.get(name)}}
 
     @model_validator(mode="after")
     def _has_what_its_kind_has(self) -> DestinationSettings:
-        theirs = {"schema": "postgresql", **dict.fromkeys(_OF_S3, "s3")}
         given = self.model_dump(by_alias=True, exclude_none=True)
-        for name, kind in theirs.items():
-            if kind != self.type and name in given:
-                raise wrong(f"Only type {kind} has one. Remove it.", at=name)
+        for name, kinds in _THEIRS.items():
+            if self.type not in kinds and name in given:
+                raise wrong(f"Only type {' or '.join(kinds)} has one. Remove it.", at=name)
         return self
 
     @property
@@ -165,17 +183,23 @@ class DestinationSettings(Settings):
     @property
     def bucket(self) -> BucketAddress:
         """The address of a bucket taken apart."""
-        return bucket_of(self.url)
+        return bucket_of(self.url, self.type)
+
+    @property
+    def is_bucket(self) -> bool:
+        """Whether objects are put there; else it is a database."""
+        return self.type in SCHEMES
 
     @property
     def store_url(self) -> str:
-        """The S3 server: its own address, or Amazon's of the region."""
-        return self.endpoint or f"https://s3.{self.region}.amazonaws.com"
+        """The server that has the bucket: its own address, or the vendor's."""
+        vendor = {"s3": f"https://s3.{self.region}.amazonaws.com", "gcs": GOOGLE}
+        return self.endpoint or vendor[self.type]
 
     @property
     def who(self) -> tuple[Any, ...]:
         """What the password is for: it is asked for again when this changes."""
-        return (self.store_url, self.access_key_id) if self.type == "s3" else (self.address,)
+        return (self.store_url, self.access_key_id) if self.is_bucket else (self.address,)
 
 
 def _said(act: Callable[[], str]) -> str:
@@ -185,10 +209,16 @@ def _said(act: Callable[[], str]) -> str:
         raise wrong(str(error)) from None
 
 
-class DestinationPassword(Settings):
-    """The password or secret access key, which is sealed and never shown."""
+def _one_line(value: Any) -> Any:
+    return one_line(value) if isinstance(value, str) else value
 
-    password: Annotated[SecretText, Field(max_length=1000)] = Field(default="", title="Password", repr=False)
+
+class DestinationPassword(Settings):
+    """The password, secret access key or key file, which is sealed and never shown."""
+
+    password: Annotated[SecretText, BeforeValidator(_one_line), Field(max_length=8000)] = Field(
+        default="", title="Password", repr=False
+    )
 
 
 def parted(raw: Mapping[str, Any] | Any) -> tuple[Any, Any]:
@@ -232,3 +262,8 @@ class SavedDestination:
     def name(self) -> str:
         """What people call it."""
         return self.settings.name
+
+    @property
+    def kind(self) -> str:
+        """What its kind is called."""
+        return KINDS[self.settings.type]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 from keyturn import redaction
 from keyturn.destinations import objects, postgresql
@@ -12,6 +12,7 @@ from keyturn.destinations.postgresql import Server
 from keyturn.egress import addresses_of, authorities_file
 from keyturn.encryption import AssociatedData
 from keyturn.model.destinations import DestinationSettings, SavedDestination
+from keyturn.model.object_stores import service_account_of
 from keyturn.services.context import Context
 from keyturn.services.destination_threads import in_thread
 from keyturn.storage import destinations as rows
@@ -45,7 +46,10 @@ async def bucket_of(ctx: Context, found: SavedDestination) -> objects.Bucket:
         sent = ctx.egress.send(request, timeout_seconds=_REQUEST_SECONDS)
         return asyncio.run_coroutine_threadsafe(sent, loop).result()
 
-    access = objects.Access(
+    if settings.type == "gcs":
+        account = await _account(ctx, found)
+        return objects.GcsBucket(objects.GcsAccess(settings.store_url, settings.bucket.bucket, account, send))
+    access = objects.S3Access(
         endpoint=settings.store_url,
         region=settings.region or "",
         bucket=settings.bucket.bucket,
@@ -54,12 +58,12 @@ async def bucket_of(ctx: Context, found: SavedDestination) -> objects.Bucket:
         send=send,
         addressing=_addressing(settings),
     )
-    return objects.Bucket(access)
+    return objects.S3Bucket(access)
 
 
 async def try_out(ctx: Context, found: SavedDestination) -> tuple[str | None, str]:
     """Reach it and do what an import would: (a database's version, what came of it). Raises what stands in the way."""
-    if found.settings.type == "s3":
+    if found.settings.is_bucket:
         bucket = await bucket_of(ctx, found)
         return None, await in_thread(objects.try_out, bucket, found.settings.bucket.folder)
     server = await server_of(ctx, found)
@@ -77,6 +81,13 @@ def _addressing(settings: DestinationSettings) -> Literal["path", "virtual", "au
         # Other servers than Amazon's seldom have a host name for each bucket.
         return "path" if settings.endpoint else "auto"
     return "path" if settings.addressing == "path" else "virtual"
+
+
+async def _account(ctx: Context, found: SavedDestination) -> dict[str, Any]:
+    account = service_account_of(await _secret(ctx, found))
+    # Besides the whole, which it is a part of.
+    redaction.remember(account["private_key"])
+    return account
 
 
 async def _secret(ctx: Context, found: SavedDestination) -> str:

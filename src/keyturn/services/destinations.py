@@ -11,6 +11,7 @@ from keyturn.egress import check_literal
 from keyturn.errors import Conflict, Invalid, NotFound, UpstreamError
 from keyturn.model.destinations import DestinationPassword, DestinationSettings, SavedDestination, parted
 from keyturn.model.ids import new_id
+from keyturn.model.object_stores import service_account_of
 from keyturn.model.validation import merged, parse
 from keyturn.services import audit, destination_servers
 from keyturn.services.context import Context
@@ -33,7 +34,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> SavedDestination:
     settings = parse(DestinationSettings, fields)
     password = _password(given)
     _check(ctx, settings)
-    _check_secret(settings, password)
+    _check_secret(ctx, settings, password)
     destination_id, now = new_id("ds"), ctx.clock()
     values = {"id": destination_id, "created_at": now, **_columns(ctx, destination_id, settings, password)}
 
@@ -77,7 +78,7 @@ async def update(ctx: Context, destination_id: str, patch: Mapping[str, Any]) ->
     if settings.type != before.settings.type:
         raise Invalid("A destination keeps its kind. Make another one.", at="type")
     if given is not None:
-        _check_secret(settings, _password(given))
+        _check_secret(ctx, settings, _password(given))
     if settings.who != before.settings.who and before.has_password and given is None:
         # Else whoever may change the host could have the old password sent to one of their own.
         raise Invalid("The address leads elsewhere now. Enter the password again.", at="password")
@@ -154,14 +155,21 @@ def _check_name(others: list[SavedDestination], name: str) -> None:
         raise Conflict(f"{name} is taken. Choose a different name.", at="name")
 
 
-def _check_secret(settings: DestinationSettings, password: str) -> None:
+def _check_secret(ctx: Context, settings: DestinationSettings, password: str) -> None:
     if settings.type == "s3" and not password:
         raise Invalid("Enter the secret access key.", at="password")
+    if settings.type == "gcs":
+        try:
+            account = service_account_of(password)
+        except ValueError as error:
+            raise Invalid(str(error), at="password") from None
+        # Where the file says that tokens are given: an assertion goes there, and it is looked at whenever it is sent.
+        _check_address(ctx, account["token_uri"], at="password")
 
 
 def _check(ctx: Context, settings: DestinationSettings) -> None:
     """What the address says by itself; where it leads is looked at whenever it is connected to."""
-    if settings.type == "s3":
+    if settings.is_bucket:
         _check_address(ctx, settings.store_url, at="endpoint")
         return
     address = settings.address

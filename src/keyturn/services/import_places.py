@@ -60,7 +60,7 @@ async def tidy(scene: Context) -> int:
         await asyncio.to_thread(remove_folder, found[import_id])
     count = len(gone)
     for destination in everywhere:
-        if destination.settings.type != "postgresql":
+        if destination.settings.is_bucket:
             continue
         try:
             server = await destination_servers.server_of(scene, destination)
@@ -77,7 +77,7 @@ async def _call_off(scene: Context, folder: Path, everywhere: list[SavedDestinat
     """End what an import had begun to upload. A bucket that is away, or whose destination is gone, keeps the parts."""
     for destination_id in await asyncio.to_thread(objects.destinations_in, folder):
         for destination in everywhere:
-            if destination.id == destination_id and destination.settings.type == "s3":
+            if destination.id == destination_id and destination.settings.is_bucket:
                 try:
                     bucket = await destination_servers.bucket_of(scene, destination)
                     await in_thread(objects.abandon, bucket, folder, destination_id)

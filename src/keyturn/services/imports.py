@@ -97,10 +97,10 @@ async def _place_there(ctx: Context, settings: ImportSettings, table: Table) -> 
         found = await destinations.get(ctx, settings.destination.destination_id or "")
     except NotFound as error:
         raise Invalid(error.message, at="destination.destination_id") from None
-    wanted, kind = settings.destination, found.settings.type
-    if wanted.is_file != (kind == "s3"):
-        fix = "Give the file's name as url, and its format as type" if kind == "s3" else "Use type postgresql and table"
-        raise Invalid(f"{found.name} is {'a bucket' if kind == 's3' else 'a database'}. {fix}.", at="destination.type")
+    wanted, bucket = settings.destination, found.settings.is_bucket
+    if wanted.is_file != bucket:
+        fix = "Give the file's name as url, and its format as type" if bucket else "Use type postgresql and table"
+        raise Invalid(f"{found.name} is {'a bucket' if bucket else 'a database'}. {fix}.", at="destination.type")
     if not wanted.is_file:
         return f"postgresql:{found.id}:{found.settings.db_schema}.{table_there(settings, table)}"
     try:
@@ -108,7 +108,7 @@ async def _place_there(ctx: Context, settings: ImportSettings, table: Table) -> 
         check_key(key_of(found, settings))
     except ValueError as error:
         raise Invalid(str(error), at="destination.url") from None
-    return f"s3:{found.id}:{key_of(found, settings)}"
+    return f"{found.settings.type}:{found.id}:{key_of(found, settings)}"
 
 
 def key_of(found: SavedDestination, settings: ImportSettings) -> str:

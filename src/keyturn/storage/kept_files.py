@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from keyturn.model.imports import FINISHED
 from keyturn.model.kept_files import FileLimits, FilesUsed, KeptFile
+from keyturn.model.object_stores import SCHEMES
 from keyturn.model.validation import stored
 from keyturn.storage.accounts import workspaces
 from keyturn.storage.database import Tx, metadata
@@ -150,7 +151,8 @@ def used(
     count, total = tx.execute(kept if replaced is None else kept.where(c.path != replaced)).one()
     i = imports.c
     may_go_on = sa.and_(i.checkpoint.is_not(None), i.status != "complete", i.finished_at > since)
-    here = sa.or_(i.place.startswith(folder, autoescape=True), i.place.startswith("s3:", autoescape=True))
+    # Those of buckets wait here too.
+    here = sa.or_(*(i.place.startswith(top, autoescape=True) for top in (folder, *(f"{kind}:" for kind in SCHEMES))))
     pages = sa.select(sa.func.coalesce(sa.func.sum(i.bytes), 0)).where(
         i.workspace_id == workspace_id, here, sa.or_(i.status.not_in(FINISHED), may_go_on), i.id != (but or "")
     )

@@ -1,4 +1,4 @@
-"""A partitioned folder of a bucket, on moto's S3 server: the manifest is the one switch, and nothing is left beside it."""
+"""A partitioned folder of a bucket, on each kind of store: the manifest is the one switch, and nothing is left beside it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import pytest
 from keyturn.columns.build import build
 from keyturn.columns.schema import Column, Schema
 from keyturn.destinations.destination import Away, Fenced, Left
-from keyturn.destinations.objects import Access, Bucket, abandon
+from keyturn.destinations.objects import Bucket, abandon
 from keyturn.destinations.partitioned.objects import PartitionedObjects
 from keyturn.destinations.table_file import Way
 from keyturn.errors import Invalid
-from object_store import REGION, send
 
 STAMP = {"rows": 2, "complete": True, "note": None}
 SCHEMA = Schema(
@@ -38,9 +37,7 @@ class Runs:
         self.made: list[PartitionedObjects] = []
 
     def bucket(self, **changes) -> Bucket:
-        store = self.store
-        return Bucket(Access(store.endpoint, REGION, store.bucket, **{"key_id": store.key_id, "secret": store.secret,
-                                                                       "send": send, **changes}))  # fmt: skip
+        return self.store.opened(**changes)
 
     def run(self, *, id_="im_1", epoch=1, mode="replace", **changes) -> PartitionedObjects:
         way, folder = Way(mode=mode, partition_by=("c",)), self.folder / id_
@@ -88,6 +85,11 @@ class Runs:
 
 
 @pytest.fixture
+def store(any_store):
+    return any_store
+
+
+@pytest.fixture
 def runs(store, tmp_path):
     found = Runs(store, tmp_path)
     yield found
@@ -132,13 +134,13 @@ def test_an_end_that_nobody_saw_is_found_and_what_it_replaced_is_removed(store, 
     runs.imported(OLD)
     run, ended = runs.planned(NEW, id_="im_2", mode="append")
     upload = run._planned.upload
-    run._bucket.end(upload.name, upload.id, upload.parts)  # killed
+    run._uploads.end(upload)  # killed
     begun = runs.run(id_="im_2", epoch=2, mode="append").begin(Left(runs.kept, ended.files, ended.completeness))
     assert begun.ended is not None
     assert (runs.rows(), runs.unlisted()) == (sorted(_OLD + _NEW), set())
     run, ended = runs.planned(OLD, id_="im_3")
     upload = run._planned.upload
-    run._bucket.end(upload.name, upload.id, upload.parts)  # killed: what it replaced is still there
+    run._uploads.end(upload)  # killed: what it replaced is still there
     assert runs.unlisted()
     assert runs.run(id_="im_3", epoch=2).begin(Left(runs.kept, ended.files, ended.completeness)).ended is not None
     assert (runs.rows(), runs.unlisted()) == (_OLD, set())
@@ -147,7 +149,7 @@ def test_an_end_that_nobody_saw_is_found_and_what_it_replaced_is_removed(store, 
 def test_an_answer_that_was_lost_is_no_second_end(runs):
     run, _ = runs.planned(NEW)
     upload = run._planned.upload
-    run._bucket.end(upload.name, upload.id, upload.parts)
+    run._uploads.end(upload)
     run.settle()
     assert runs.rows() == _NEW
 
@@ -167,14 +169,15 @@ def test_a_late_process_puts_nothing_in_place(store, runs):
 
 def test_a_process_that_lost_its_import_in_the_middle_stops_and_clears_away(store, runs, monkeypatch):
     late = runs.landed(NEW)
-    put = Bucket.put
+    kind = type(store.opened())
+    put = kind.put
 
     def taken_over(bucket, key, *rest) -> None:
         put(bucket, key, *rest)
         if key.endswith("im_1-e1.parquet"):
             runs.run(epoch=2).begin(Left(runs.kept))
 
-    monkeypatch.setattr(Bucket, "put", taken_over)
+    monkeypatch.setattr(kind, "put", taken_over)
     with pytest.raises((Fenced, FileNotFoundError)):
         late.plan(SCHEMA, dict(STAMP), whole=True)
     assert (store.keys(), store.uploads()) == ([], [])
@@ -244,14 +247,12 @@ def test_what_is_incomplete_lies_beside(store, runs):
 
 
 def test_who_may_not_delete_is_told_before_a_page_is_read(store, runs):
-    rights = ("s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:AbortMultipartUpload")
-    keeper = dict(zip(("key_id", "secret"), store.user(*rights), strict=True))
-    with pytest.raises(Invalid, match="needs s3:DeleteObject too"):
-        runs.run(**keeper).begin(Left())
+    with pytest.raises(Invalid, match=f"needs {store.opened().right_to_delete} too"):
+        runs.run(without="delete").begin(Left())
 
 
 def test_a_manifest_of_somebody_else_is_left_alone(store, runs):
-    store.admin.put_object(Bucket=store.bucket, Key=MANIFEST, Body=b'{"version": 7}')
+    store.write(MANIFEST, b'{"version": 7}')
     run = runs.landed(NEW)
     with pytest.raises(Invalid, match="none of ours"):
         run.plan(SCHEMA, dict(STAMP), whole=True)

@@ -14,7 +14,7 @@ from typing import Any
 from keyturn.columns.schema import Schema
 from keyturn.destinations.destination import Away, Begun, Ended, Fenced, Left, Values
 from keyturn.destinations.journaled import Journaled
-from keyturn.destinations.objects.bucket import Bucket, Changed, Found
+from keyturn.destinations.objects.bucket import Bucket, Changed
 from keyturn.destinations.objects.uploads import Upload, Uploads, abandon
 from keyturn.destinations.parquet import Written
 from keyturn.destinations.table_file import Way
@@ -33,9 +33,6 @@ class _Planned:
 
     upload: Upload
     made: Path
-    # Whether rows of `before` are in it: then it is put in place only if nobody changed that meanwhile.
-    adds: bool
-    before: Found | None
 
 
 class ObjectDestination(Journaled):
@@ -72,8 +69,10 @@ class ObjectDestination(Journaled):
             if made is None:
                 raise AssertionError
             media_type = MEDIA_TYPES[self._way.format]
-            upload = self._uploads.begin(key, Written(made, written.bytes, written.sha256), media_type)
-            self._planned = _Planned(upload, made, self._adds, before)
+            # Where rows of `before` are in it, it is put in place only if nobody changed that meanwhile.
+            only = before if self._adds else "anything"
+            upload = self._uploads.begin(key, Written(made, written.bytes, written.sha256), media_type, before=only)
+            self._planned = _Planned(upload, made)
         except Changed:
             raise self._changed(key) from None
         file = {"name": _name(key), "bytes": written.bytes, "sha256": written.sha256}
@@ -88,10 +87,7 @@ class ObjectDestination(Journaled):
             raise Fenced  # A later run has cleared it away.
         upload = planned.upload
         try:
-            if planned.adds:
-                self._bucket.end_if_still(planned.before, upload.name, upload.id, upload.parts)
-            else:
-                self._bucket.end(upload.name, upload.id, upload.parts)
+            self._uploads.end(upload)
         except Changed:
             found = self._bucket.look(upload.name)
             # An answer that was lost: the library asked again, and the upload was over.

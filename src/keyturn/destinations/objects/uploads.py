@@ -16,7 +16,7 @@ from typing import Any
 
 from keyturn.destinations.destination import Away, Fenced
 from keyturn.destinations.journal import fsync
-from keyturn.destinations.objects.bucket import Bucket, Changed, Found
+from keyturn.destinations.objects.bucket import Before, Bucket, Changed, Found, Label
 from keyturn.destinations.parquet import Written
 from keyturn.destinations.partitioned.manifest import Manifest, manifest_of
 from keyturn.errors import KeyturnError
@@ -33,6 +33,8 @@ class Upload:
     name: str
     id: str
     parts: list[dict[str, Any]]
+    label: Label
+    before: Before
     note: Path
 
 
@@ -44,9 +46,12 @@ class Uploads:
         self._stopping = threading.Event()
         self._count = 0
 
-    def begin(self, key: str, file: Written, media_type: str, *, keys: Sequence[str] = ()) -> Upload:
-        """Send every part of a file; the last request is the caller's. Raises `Fenced` when it was stopped."""
-        upload = Upload(key, self._bucket.begin(key, media_type, file.sha256, self._run), [], self._note())
+    def begin(
+        self, key: str, file: Written, media_type: str, *, before: Before = "anything", keys: Sequence[str] = ()
+    ) -> Upload:
+        """Send every part of a file; the last request is `end`. Raises `Fenced` when it was stopped, `Changed`."""
+        label = Label(media_type, file.sha256, self._run)
+        upload = Upload(key, self._bucket.begin(key, label, before), [], label, before, self._note())
         try:
             self._write_down(upload, keys)
             for number, data in enumerate(_stretches(file.path, file.bytes), 1):
@@ -61,11 +66,15 @@ class Uploads:
         """An object, whatever is there. Raises as `begin` does."""
         self._check()
         if file.bytes <= _PART_BYTES:
-            self._bucket.put(key, file.path.read_bytes(), media_type, file.sha256, self._run)
+            self._bucket.put(key, file.path.read_bytes(), Label(media_type, file.sha256, self._run))
             return
         upload = self.begin(key, file, media_type)
-        self._bucket.end(key, upload.id, upload.parts)
+        self.end(upload)
         upload.note.unlink(missing_ok=True)
+
+    def end(self, upload: Upload) -> None:
+        """Put it in place. Raises `Changed` when what was there is another one by now, or it was called off."""
+        self._bucket.end(upload.name, upload.id, upload.parts, upload.label, upload.before)
 
     def stop(self) -> None:
         """Send no more."""
@@ -143,7 +152,8 @@ def _remove_unlisted(bucket: Bucket, key: str, keys: Sequence[str], folder: Path
 
 
 def _stretches(path: Path, size: int) -> Iterator[bytes]:
-    at_once = max(_PART_BYTES, -(-size // _MOST_PARTS))
+    # A multiple of 256 KiB, as the port says.
+    at_once = max(_PART_BYTES, -(-size // (_MOST_PARTS << 18)) << 18)
     with path.open("rb") as source:
         data = source.read(at_once)
         # An object without bytes has one part without any.

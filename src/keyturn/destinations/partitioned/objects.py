@@ -15,7 +15,7 @@ from typing import Any
 from keyturn.columns.schema import Schema
 from keyturn.destinations.destination import Away, Begun, Ended, Fenced, Left, Values
 from keyturn.destinations.journal import fsync
-from keyturn.destinations.objects.bucket import Bucket, Changed, Found
+from keyturn.destinations.objects.bucket import Bucket, Changed
 from keyturn.destinations.objects.uploads import Upload, Uploads, abandon, fetched_manifest
 from keyturn.destinations.parquet import measured
 from keyturn.destinations.partitioned.manifest import MANIFEST_SUFFIX, Manifest, PartFile
@@ -28,11 +28,10 @@ _MEDIA_TYPE, _MANIFEST_TYPE = "application/vnd.apache.parquet", "application/jso
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A manifest whose parts are there, what it takes the place of, and the objects that do not count any more then."""
+    """A manifest whose parts are there, and the objects that do not count any more then."""
 
     upload: Upload
     made: Path
-    before: Found | None
     replaced: list[str]
 
 
@@ -73,11 +72,11 @@ class PartitionedObjects(PartitionedPages):
             written = measured(made, made)
             replaced = _replaced(before, manifest)
             keys = [f"{key}/{path}" for path in (*(file.path for file in files), *replaced)]
-            upload = self._uploads.begin(manifest_key, written, _MANIFEST_TYPE, keys=keys)
+            upload = self._uploads.begin(manifest_key, written, _MANIFEST_TYPE, before=there, keys=keys)
             self._put_all(key, files, into, upload)
         except Changed:
             raise self._changed(manifest_key) from None
-        self._planned = _Planned(upload, made, there, [f"{key}/{path}" for path in replaced])
+        self._planned = _Planned(upload, made, [f"{key}/{path}" for path in replaced])
         name = manifest_key.rpartition("/")[2]
         return Ended(completeness, [{"name": name, "bytes": written.bytes, "sha256": written.sha256}])
 
@@ -90,7 +89,7 @@ class PartitionedObjects(PartitionedPages):
             raise Fenced  # A later run has cleared it away.
         upload = planned.upload
         try:
-            self._bucket.end_if_still(planned.before, upload.name, upload.id, upload.parts)
+            self._uploads.end(upload)
         except Changed:
             found = self._bucket.look(upload.name)
             # An answer that was lost: the library asked again, and the upload was over.
@@ -129,7 +128,7 @@ class PartitionedObjects(PartitionedPages):
             self._bucket.remove(f"{self._key}/{self._run}")
         except Invalid as error:
             raise Invalid(
-                f"{error.message} A partitioned folder needs s3:DeleteObject too, for what is replaced.",
+                f"{error.message} A partitioned folder needs {self._bucket.right_to_delete} too, for what is replaced.",
                 at="destination.destination_id",
             ) from None
 

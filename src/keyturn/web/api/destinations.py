@@ -31,7 +31,7 @@ def shown(found: SavedDestination) -> dict[str, Any]:
 
 @router.post("", status_code=201, openapi_extra=described(DestinationSettings))
 async def create(ctx: Ctx, request: Request) -> Response:
-    """Make a destination; `password` (of S3 the secret access key) is taken here too, and never shown."""
+    """Make a destination; `password` (a secret access key, a key file) is taken here too, and never shown."""
     return json_answer(shown(await destinations.create(ctx, await json_body(request))), 201)
 
 

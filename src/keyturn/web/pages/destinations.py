@@ -12,6 +12,7 @@ from starlette.responses import Response
 from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.destinations import ADDRESSING_LABELS, KINDS, DestinationSettings, SavedDestination
 from keyturn.model.imports import ENDINGS
+from keyturn.model.object_stores import SCHEMES, example_of
 from keyturn.services import destinations
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
@@ -20,10 +21,24 @@ router = APIRouter(prefix="/admin/settings/destinations", include_in_schema=Fals
 Admin = Annotated[Visit, Depends(admin_visit)]
 FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 _OWN = {"postgresql": ("name", "url", "schema"),
-        "s3": ("name", "url", "endpoint", "region", "access_key_id", "addressing")}  # fmt: skip
+        "s3": ("name", "url", "endpoint", "region", "access_key_id", "addressing"),
+        "gcs": ("name", "url", "endpoint")}  # fmt: skip
 FIELDS = ("password", *sorted({name for names in _OWN.values() for name in names}))
-_BUCKET = forms.Label("Bucket and folder", "Example: s3://bucket/folder. Objects are named in that folder.")
-_ENDPOINT = "Left empty: Amazon’s own of the region. Else the server’s address, for example https://s3.example.com:9000"
+_ENDPOINTS = {
+    "s3": "Left empty: Amazon’s own of the region. Else the server’s address, for example https://s3.example.com:9000",
+    "gcs": "Left empty: https://storage.googleapis.com. Else the address that your network has for it.",
+}
+_SEALED = "Sealed, and never shown."
+_SECRETS = {
+    "postgresql": forms.Label("Password", _SEALED),
+    "s3": forms.Label("Secret access key", _SEALED),
+    "gcs": forms.Label("Key file", f"The whole JSON of a key of a service account, as Google gives it. {_SEALED}"),
+}
+_LEDES = {
+    "postgresql": "A PostgreSQL database that members may import tables to.",
+    "s3": "A bucket of Amazon S3, or of a server that speaks its protocol, that members may import to.",
+    "gcs": "A bucket of Google Cloud Storage that members may import to, as a service account.",
+}
 
 
 @router.get("/new")
@@ -138,6 +153,8 @@ async def _page(
         form=form,
         kind=kind,
         kinds=KINDS,
+        fields=_OWN[kind],
+        lede=_LEDES[kind],
         addressing={"": "As usual there", **ADDRESSING_LABELS},
         labels=_labels(kind),
         sentence=sentence,
@@ -148,11 +165,12 @@ async def _page(
 def _labels(kind: str) -> dict[str, forms.Label]:
     labels = forms.labels(DestinationSettings)
     labels["schema"] = labels.pop("db_schema")
-    sealed = "Sealed, and never shown."
-    if kind == "s3":
-        return {**labels, "url": _BUCKET, "password": forms.Label("Secret access key", sealed),
-                "endpoint": forms.Label("Endpoint", _ENDPOINT)}  # fmt: skip
-    return {**labels, "password": forms.Label("Password", sealed)}
+    labels["password"] = _SECRETS[kind]
+    if kind in SCHEMES:
+        example = f"Example: {example_of(kind)}. Objects are named in that folder."
+        labels |= {"url": forms.Label("Bucket and folder", example),
+                   "endpoint": forms.Label("Endpoint", _ENDPOINTS[kind])}  # fmt: skip
+    return labels
 
 
 async def choices(visit: Visit) -> dict[str, SavedDestination]:
@@ -164,7 +182,7 @@ async def choices(visit: Visit) -> dict[str, SavedDestination]:
 
 def words_of(found: SavedDestination) -> str:
     """A destination as a choice among others."""
-    return f"{found.name} ({KINDS[found.settings.type]})"
+    return f"{found.name} ({found.kind})"
 
 
 async def typed(visit: Visit, sent: dict[str, str], formats: Mapping[str, str]) -> dict[str, Any]:
@@ -176,7 +194,7 @@ async def typed(visit: Visit, sent: dict[str, str], formats: Mapping[str, str]) 
         return {"type": chosen, **url}
     found = (await choices(visit)).get(chosen)
     where = {"destination_id": chosen, **({"table": named} if named else {})}
-    if found is None or found.settings.type == "postgresql":
+    if found is None or not found.settings.is_bucket:
         return {"type": "postgresql", **where}
     if "partition_by" in url:
         return {"type": "parquet", **url, **where}

@@ -178,6 +178,7 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         formats=FORMATS,
         elsewhere=[(found.id, destinations.words_of(found)) for found in chosen.values()],
         kinds={found.settings.type for found in chosen.values()},
+        buckets=any(found.settings.is_bucket for found in chosen.values()),
         modes=MODES,
         every=EVERY_LABELS,
     )

@@ -157,6 +157,7 @@ async def _dialog(
         values=asked,
         formats={**FORMATS, **{id_: destinations.words_of(found) for id_, found in chosen.items()}},
         kinds={found.settings.type for found in chosen.values()},
+        buckets=any(found.settings.is_bucket for found in chosen.values()),
         modes=MODES,
         every=EVERY_LABELS,
         weekdays={name: name.capitalize() for name in WEEKDAYS},
