@@ -237,6 +237,21 @@ def test_a_body_that_always_breaks_off_ends_the_read_as_an_error_behind_the_rows
     assert found == {"rows": 100, "pages": 1, "stop_reason": "error", "complete": False}
 
 
+def test_rows_that_are_no_json_end_an_import_with_its_stamp_behind_the_rows_before_them(server, table, bodies, steps):
+    def second_is_broken(write, query):
+        first = int(query.get("offset", 0))
+        text = b",".join(b'{"id": %d}' % n for n in range(first, first + 100))
+        write(whole(b"[%b]" % (text if first == 0 else text.replace(b"150", b"15O"))))
+
+    bodies.writes["/broken"] = second_is_broken
+    made = table("/broken", pagination={"type": "offset", "limit": 100})
+    asked = {"table_id": made["id"], "destination": {"type": "csv", "url": "broken.csv"}}
+    item = steps.wait_for_import(server, steps.ok(server.api.post("/imports", json=asked))["id"])
+    assert (item["status"], item["error"]["message_code"]) == ("failed", "E-NOTDATA")
+    assert (item["completeness"]["stop_reason"], item["completeness"]["complete"]) == ("error", False)
+    assert item["resumes_at_page"] == 2
+
+
 # Pages of 45 MB are three at once: one is typed, one is cut, one comes.
 @pytest.mark.parametrize(("megabytes", "memory"), [(3, 400), (45, 600)], indirect=["memory"])
 def test_pages_that_grow_while_they_are_asked_ahead_do_not_pile_up(server, table, bodies, memory, megabytes):

@@ -124,7 +124,7 @@ class Journal:
         name = f"{self._run}-{self._opened:06}.arrow"
         self.folder.mkdir(exist_ok=True)
         # Arrow's own file: one of Python's would be called for each of a page's many pieces.
-        self._file = pa.output_stream(str(self.folder / name), buffer_size=_BUFFER_BYTES)
+        self._file = pa.output_stream(str(self.folder / name), compression=None, buffer_size=_BUFFER_BYTES)
         self._writer = pa.ipc.new_stream(self._file, schema)
         self._schema = schema
         self._current = Segment(name, 0, 0)

@@ -221,8 +221,10 @@ class _Run:
         landing = Landing(self._held, read, destination)
         landing.start()
         try:
-            async for page in read.pages():
-                await landing.page(page)
+            # Closed at once where a page cannot be taken: then the read is on record, and the error has its stamp.
+            async with contextlib.aclosing(read.pages()) as pages:
+                async for page in pages:
+                    await landing.page(page)
         except BaseException:
             landing.hurry()
             raise
