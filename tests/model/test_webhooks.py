@@ -61,4 +61,4 @@ def test_the_events_that_are_promised_are_there():
     promised = {"connection.connected", "connection.needs_attention", "connection.reconnect_needed",
                 "connection.recovered", "import.finished"}  # fmt: skip
     assert promised <= set(EVENTS)
-    assert {kind.noun for kind in KINDS.values()} == {"connection", "oauth_client", "table"}
+    assert {kind.noun for kind in KINDS.values()} == {"connection", "oauth_client", "table", "schedule"}

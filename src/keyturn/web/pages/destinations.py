@@ -44,7 +44,7 @@ _LEDES = {
 @router.get("/new")
 async def new(visit: Admin, type: str = "postgresql") -> Response:
     """The form of a kind."""
-    return await _page(visit, forms.Form({"schema": "public", "type": type if type in KINDS else "postgresql"}))
+    return await _page(visit, forms.Form({"schema": "public", "type": type}))
 
 
 @router.post("/new")
@@ -143,7 +143,8 @@ async def _page(
     error: str | None = None,
     status: int = 200,
 ) -> Response:
-    kind = found.settings.type if found else str(form.value("type"))
+    asked = str(form.value("type"))
+    kind = found.settings.type if found else asked if asked in KINDS else "postgresql"
     return await rendering.shell(
         visit,
         "settings/destination.html",
