@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from keyturn.errors import IncompleteData
 from keyturn.services import reads, rows_out
+from keyturn.services.one_ahead import FEW
 from surfaces import serving
 
 NEXT = {"rows_path": "$.data", "pagination": {"type": "next_url", "next_url_path": "$.next"}}
@@ -67,3 +68,19 @@ async def test_a_stream_that_cannot_take_a_wider_column_says_so_in_its_record(pl
     record = await reads.stamp(place.ana, stream.read_id)
     assert (record["error"]["message_code"], record["completeness"]["complete"]) == ("E-SCHEMA", False)
     assert [chunk async for chunk in (await rows_out.begin(place.ana, table.id, format="arrow")).chunks]
+
+
+async def test_where_many_are_read_at_once_no_page_is_asked_for_before_the_one_before_it_is_taken(place, api, table):
+    many = [(await reads.begin(place.ana, table.id)).batches() for _ in range(FEW + 2)]
+    try:
+        for batches in many:
+            assert (await anext(batches)).data["id"].to_pylist() == [1]
+        # Those that began while there were few looked ahead; the last one waits until it is asked again.
+        await asyncio.sleep(0.3)
+        asked = len(api.asked)
+        assert (await anext(many[-1])).data["id"].to_pylist() == [2]
+        await asyncio.sleep(0.1)
+        assert len(api.asked) == asked + 1
+    finally:
+        for batches in many:
+            await batches.aclose()

@@ -60,7 +60,9 @@ class Landing:
         self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._began_at = time.monotonic()
-        self._landed_at = 0.0
+        self._landed_at = self._came_at = 0.0
+        # Whether the last page came so long after the one before it that there is nothing to gather.
+        self._slowly = False
         # When the landing that is under way began.
         self._landing_at: float | None = None
         self._hurried = False
@@ -79,6 +81,8 @@ class Landing:
         await self._read.kept(batch)
         await self._held.size.grow(batch.data.nbytes)
         self._point = batch.checkpoint, mark, self._held.size.bytes
+        now = time.monotonic()
+        self._slowly, self._came_at = now - self._came_at > _QUIET_SECONDS, now
         self._fresh.set()
         if self._task is not None:
             await self._room(self._task)
@@ -120,10 +124,10 @@ class Landing:
         await self._land()
 
     async def _gathered(self) -> None:
-        """Until enough time has passed since the last landing, no page came for a moment, or none may come."""
+        """Until enough time has passed since the last landing, none comes for a moment, or none may come."""
         rest = max(_REST_SECONDS, (self._landed_at - self._began_at) * _REST_SHARE)
         ends_at = self._landed_at + min(rest, _REST_MOST_SECONDS)
-        while not self._closing.is_set() and not self._destination.crowded:
+        while not (self._closing.is_set() or self._destination.crowded or self._slowly):
             left = ends_at - time.monotonic()
             if left <= 0:
                 return

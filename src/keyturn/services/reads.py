@@ -25,6 +25,7 @@ from keyturn.model.tables import Table, TableSettings
 from keyturn.services import connections, parents, readers, schema_changes, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked
+from keyturn.services.one_ahead import light, one_ahead, under_way
 from keyturn.services.readers import Parents
 from keyturn.storage import rejects as reject_rows
 from keyturn.storage import tables as rows
@@ -143,7 +144,8 @@ class TableRead:
     def pages(self) -> AsyncGenerator[Callable[[], Batch]]:
         """The pages as they came. Each is typed by calling it, in a thread, once and in order; then give it to `kept`.
 
-        While one is looked at, the next is on its way. Raises what the end system or the token service raises.
+        While one is looked at, the next is on its way, if few reads are under way. Raises what the end system or the
+        token service raises.
         """
         return self._recorded(self._untyped())
 
@@ -168,9 +170,10 @@ class TableRead:
         await ctx.database.run(reject_rows.forget_from, ctx.workspace_id, self._owner_id, rows_before)
         error: dict[str, Any] | None = None
         try:
-            async with aclosing(source):
-                async for item in source:
-                    yield item
+            with under_way(self.id):
+                async with aclosing(source):
+                    async for item in source:
+                        yield item
         except KeyturnError as failure:
             error = self._failed(failure)
             raise
@@ -193,7 +196,7 @@ class TableRead:
         return {"code": failure.code, "message_code": failure.message_code, "message": failure.message}
 
     async def _untyped(self) -> AsyncGenerator[Callable[[], Batch]]:
-        async with aclosing(_one_ahead(_light(self._reader.pages()))) as pages:
+        async with aclosing(one_ahead(light(self._reader.pages()))) as pages:
             async for page in pages:
                 given = [page]
                 del page
@@ -205,7 +208,7 @@ class TableRead:
                 async for page in pages:
                     yield await asyncio.to_thread(page)
 
-        async with aclosing(_one_ahead(typed())) as batches:
+        async with aclosing(one_ahead(typed())) as batches:
             async for batch in batches:
                 yield await self.kept(batch)
 
@@ -318,34 +321,6 @@ async def begin(
         owner_id=owner_id,
         parents=above,
     )
-
-
-async def _light(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
-    """The same without the bodies that rows were cut out of: they would lie in memory twice."""
-    async with aclosing(pages):
-        async for page in pages:
-            if page.raw is not None:
-                page.response = replace(page.response, body=b"")
-            given = [page]
-            del page
-            yield given.pop()
-
-
-async def _one_ahead(source: AsyncGenerator[T]) -> AsyncGenerator[T]:
-    """The same, each begun while the one before it is looked at. Nothing is held here that was given out.
-
-    A page's body and its rows as objects weigh many times what is made of them.
-    """
-    following = asyncio.create_task(anext(source, None))
-    try:
-        while (item := await following) is not None:
-            following = asyncio.create_task(anext(source, None))
-            given, item = [item], None
-            yield given.pop()
-    finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
-        await source.aclose()
 
 
 def _check_mark(table: Table) -> None:

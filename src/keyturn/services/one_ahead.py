@@ -1,0 +1,57 @@
+"""Looking a page ahead: the next is on its way while one is looked at, as long as few reads are under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from keyturn.rest.reader import Page
+
+T = TypeVar("T")
+# Up to so many reads of this process look ahead. Where there are more, the others are work enough while one waits, and
+# a page that lies ready is memory, and is asked for again after a crash.
+FEW = 4
+_under_way: set[str] = set()
+
+
+@contextmanager
+def under_way(read_id: str) -> Iterator[None]:
+    """A read that takes part in the count, from its first page to its last."""
+    _under_way.add(read_id)
+    try:
+        yield
+    finally:
+        _under_way.discard(read_id)
+
+
+async def one_ahead(source: AsyncGenerator[T]) -> AsyncGenerator[T]:
+    """The same, each begun while the one before it is looked at. Raises what `source` does.
+
+    Nothing is held here that was given out: a page's body and its rows weigh many times what is made of them.
+    """
+    following: asyncio.Task[T | None] | None = None
+    try:
+        while (item := await (following or anext(source, None))) is not None:
+            following = asyncio.create_task(anext(source, None)) if len(_under_way) <= FEW else None
+            given, item = [item], None
+            yield given.pop()
+    finally:
+        if following is not None:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+        await source.aclose()
+
+
+async def light(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
+    """The same without the bodies that rows were cut out of: they would lie in memory twice."""
+    async with aclosing(pages):
+        async for page in pages:
+            if page.raw is not None:
+                page.response = replace(page.response, body=b"")
+            given = [page]
+            del page
+            yield given.pop()
