@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from served import Served, free_port
 
-class Gossip:
+
+class Gossip(Served):
     """An end system that repeats all it is told in every error, and remembers it for the search afterwards."""
 
     def __init__(self, certificate: Path | None = None) -> None:
@@ -47,27 +46,11 @@ class Gossip:
             Route("/{tenant}/token", self._token, methods=["POST"]),
             Route("/api/{rest:path}", self._api, methods=["GET", "POST"]),
         ]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         app = Starlette(routes=routes)
         app.add_middleware(BaseHTTPMiddleware, dispatch=self._listen)
-        config = uvicorn.Config(
-            app, port=self.port, log_config=None, lifespan="off", date_header=False, ssl_certfile=certificate
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> Gossip:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
+        super().__init__(app, self.port, date_header=False, ssl_certfile=certificate)
 
     async def _listen(self, request: Request, go_on: Any) -> Response:
         self.heard.append(request.url.path)

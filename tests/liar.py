@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from keyturn.oauth import jose
+from served import Served, free_port
 
 CLIENT_ID, CLIENT_SECRET = "keyturn", "organisation-secret-of-the-liar"
 
 
-class Liar:
+class Liar(Served):
     """Answers every code with an ID token about `claims`; what `lie` makes of the token is what is sent."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.key = jose.new_key("ES256")
         self.keys: list[dict[str, Any]] = [jose.public_key(self.key, algorithm="ES256")]
@@ -47,19 +43,7 @@ class Liar:
             Route("/keys", self._keys),
             Route("/token", self._token, methods=["POST"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), port=self.port, log_config=None, lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> Liar:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
+        super().__init__(Starlette(routes=routes), self.port)
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         """What a Workspace Admin types."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,11 +15,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import httpx2
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+
+from served import Served
 
 OPEN_NAMES = ("grant_type", "redirect_uri", "scope", "client_id", "client_key")
 TOKENS = dict[str, Any]
@@ -80,7 +80,7 @@ OTHERS = frozenset({"json_request", "get_request", "no_new_refresh", "null_refre
 ALL = sorted({*ANSWERS, *SHAPES, *WANTS, *SEPARATORS, *FAULTS, *FAILURES, *WRAPPINGS, *OTHERS})
 
 
-class QuirkProxy:
+class QuirkProxy(Served):
     """Runs in a thread before `authorization_url` and `token_url`."""
 
     def __init__(self, port: int, authorization_url: str, token_url: str) -> None:
@@ -93,19 +93,10 @@ class QuirkProxy:
             Route("/q/{quirks}/token", self._token, methods=["GET", "POST"]),
             Route("/q/{quirks}/refresh", self._token, methods=["GET", "POST"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), port=port, log_config=None, lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> QuirkProxy:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
+        super().__init__(Starlette(routes=routes), port)
 
     def __exit__(self, *args: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
+        super().__exit__(*args)
         self._client.close()
 
     async def _authorize(self, request: Request) -> Response:

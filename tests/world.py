@@ -7,10 +7,8 @@ import os
 import re
 import secrets
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,11 +19,11 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 
 from forked import Forked, ran
 from gossip import Gossip
 from keyturn.demo.app import create_app
+from served import Served, free_port
 
 # Of the demo end system.
 ROWS = 1234
@@ -33,13 +31,7 @@ TOKEN = "kt_" + "j" * 40
 PASSWORD = "correct horse battery"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class EndSystem:
+class EndSystem(Served):
     """The demo end system in a thread of this process, so that tests reach its state and faults."""
 
     def __init__(self) -> None:
@@ -49,21 +41,7 @@ class EndSystem:
         self.demo = self.app.state.demo
         # How often each address of the API was answered with its data.
         self.served: Counter[str] = Counter()
-        config = uvicorn.Config(
-            self._counted, interface="asgi3", port=self.port, log_config=None, access_log=False, lifespan="off"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-
-    def __enter__(self) -> EndSystem:
-        self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
-        return self
-
-    def __exit__(self, *args: object) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
+        super().__init__(self._counted, self.port, interface="asgi3", access_log=False)
 
     async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
         async def counting(message: Any) -> None:

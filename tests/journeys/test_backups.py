@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
@@ -12,14 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from forked import ran
-
-
-def operate(*words: str, code: int = 0, typed: str = "", **environment: str) -> str:
-    env = {"PATH": os.environ["PATH"], **environment}
-    done = ran(words, env, typed=typed)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    return done.stdout if code == 0 else done.stderr
+from operating import operate
 
 
 def place(world, name: str, url: str | None) -> dict[str, str]:

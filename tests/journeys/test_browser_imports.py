@@ -13,12 +13,17 @@ from world import TOKEN
 pytestmark = pytest.mark.browser
 
 
+def table_of(server, world, steps) -> dict:
+    """A table on a connection of its own."""
+    connection = steps.connect(world, server, steps.register(world, server))
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    return steps.ok(server.api.post("/tables", json=body))
+
+
 @pytest.fixture
 def table(world, steps):
     server = world.serve()
-    connection = steps.connect(world, server, steps.register(world, server))
-    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
-    return server, steps.ok(server.api.post("/tables", json=body))
+    return server, table_of(server, world, steps)
 
 
 def test_an_import_is_cancelled_and_resumed_on_its_page(world, table, look):
@@ -106,9 +111,7 @@ def test_an_import_that_repeats_goes_on_to_its_schedule_with_what_was_chosen(tab
 
 def test_a_database_is_made_a_destination_tested_and_imported_to(world, steps, warehouse, look):
     server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, warehouse))
-    connection = steps.connect(world, server, steps.register(world, server))
-    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
-    orders = steps.ok(server.api.post("/tables", json=body))
+    orders = table_of(server, world, steps)
     page = look.page
     look.sign_in(server)
     page.goto(f"{server.url}/admin/settings")
@@ -138,15 +141,19 @@ def test_a_database_is_made_a_destination_tested_and_imported_to(world, steps, w
     assert warehouse.rows("select count(*), count(distinct id) from again") == [(1234, 1234)]
 
 
-def test_a_bucket_is_made_a_destination_tested_and_imported_to(world, steps, store, look):
+def at_a_new_destination(world, steps, look, store, kind: str):
+    """The form of a destination of that kind, at a server that may reach the store; answers it and a table."""
     server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, store))
-    connection = steps.connect(world, server, steps.register(world, server))
-    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
-    orders = steps.ok(server.api.post("/tables", json=body))
-    page = look.page
+    orders = table_of(server, world, steps)
     look.sign_in(server)
-    page.goto(f"{server.url}/admin/settings/destinations/new")
-    page.get_by_role("link", name="S3").click()
+    look.page.goto(f"{server.url}/admin/settings/destinations/new")
+    look.page.get_by_role("link", name=kind).click()
+    return server, orders
+
+
+def test_a_bucket_is_made_a_destination_tested_and_imported_to(world, steps, store, look):
+    server, orders = at_a_new_destination(world, steps, look, store, "S3")
+    page = look.page
     look.at("71-new-bucket")
     page.get_by_role("button", name="Create").click()
     page.locator("#access_key_id-error").wait_for()
@@ -176,14 +183,8 @@ def test_a_bucket_is_made_a_destination_tested_and_imported_to(world, steps, sto
 
 
 def test_a_bucket_of_google_is_made_a_destination_tested_and_imported_to(world, steps, google_store, look):
-    server = world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, google_store))
-    connection = steps.connect(world, server, steps.register(world, server))
-    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
-    orders = steps.ok(server.api.post("/tables", json=body))
+    server, orders = at_a_new_destination(world, steps, look, google_store, "Google Cloud Storage")
     page = look.page
-    look.sign_in(server)
-    page.goto(f"{server.url}/admin/settings/destinations/new")
-    page.get_by_role("link", name="Google Cloud Storage").click()
     look.at("71-new-bucket-of-google")
     page.get_by_label("Name", exact=True).fill("Lake")
     page.get_by_label("Bucket and folder").fill(f"gs://{google_store.bucket}/tables")

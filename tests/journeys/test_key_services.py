@@ -4,37 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
-import time
 
 import botocore.session
 import pytest
 from moto.server import ThreadedMotoServer
 
-from forked import ran
 from keyturn.encryption import FileKeys, Keyring, encode_key
+from operating import operate, remove_key
 from vault import Vault
 
 AWS = {"AWS_ACCESS_KEY_ID": "kms-user", "AWS_SECRET_ACCESS_KEY": "kms-secret", "AWS_EC2_METADATA_DISABLED": "true"}
-
-
-def operate(*words: str, code: int = 0, **environment: str) -> str:
-    env = {"PATH": os.environ["PATH"], "KEYTURN_LOG_LEVEL": "warning", **environment}
-    done = ran(words, env)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    return done.stdout if code == 0 else done.stderr
-
-
-def remove(key: str, **environment: str) -> None:
-    """A key that nothing seals with any more: once the running server has said so itself."""
-    deadline = time.monotonic() + 60
-    while True:
-        done = ran(("keys", "remove", key), {"PATH": os.environ["PATH"], **environment})
-        if "still seals with key" not in done.stderr:
-            break
-        assert time.monotonic() < deadline, done.stderr
-    assert done.returncode == 0, done.stderr
 
 
 class Kms:
@@ -114,7 +94,7 @@ def test_keys_live_wrapped_by_a_key_service_which_is_needed_at_the_start_alone(w
     found = json.loads(operate("keys", "list", "--json", **here))
     assert service.setting in found["place"]
     old = next(key["fingerprint"] for key in found["keys"] if not key["seals"])
-    remove(old, **here)
+    remove_key(old, **here)
     assert "kms-secret" not in again.log
     assert "hvs.test-token" not in again.log
 

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from forked import ran
 from keyturn.encryption import CannotOpen, FileKeys, Keyring, encode_key, new_key
 from keyturn.storage import sealed
 from keyturn.storage.database import Database
-
-
-def operate(*words: str, code: int = 0, typed: str = "", **environment: str) -> str:
-    env = {"PATH": os.environ["PATH"], "KEYTURN_LOG_LEVEL": "warning", **environment}
-    done = ran(words, env, typed=typed)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    return done.stdout if code == 0 else done.stderr
-
-
-def removed(fingerprint: str, **environment: str) -> None:
-    """Take a key away, as soon as the running server has said that it seals with the new one."""
-    deadline = time.monotonic() + 20
-    env = {"PATH": os.environ["PATH"], "KEYTURN_LOG_LEVEL": "warning", **environment}
-    while (done := ran(("keys", "remove", fingerprint), env)).returncode:
-        assert "still seals with key" in done.stderr, done
-        assert time.monotonic() < deadline, done
-        time.sleep(0.2)
+from operating import operate, remove_key
 
 
 def test_on_sqlite_the_running_server_rotates_and_the_old_copies_are_worth_nothing(world, steps):
@@ -48,7 +29,7 @@ def test_on_sqlite_the_running_server_rotates_and_the_old_copies_are_worth_nothi
     database.close()
     operate("keys", "rotate", **here)
     assert "still the one" not in operate("keys", "list", **here)
-    removed(old_ring.fingerprint, **here)
+    remove_key(old_ring.fingerprint, **here)
     new_ring = Keyring.of(FileKeys(data / "key"))
     assert new_ring.fingerprints != old_ring.fingerprints
     assert (data / "key").stat().st_mode & 0o777 == 0o600

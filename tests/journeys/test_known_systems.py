@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
+from served import Served
 from world import free_port
 
 
@@ -29,14 +27,8 @@ def publisher():
         return PlainTextResponse(found) if isinstance(found, str) else JSONResponse(found)
 
     app = Starlette(routes=[Route("/{path:path}", answer)])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield url, documents
-    server.should_exit = True
-    thread.join(10)
+    with Served(app, port):
+        yield url, documents
 
 
 @pytest.fixture

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
-import time
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -16,9 +12,10 @@ from starlette.routing import Route
 from keyturn.errors import Conflict, Invalid
 from keyturn.services import oauth_clients, registrations
 from keyturn.storage import oauth_clients as rows
+from served import Served, free_port
 
 
-class Registrar:
+class Registrar(Served):
     """Registers whoever asks, and answers what it is told to."""
 
     def __init__(self) -> None:
@@ -26,18 +23,14 @@ class Registrar:
         self.answer: dict = {}
         self.asked: list[dict] = []
         self.deleted: list[str | None] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         routes = [
             Route("/.well-known/openid-configuration", self._metadata),
             Route("/register", self._register, methods=["POST"]),
             Route("/register/1", self._delete, methods=["DELETE"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), port=self.port, log_config=None, lifespan="off")
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        super().__init__(Starlette(routes=routes), self.port)
 
     async def _metadata(self, request) -> JSONResponse:
         found = {"issuer": self.url, "authorization_endpoint": self.url + "/a", "token_endpoint": self.url + "/t",
@@ -60,13 +53,8 @@ class Registrar:
 
 @pytest.fixture
 def registrar():
-    made = Registrar()
-    made.thread.start()
-    while not made.server.started:
-        time.sleep(0.01)
-    yield made
-    made.server.should_exit = True
-    made.thread.join(10)
+    with Registrar() as made:
+        yield made
 
 
 async def register(place, registrar, **more):

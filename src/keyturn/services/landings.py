@@ -179,8 +179,8 @@ def _written(page: Callable[[], Batch], destination: Destination) -> Callable[[]
     typed: list[Batch] = []
 
     def write() -> tuple[Batch, Any]:
-        batch = typed[0] if typed else page()
-        typed[:] = [batch]
-        return batch, destination.add(batch.data, batch.schema)
+        if not typed:
+            typed.append(page())
+        return typed[0], destination.add(typed[0].data, typed[0].schema)
 
     return write

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from keyturn.model.connections import Connection
     from keyturn.storage.database import Tx
 
-_PAGES = {
+# Where the thing of a notice is looked at.
+PAGES = {
     "connection": "/connections/",
     "oauth_client": "/admin/oauth-clients/",
     "table": "/tables/",
@@ -48,7 +49,7 @@ class News:
 def put(tx: Tx, ctx: Context, words: Words, news: News) -> None:
     """The messages to everybody who is told of it."""
     title, sentence = filled(words.title, news.data), filled(words.sentence, news.data)
-    url = ctx.deployment.public_url + _PAGES[news.noun] + news.subject_id
+    url = ctx.deployment.public_url + PAGES[news.noun] + news.subject_id
     about = {"id": news.subject_id, "name": news.data.get("name")}
     if news.noun == "connection" and "end_user" in news.data:
         # Whoever embeds us knows them by this name.

@@ -7,20 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
-from keyturn.services import notices
+from keyturn.services import notices, outbox
 from keyturn.web import rendering
 from keyturn.web.auth import Visit, visit
 
 router = APIRouter(prefix="/notices", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
 PAGE = 50
-# Where the thing of a notice is looked at.
-PAGES = {
-    "connection": "/connections/",
-    "oauth_client": "/admin/oauth-clients/",
-    "table": "/tables/",
-    "schedule": "/schedules/",
-}
 
 
 @router.get("")
@@ -30,5 +23,12 @@ async def list_(visit: Here, cursor: str | None = None) -> Response:
     found, older = await notices.list_(visit.ctx, limit=PAGE, cursor=cursor)
     over = [notice for notice in found if notice.closed_at is not None]
     return await rendering.shell(
-        visit, "notices.html", active="notices", lasting=lasting, over=over, older=older, cursor=cursor, pages=PAGES
+        visit,
+        "notices.html",
+        active="notices",
+        lasting=lasting,
+        over=over,
+        older=older,
+        cursor=cursor,
+        pages=outbox.PAGES,
     )

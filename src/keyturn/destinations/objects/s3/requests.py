@@ -5,18 +5,15 @@ It reads no file and no variable of the server's own account, and asks no instan
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from keyturn.destinations.destination import Away
+from keyturn.destinations.objects.door import TRIES, Door, Lost, Send
 from keyturn.errors import KeyturnError, Unavailable, UpstreamError
-from keyturn.wire import Headers, Request, Response
+from keyturn.wire import Headers, Request
 
-Send = Callable[[Request], Response]
-_TRIES = 4
 # Ours to set: the length is the body's, and what comes back is to be what was stored.
 _OURS = frozenset({"content-length", "accept-encoding", "expect"})
 
@@ -60,7 +57,7 @@ def client_of(access: Access) -> Any:
             "use_accelerate_endpoint": False,
             "us_east_1_regional_endpoint": "regional",
         },
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
+        retries={"mode": "standard", "total_max_attempts": TRIES},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # pyrefly: ignore
@@ -85,7 +82,7 @@ class _Door:
     """Sends what the library has signed, and gives it the answer."""
 
     def __init__(self, send: Send) -> None:
-        self._send = send
+        self._door = Door(send)
 
     def __call__(self, request: Any, **_: Any) -> Any:
         """Called in place of the library's own sending. Raises what it tries again for, or `Refused`."""
@@ -97,14 +94,13 @@ class _Door:
         body = bytes(body) if isinstance(body, bytearray) else body
         asked = Request(request.method, request.url, Headers((*headers, ("Accept-Encoding", "identity"))), body)
         try:
-            answer = self._send(asked)
+            answer = self._door.once(asked)
+        except Lost as error:
+            raise ConnectionClosedError(endpoint_url=error.sentence, request=None) from None
         except UpstreamError as error:
-            if error.message_code in {"E-BLOCKED", "E-TLS", "E-TOOBIG"}:
-                raise Refused(error) from None
-            raise ConnectionClosedError(endpoint_url=error.message, request=None) from None
-        except (concurrent.futures.CancelledError, RuntimeError):
-            # This process ends: nothing is sent any more.
-            raise Refused(UpstreamError("This process is ending.", sent=False)) from None
+            raise Refused(error) from None
+        except Away as error:
+            raise Refused(UpstreamError(error.sentence, sent=False)) from None
         headers: Any = dict(answer.headers.items)
         return AWSResponse(request.url, answer.status, headers, _Body(answer.body))
 
