@@ -69,6 +69,15 @@ class PageSurface(Surface):
         return {"rows": rows[:limit], "truncated": sentence.startswith("Sample: first"),
                 "expanded_from": int(expanded[1].replace(",", "")) if expanded else None}  # fmt: skip
 
+    def exchange(self, name: str, **asked: Any) -> dict[str, Any]:
+        root = self._sampled(name, **asked)
+        request, response = (_message(root.one("pre", aria_label=title).raw) for title in ("Request", "Response"))
+        curl = next(each.get("data-copy-text") for each in root.all("button") if each.text == "Copy as cURL")
+        method, _, url = request.pop("first").partition(" ")
+        body, cut, _ = response["body"].partition("\n… the rest is not shown")
+        return {"request": {"method": method, "url": url, "curl": curl, **request},
+                "response": {**response, "status": int(response.pop("first")), "body": body, "cut": bool(cut)}}  # fmt: skip
+
     def sample(self, name: str) -> str:
         """The words of a saved table's sample."""
         return self._sampled(name).text
@@ -273,6 +282,13 @@ class PageSurface(Surface):
         told = [each.text for each in page.root.all(role="alert")] + [each.text for each in page.root.all(css="wrong")]
         if page.status >= 400 or told:
             raise Failed(" ".join(told) or page.root.one("main").text, _code(page))
+
+
+def _message(text: str) -> dict[str, Any]:
+    """A request or an answer as it is drawn: its first line, the headers, a blank line, the body."""
+    head, _, body = text.partition("\n\n")
+    first, *lines = head.splitlines()
+    return {"first": first, "headers": dict(line.split(": ", 1) for line in lines), "body": body.lstrip("\n")}
 
 
 def _code(page: Page) -> str | None:

@@ -110,6 +110,15 @@ class Surface:
             return self._client(lambda ws: ws.table(name).preview_json(limit, **asked))
         return self._http("GET", f"/tables/{self.table_id(name)}/preview", params={"limit": limit, **_query(asked)})
 
+    def exchange(self, name: str, **asked: Any) -> dict[str, Any]:
+        """What was sent for the first rows of a table, and what came."""
+        if self.kind == "cli":
+            return self._cli("preview", name, "--request", "--response", *self._params(asked))
+        if self.kind == "client":
+            sample = self._client(lambda ws: ws.table(name).preview(**asked))
+            return {"request": sample.request, "response": sample.response}
+        return self.preview(name, **asked)
+
     def schema(self, name: str) -> list[dict[str, Any]]:
         if self.kind == "cli":
             return self._cli("tables", "schema", name)["columns"]

@@ -28,6 +28,8 @@ _PAIR = re.compile(
     password|assertion)\b["']?\s*[:=]\s*["']?)([^\s"'&,;}]{4,})"""
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]|\r|\n")
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_ENDINGS = ("_secret", "_password", "_token", "api_key", "access_key", "auth_key", "private_key", "subscription_key")
 _MIN_LENGTH = 6
 _MAX_REMEMBERED = 16_384
 
@@ -87,9 +89,9 @@ def remember(*values: str | None) -> None:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a field, parameter or header of that name carries a secret."""
-    low = name.lower().replace("-", "_")
-    return low in SECRET_NAMES or name.lower() in SECRET_NAMES or low.endswith(("_secret", "_password", "_token"))
+    """Whether a field, parameter or header of that name carries a secret: `X-Auth-Key`, `accessToken`, `password`."""
+    low = _CAMEL.sub("_", name).lower().replace("-", "_")
+    return low in SECRET_NAMES or name.lower() in SECRET_NAMES or low.endswith(_ENDINGS)
 
 
 def text(value: object, *, limit: int | None = None) -> str:

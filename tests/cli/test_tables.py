@@ -62,6 +62,18 @@ def test_a_preview_is_csv_or_json_for_machines(keyturn, acme):
     assert found.err == ""
 
 
+def test_a_preview_says_what_was_sent_and_what_came_when_it_is_asked(keyturn, acme):
+    ran = keyturn("preview", "acme.orders", "--limit", "1", "--request", "--response")
+    assert ran.err.startswith("Sample: 1 of ")
+    lines = ran.out.splitlines()
+    assert (lines[0].startswith("GET http"), "Accept: application/json" in lines) == (True, True)
+    assert (lines[3].startswith("curl -sS -X GET "), "$ACCESS_TOKEN" in lines[3]) == (True, True)
+    assert (lines[5], lines[-2].startswith("id ")) == ("200", True)
+    ran = keyturn("preview", "acme.orders", "--limit", "1", "--request", "--csv")
+    assert ("curl" in ran.err, len(ran.out.splitlines())) == (True, 2)
+    assert not {"request", "response"} & {*json.loads(keyturn("preview", "acme.orders", "--json").out)}
+
+
 def test_an_unknown_table_exits_7_with_what_was_meant(keyturn, acme):
     ran = keyturn("preview", "acme.ordres")
     assert (ran.code, ran.out) == (7, "")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyturn.rest.excerpts import hides, indented
+from keyturn.rest.excerpts import hides, hides_sent, indented
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -39,9 +39,25 @@ def test_secrets_go_by_their_names_and_plain_words_stay():
     assert '"password": null' in found
 
 
-@pytest.mark.parametrize(("name", "hidden"), [("api_key", True), ("Cookie", True), ("code", False), ("cursor", False)])
-def test_which_names_are_secret(name, hidden):
-    assert hides(name) is hidden
+@pytest.mark.parametrize("name", ["api_key", "Cookie", "X-Auth-Key", "accessToken", "Ocp-Apim-Subscription-Key"])
+def test_names_of_secrets_are_known_however_they_are_written(name):
+    assert hides(name)
+    assert hides_sent(name)
+
+
+@pytest.mark.parametrize("name", ["code", "cursor", "nextPageToken", "page_token", "primary_key", "tokenType"])
+def test_names_of_data_stay(name):
+    assert not hides(name)
+    assert not hides_sent(name)
+
+
+def test_a_key_is_a_secret_where_it_is_sent_and_data_in_an_answer():
+    assert hides_sent("key")
+    assert not hides("key")
+
+
+def test_the_name_that_stands_for_a_secret_is_shown():
+    assert '"token": "Bearer {{secret:KEY}}"' in indented('{"token": "Bearer {{secret:KEY}}"}')
 
 
 def test_what_is_no_json_stays():

@@ -24,6 +24,7 @@ from keyturn.cli import (
     members,
     notices,
     organisations,
+    previews,
     profile,
     schedules,
     secrets,
@@ -50,7 +51,7 @@ app.add_typer(shares.app, name="connections")
 app.add_typer(connect_links.app, name="connect-links")
 app.add_typer(tables.app, name="tables")
 tables.app.command("copy")(copies.copy)
-app.command("preview")(tables.preview)
+app.command("preview")(previews.preview)
 app.command("import")(imports.import_)
 app.command("sql")(sql.sql)
 app.add_typer(imports.app, name="imports")

@@ -30,6 +30,7 @@ PartitionBy = Annotated[
     list[str] | None,
     typer.Option("--partition-by", help="A column, or created_at:month: a folder of Parquet files in place of one."),
 ]
+Since = Annotated[str | None, typer.Option(help="Only new rows: a time, a day or a number.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

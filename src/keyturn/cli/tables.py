@@ -1,15 +1,14 @@
-"""`keyturn tables` and `keyturn preview`: saved endpoints, their columns, and their first rows."""
+"""`keyturn tables`: saved endpoints, their columns, and how these changed."""
 
 from __future__ import annotations
 
-import json as json_text
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from keyturn.cli import words
-from keyturn.cli.arguments import Json, Params, Yes, confirm, given, json_of, pairs_of, text_of, workspace
+from keyturn.cli.arguments import Json, Params, Since, Yes, confirm, given, json_of, pairs_of, text_of, workspace
 from keyturn.cli.terminal import terminal
 from keyturn.errors import Invalid
 
@@ -26,8 +25,6 @@ Fill = Annotated[list[str] | None, typer.Option("--fill", help="placeholder=colu
 More = Annotated[
     str | None, typer.Option("--settings", help="JSON, or @file: further settings by their names in the API.")
 ]
-Since = Annotated[str | None, typer.Option(help="Only new rows: a time, a day or a number.")]
-_CELL = 40
 
 
 @app.command("list")
@@ -283,49 +280,6 @@ def delete(name: Name, *, yes: Yes = False, json: Json = False) -> None:
         out.json({"id": table.id, "deleted": True})
         return
     out.good(f"Deleted {table.name}")
-
-
-def preview(
-    name: Name,
-    *,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 20,
-    param: Params = None,
-    since: Since = None,
-    csv: Annotated[bool, typer.Option("--csv", help="CSV for machines.")] = False,
-    json: Json = False,
-) -> None:
-    """The first rows of a table, and how much of the whole they are."""
-    from keyturn.client.tables import sample_of
-
-    out = terminal()
-    with workspace() as found:
-        table = found.tables[name]
-        raw = table.preview_json(limit, since=since, **pairs_of(param or [], "--param"))
-    sample = sample_of(raw)
-    if json:
-        out.json(raw)
-        return
-    heads = [column.name for column in sample.columns]
-    of = "of how many the API does not say" if sample.reported_total is None else f"of {sample.reported_total:,} rows"
-    out.say(f"Sample: {len(sample.rows):,} {of}")
-    if csv:
-        out.csv(heads, [[_cell(value) for value in row] for row in sample.rows])
-    elif heads:
-        out.table(heads, [[_short(_cell(value)) for value in row] for row in sample.rows])
-    else:
-        out.say("These rows have no fields." if sample.rows else "The API answered with 0 rows.")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else json_text.dumps(value, ensure_ascii=False)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
 
 
 def _parent(table: str | None, fill: list[str] | None) -> dict[str, Any] | None:

@@ -55,7 +55,11 @@ class Schema(tuple[Column, ...]):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Sample:
-    """The first rows of a table, and never more than that: `banner` says how much of the whole it is."""
+    """The first rows of a table, and never more than that: `banner` says how much of the whole it is.
+
+    `request` is what was sent (`method`, `url`, `headers`, `body`, and `curl`, the line that does the same), `response`
+    what came (`status`, `headers`, `body`, and `cut` where the body is longer): secrets masked, without the sign-in.
+    """
 
     columns: Schema
     rows: list[list[Any]]
@@ -63,6 +67,8 @@ class Sample:
     reported_total: int | None
     stop_reason: str | None
     read_at: datetime | None
+    request: dict[str, Any]
+    response: dict[str, Any]
 
     @property
     def banner(self) -> str:
@@ -294,6 +300,8 @@ def sample_of(found: Mapping[str, Any]) -> Sample:
         reported_total=found["reported_total"],
         stop_reason=found.get("stop_reason"),
         read_at=moment(found.get("read_at")),
+        request=dict(found.get("request") or {}),
+        response=dict(found.get("response") or {}),
     )
 
 

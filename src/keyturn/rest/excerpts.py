@@ -6,10 +6,14 @@ import re
 from collections.abc import Callable
 
 from keyturn import redaction
+from keyturn.rest.fillings import names_secret
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|[^\s{}\[\],:"]+')
 _PAGING = ("page", "next", "cursor", "continuation", "sync")
 _PLAIN = frozenset({"code", "state", "nonce"})
+# Of what is sent alone: as a field of an answer they are data.
+_SENT_NAMES = "key sig signature auth jwt sid session sessionid session_id pass pwd"
+_SENT = frozenset(_SENT_NAMES.split())
 
 
 def hides(name: str) -> bool:
@@ -18,8 +22,16 @@ def hides(name: str) -> bool:
     return redaction.is_secret_name(name) and low not in _PLAIN and not low.startswith(_PAGING)
 
 
+def hides_sent(name: str) -> bool:
+    """The same of a parameter or header that we send, where `key` and `sig` are no data either."""
+    return hides(name) or name.lower() in _SENT
+
+
 def indented(text: str) -> str:
-    """JSON text with a line for each value, secrets masked by their names; text that is no JSON stays as it is."""
+    """JSON text with a line for each value, secrets masked by their names; text that is no JSON stays as it is.
+
+    `{{secret:NAME}}`, which stands for one, is shown.
+    """
     if not text.lstrip().startswith(("{", "[")):
         return text
     lines = _Lines()
@@ -77,6 +89,6 @@ class _Lines:
     def _value(self, token: str, following: str) -> None:
         if following == ":":
             self._name = token.strip('"')
-        elif self._name and token not in {"null", '""'} and hides(self._name):
+        elif self._name and token not in {"null", '""'} and hides(self._name) and not names_secret(token):
             token = f'"{redaction.MASK}"'
         self._parts.append(token)

@@ -286,14 +286,20 @@ async def _prepared(
     for name, key in keys.items():
         request = request.with_header(name, key)
     hidden = (*(tuple(keys.values()) or (secret or "",)), *more)
+    if isinstance(connection.settings.auth, BasicAuth):
+        # An answer may repeat the header, which holds the password in another spelling.
+        hidden += (_pair(connection.settings.auth, secret),)
     return _Prepared(_with_credential(connection, request, secret), None, secret, hidden, held_back)
+
+
+def _pair(auth: BasicAuth, secret: str | None) -> str:
+    return base64.b64encode(f"{auth.username}:{secret or ''}".encode()).decode()
 
 
 def _with_credential(connection: Connection, request: Request, secret: str | None) -> Request:
     auth = connection.settings.auth
     if isinstance(auth, BasicAuth):
-        pair = base64.b64encode(f"{auth.username}:{secret or ''}".encode()).decode()
-        return request.with_header("Authorization", f"Basic {pair}")
+        return request.with_header("Authorization", f"Basic {_pair(auth, secret)}")
     if isinstance(auth, BearerAuth):
         return request.with_header("Authorization", f"Bearer {secret or ''}")
     if isinstance(auth, HeaderAuth):

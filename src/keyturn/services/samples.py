@@ -1,12 +1,14 @@
-"""Samples for the builder: one real call with everything that can be said of it, and what was sent, secrets masked."""
+"""Samples: one real call with everything that can be said of it, what was sent and what came, secrets masked."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import orjson
 
 from keyturn import redaction
 from keyturn.errors import KeyturnError
@@ -14,16 +16,20 @@ from keyturn.model.connections import Connection
 from keyturn.model.tables import TableSettings
 from keyturn.rest import fillings
 from keyturn.rest.detect import lists_in
-from keyturn.rest.excerpts import hides, indented
+from keyturn.rest.excerpts import hides, hides_sent, indented
 from keyturn.rest.paginators import NoPagination
 from keyturn.rest.rows import parse_body
-from keyturn.services import tables
+from keyturn.services import connections, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked
+from keyturn.services.filled import spellings
 from keyturn.services.tables import Detected, Preview
 from keyturn.wire import Request, Response
 
 BODY_CHARACTERS = 20_000
+# A secret that begins before the end of what is shown is masked whole.
+_BEHIND_CHARACTERS = 8_192
+_SHORTEST_SECRET = 6
 _SIGN_IN = {
     "oauth2": ("Authorization: Bearer $ACCESS_TOKEN", ""),
     "bearer": ("Authorization: Bearer $TOKEN", ""),
@@ -63,44 +69,90 @@ async def look(ctx: Context, raw: Mapping[str, Any], *, limit: int = 100, asked:
     return Look(settings, _all(found), preview)
 
 
-def shown_request(connection: Connection, request: Request) -> dict[str, Any]:
-    """A request as people may see it, and as a cURL line; the sign-in is in neither."""
-    headers = {
-        name: redaction.MASK if hides(name) and not fillings.names_secret(v) else redaction.text(v)
-        for name, v in request.headers.items
-    }
-    body = indented((request.body or b"").decode("utf-8", "replace"))
-    return {
-        "method": request.method,
-        "url": _url(request.url),
-        "headers": headers,
-        "body": redaction.values(body),
-        "curl": _curl(connection, request),
-    }
+async def of_table(
+    ctx: Context, table_id: str, *, limit: int = 100, asked: Asked = EVERYTHING
+) -> tuple[Preview, dict[str, Any]]:
+    """The sample of a saved table, and its `exchange`. Raises what `tables.preview` raises."""
+    preview = await tables.preview(ctx, table_id, limit=limit, asked=asked)
+    table = await tables.get(ctx, table_id)
+    connection = await connections.get(ctx, table.settings.connection_id)
+    return preview, exchange(connection, preview, asked)
 
 
-def shown_response(response: Response) -> dict[str, Any]:
-    """An answer as people may see it: its status, headers and the beginning of its body."""
-    hidden = {"set-cookie", "www-authenticate"}
-    headers = {
-        name: redaction.MASK if name.lower() in hidden or hides(name) else redaction.values(value)
-        for name, value in response.headers.items
-    }
-    text = response.body[: BODY_CHARACTERS * 4].decode("utf-8", "replace")
-    return {
-        "status": response.status,
-        "headers": headers,
-        "body": redaction.values(indented(text[:BODY_CHARACTERS])),
-        "cut": len(text) > BODY_CHARACTERS or len(response.body) > BODY_CHARACTERS * 4,
-        "lists": _lists(response),
-    }
+def exchange(connection: Connection, preview: Preview, asked: Asked = EVERYTHING) -> dict[str, Any]:
+    """`request` and `response` of a sample as people may see them; what is masked in one is masked in the other.
+
+    The sign-in is in neither, nor in the request's `curl`. Of the response the beginning is shown; `cut` says so.
+    """
+    hidden = tuple(form for value in _keys(preview.request, asked) for form in spellings(value))
+    request, response = _request(connection, preview.request), _response(preview.response, hidden)
+    return {"request": {name: _without(value, hidden) for name, value in request.items()}, "response": response}
 
 
-def _lists(response: Response) -> list[tuple[str, int]]:
+def lists(response: Response) -> list[tuple[str, int]]:
+    """The lists in an answer, by where they are, with how many items each has."""
     try:
         return lists_in(parse_body(response))
     except KeyturnError:
         return []
+
+
+def _request(connection: Connection, request: Request) -> dict[str, Any]:
+    headers = {
+        name: redaction.MASK if hides_sent(name) and not fillings.names_secret(v) else redaction.text(v)
+        for name, v in request.headers.items
+    }
+    body = redaction.values(indented((request.body or b"").decode("utf-8", "replace")))
+    curl = _curl(connection, request, body)
+    return {"method": request.method, "url": _url(request.url), "headers": headers, "body": body, "curl": curl}
+
+
+def _response(response: Response, hidden: tuple[str, ...]) -> dict[str, Any]:
+    masked = {"set-cookie", "www-authenticate"}
+    headers = {
+        name: redaction.MASK if name.lower() in masked or hides(name) else _without(redaction.values(value), hidden)
+        for name, value in response.headers.items
+    }
+    text = response.body[: (BODY_CHARACTERS + _BEHIND_CHARACTERS) * 4].decode("utf-8", "replace")
+    text = _without(redaction.values(text[: BODY_CHARACTERS + _BEHIND_CHARACTERS]), hidden)
+    cut = len(text) > BODY_CHARACTERS
+    return {"status": response.status, "headers": headers, "body": indented(text[:BODY_CHARACTERS]), "cut": cut}
+
+
+def _keys(request: Request, asked: Asked) -> set[str]:
+    """The values that are sent under the name of a secret: an answer may repeat them under any."""
+    query = parse_qsl(urlsplit(request.url).query)
+    pairs = [(name, value) for name, value in (*query, *request.headers.items) if hides_sent(name)]
+    pairs += [(name, str(value)) for name, value in asked.parameters.items() if hides(name)]
+    pairs += [pair for pair in _texts(_json(request.body)) if hides(pair[0])]
+    return {text for _, text in pairs if len(text) >= _SHORTEST_SECRET and not fillings.names_secret(text)}
+
+
+def _json(body: bytes | None) -> Any:
+    try:
+        return orjson.loads(body or b"null")
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """The texts in JSON, with the name of the field that each is in."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _texts(inner, str(key))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner, name)
+    elif isinstance(value, str):
+        yield name, value
+
+
+def _without(value: Any, hidden: tuple[str, ...]) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(text, hidden) for name, text in value.items()}
+    for secret in sorted(hidden, key=len, reverse=True):
+        value = value.replace(secret, redaction.MASK)
+    return value
 
 
 def _all(found: Detected) -> tuple[dict[str, str], ...]:
@@ -108,7 +160,7 @@ def _all(found: Detected) -> tuple[dict[str, str], ...]:
     settings, more = found.settings, list(found.evidence)
     for at, values in (("query", settings.query), ("headers", settings.headers)):
         for name in values:
-            if hides(name) and not fillings.names_secret(values[name]):
+            if hides_sent(name) and not fillings.names_secret(values[name]):
                 sentence = (
                     f"{name} looks like a key. Put keys in the connection, not in a table; URLs are logged by others."
                 )
@@ -126,13 +178,13 @@ def _all(found: Detected) -> tuple[dict[str, str], ...]:
 def _url(url: str) -> str:
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    masked = [(n, redaction.MASK if hides(n) and not fillings.names_secret(v) else v) for n, v in pairs]
+    masked = [(n, redaction.MASK if hides_sent(n) and not fillings.names_secret(v) else v) for n, v in pairs]
     query = urlencode(masked, safe="•/:,{}")
     netloc = parts.netloc.rpartition("@")[2]
     return redaction.values(urlunsplit((parts.scheme, netloc, parts.path, query, "")))
 
 
-def _curl(connection: Connection, request: Request) -> str:
+def _curl(connection: Connection, request: Request, body: str) -> str:
     """The request as a line for a shell; whoever runs it sets the variables that stand for the sign-in."""
     auth = connection.settings.auth
     header, user = _SIGN_IN.get(auth.type, ("", ""))
@@ -144,10 +196,10 @@ def _curl(connection: Connection, request: Request) -> str:
     if auth.type == "query":
         words += ["-G", "--data-urlencode", f'"{auth.name}=$API_KEY"']
     for name, value in request.headers.items:
-        told = f'"{name}: ${_variable(name)}"' if hides(name) else shlex.quote(f"{name}: {redaction.values(value)}")
-        words += ["-H", told]
-    if request.body:
-        words += ["--data", shlex.quote(redaction.values(request.body.decode("utf-8", "replace")))]
+        shown = shlex.quote(f"{name}: {redaction.values(value)}")
+        words += ["-H", f'"{name}: ${_variable(name)}"' if hides_sent(name) else shown]
+    if body:
+        words += ["--data", shlex.quote(body)]
     return " ".join(words)
 
 

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from keyturn.errors import Invalid, NotFound
 from keyturn.model.table_copies import CopySettings
 from keyturn.model.tables import Table, TableColumn, TableSettings
-from keyturn.services import imports, partitions, reads, rows_out, table_copies, table_drafts, tables
+from keyturn.services import imports, partitions, reads, rows_out, samples, table_copies, table_drafts, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
@@ -133,8 +133,11 @@ async def copy(ctx: Ctx, table_id: str, request: Request) -> Response:
 
 @router.get("/tables/{table_id}/preview")
 async def preview(ctx: Ctx, table_id: str, asked: Values, limit: int = 100) -> Response:
-    """A sample: the first page, at most `limit` rows. `param.NAME=value` gives what the table asks for."""
-    found = await tables.preview(ctx, table_id, limit=limit, asked=asked)
+    """A sample: the first page, at most `limit` rows. `param.NAME=value` gives what the table asks for.
+
+    `request` and `response` are what was sent and what came, with secrets masked and without the sign-in.
+    """
+    found, exchange = await samples.of_table(ctx, table_id, limit=limit, asked=asked)
     return json_answer(
         {
             "columns": shown_columns(found.columns),
@@ -144,6 +147,7 @@ async def preview(ctx: Ctx, table_id: str, asked: Values, limit: int = 100) -> R
             "stop_reason": found.stop_reason,
             "read_at": rfc3339(found.read_at),
             "expanded_from": found.expanded_from,
+            **exchange,
         }
     )
 

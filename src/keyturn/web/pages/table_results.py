@@ -85,6 +85,7 @@ def drawn(
         "objects": [],
         "request": {},
         "response": {},
+        "lists": [],
         "evidence": by_field(result),
         "schema": schema_rows(preview, table, table_form.pins_of(values)),
         "empty": {},
@@ -95,8 +96,8 @@ def drawn(
         names = [column.name for column in preview.columns]
         rows = [dict(zip(names, row, strict=False)) for row in preview.rows[:_ROWS_SHOWN]]
         found["objects"] = [orjson.dumps(row, option=orjson.OPT_INDENT_2).decode() for row in rows]
-        found["request"] = samples.shown_request(connection, preview.request)
-        found["response"] = samples.shown_response(preview.response)
+        found |= samples.exchange(connection, preview, table_form.asked(values))
+        found["lists"] = samples.lists(preview.response)
         found["empty"] = _empty(preview)
         found["expanded"] = _expanded(preview)
     return found
