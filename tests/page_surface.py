@@ -17,8 +17,8 @@ from keyturn.web.pages.table_results import CHANGES
 from pages import Element, Page, Person
 from surfaces import Failed, Surface
 
-_ENDED = {"Complete", "Complete, total unknown", "Incomplete", "Failed", "Cancelled"}
-_VERDICTS = {"Complete": True, "Complete, total unknown": None, "Incomplete": False}
+_ENDED = {"Complete", "Complete, total unknown", "Limited", "Incomplete", "Failed", "Cancelled"}
+_VERDICTS = {"Complete": True, "Complete, total unknown": None, "Limited": None, "Incomplete": False}
 _WAITS = {"Waiting (rate limit)": "rate_limit", "Waiting (own limit)": "own_cap"}
 _LINES = {"query": "=", "headers": ": "}
 
@@ -149,8 +149,8 @@ class PageSurface(Surface):
             found.setdefault(str(seen.one("time").get("datetime")), []).append(change)
         return [{"seen_at": at, "changes": changes} for at, changes in found.items()]
 
-    def import_to(self, name: str, place: str, *, mode: str = "replace") -> dict[str, Any]:
-        page = self._imported(name, place, mode=mode)
+    def import_to(self, name: str, place: str, *, mode: str = "replace", limit: int | None = None) -> dict[str, Any]:
+        page = self._imported(name, place, mode=mode, limit=limit)
         return {"status": _status(self._state(page)), "rows": self._stamp(page)["rows"]}
 
     def begin(self, name: str, place: str) -> str:
@@ -223,14 +223,14 @@ class PageSurface(Surface):
         self._refused(page)
         return page.root
 
-    def _begun(self, name: str, place: str, *, mode: str = "replace", **asked: Any) -> Page:
+    def _begun(self, name: str, place: str, *, mode: str = "replace", limit: int | None = None, **asked: Any) -> Page:
         page = self.person.open(f"/tables/{self.table_id(name)}/import")
         kind = place.rpartition(".")[2]
         known = {each.get("name") for each in page.root.all("input")}
         typed = {f"param.{key}": str(value) for key, value in asked.items()}
         if unknown := sorted(set(typed) - known):
             raise Failed(f"This table does not ask for {unknown[0].removeprefix('param.')}: there is no such field.")
-        typed |= {"destination.url": place, "destination.type": kind, "mode": mode}
+        typed |= {"destination.url": place, "destination.type": kind, "mode": mode, "limit": str(limit or "")}
         return self._done(self.person.press(page, "mode", typed, "Start import"))
 
     def _imported(self, name: str, place: str, **asked: Any) -> Page:
@@ -264,6 +264,7 @@ class PageSurface(Surface):
         return {
             **counts,
             "complete": _VERDICTS[box.one("h2").text],
+            "truncated": box.one("h2").text == "Limited",
             "rows": _count(box.one("strong").text),
             "stop_reason": reasons[facts["Stopped"]],
             "note": facts.get("Note"),
@@ -296,7 +297,7 @@ def _code(page: Page) -> str | None:
 
 
 def _status(state: str) -> str:
-    return "complete" if state.startswith("Complete") else state.lower()
+    return "complete" if state.startswith("Complete") or state == "Limited" else state.lower()
 
 
 def _count(text: str) -> int:

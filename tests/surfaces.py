@@ -225,15 +225,17 @@ class Surface:
         """The API, for another thread."""
         return Surface("api", self.http, self.url, self.run, self.tmp_path)
 
-    def import_to(self, name: str, place: str, *, mode: str = "replace") -> dict[str, Any]:
+    def import_to(self, name: str, place: str, *, mode: str = "replace", limit: int | None = None) -> dict[str, Any]:
         """An import into a file of the server, ended."""
+        most = {} if limit is None else {"limit": limit}
         if self.kind == "cli":
             local = self.tmp_path / f"{len(list(self.tmp_path.iterdir()))}-{place}"
-            return self._cli("import", name, "--to", str(local), "--keep-as", place, "--mode", mode)
+            return self._cli("import", name, "--to", str(local), "--keep-as", place, "--mode", mode,
+                             *self._params(most))  # fmt: skip
         if self.kind == "client":
-            return self._client(lambda ws: ws.run_import(name, to=place, mode=mode).wait().found)
+            return self._client(lambda ws: ws.run_import(name, to=place, mode=mode, **most).wait().found)
         destination = {"type": place.rpartition(".")[2], "url": place}
-        body = {"table_id": self.table_id(name), "destination": destination, "mode": mode}
+        body = {"table_id": self.table_id(name), "destination": destination, "mode": mode, **most}
         item = self._http("POST", "/imports", json=body)
         while item["status"] in {"queued", "running", "waiting"}:
             time.sleep(0.05)
@@ -318,9 +320,9 @@ class Surface:
         return next(item["id"] for item in found if item["full_name"] == name)
 
     def _params(self, asked: dict[str, Any]) -> list[str]:
-        since = asked.pop("since", None)
+        own = {name: asked.pop(name) for name in ("since", "limit") if asked.get(name) is not None}
         words = [word for name, value in asked.items() for word in ("--param", f"{name}={value}")]
-        return [*words, "--since", since] if since else words
+        return words + [word for name, value in own.items() for word in (f"--{name}", str(value))]
 
     def _cli(self, *words: str) -> Any:
         return self.run(*words)

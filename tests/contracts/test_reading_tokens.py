@@ -156,6 +156,39 @@ def test_row9_a_body_that_breaks_off_is_asked_for_again_and_nothing_is_lost(surf
     assert [asked["query"].get("p", "1") for asked in api.asked] == ["1", "2", "3", "4", "4", "5", "6"]
 
 
+def test_row2_no_page_is_asked_for_beyond_the_rows_that_are_wanted(surface: Surface, connection, api):
+    api.on("things", page_of)
+    surface.create(connection, "things", **NEXT)
+    rows, stamp = surface.read(f"{connection}.things", limit=5)
+    assert ([row["id"] for row in rows], stamp["truncated"], stamp["pages"]) == (ALL[:5], True, 3)
+    assert len(api.asked) == 3
+
+
+def test_row9_some_of_the_rows_are_never_taken_for_all_by_what_comes_after(surface: Surface, connection, api):
+    rows = [{"id": n, "at": f"2026-03-0{9 - n}"} for n in range(1, 6)]
+    api.on("things", lambda asked: [row for row in rows if row["at"] >= asked["query"].get("after", "")])
+    only = {"column": "at", "param": "after", "look_back_seconds": 0}
+    settings = {"path": "/things", "rows_path": "$", "pagination": {"type": "none"}, "primary_key": ["id"]}
+    name, place = f"{connection}.things", f"{connection}.parquet"
+    surface.create(connection, "things", incremental=only, **settings)
+    latest = f"/tables/{surface.table_id(name)}/latest.parquet"
+    assert surface.import_to(name, place)["rows"] == 5
+    assert surface.http.get(latest).status_code == 200
+    item = surface.import_to(name, place, limit=2)
+    assert (item["status"], item["rows"]) == ("complete", 2)
+    assert surface.http.get(latest).status_code == 404
+    with pytest.raises(Failed, match="Some of the rows can only replace"):
+        surface.import_to(name, place, mode="update", limit=2)
+    if surface.kind == "page":
+        page = surface.person.open(f"/tables/{surface.table_id(name)}/import")
+        page = surface.person.press(page, "mode", {"every": "day", "limit": "2"}, "Start import")
+        assert (page.status, "A schedule imports every row" in page.root.text) == (422, True)
+    # What is added next is everything, not only what is newer than the newest of the two.
+    assert surface.import_to(name, place, mode="update")["rows"] == 5
+    assert "after" not in api.asked[-1]["query"]
+    assert surface.http.get(latest).status_code == 200
+
+
 def test_row8_what_was_capped_is_never_taken_for_the_whole(surface: Surface, connection, api):
     api.on("things", {"data": [{"id": n} for n in range(150)], "total": 150})
     settings = {"path": "/things", "rows_path": "$.data", "total_path": "$.total", "pagination": {"type": "none"}}
@@ -163,10 +196,9 @@ def test_row8_what_was_capped_is_never_taken_for_the_whole(surface: Surface, con
     name = f"{connection}.things"
     sample = surface.preview(name, limit=100)
     assert (len(sample["rows"]), sample["truncated"]) == (100, True)
-    if surface.kind in {"api", "client"}:
-        rows, stamp = surface.read(name, limit=100)
-        assert (len(rows), stamp["truncated"], stamp["complete"], stamp["stop_reason"]) == (100, True, None, "max_rows")
-        assert surface.read(name, limit=150)[1]["truncated"] is False
+    rows, stamp = surface.read(name, limit=100)
+    assert (len(rows), stamp["truncated"], stamp["complete"], stamp["stop_reason"]) == (100, True, None, "max_rows")
+    assert surface.read(name, limit=150)[1]["truncated"] is False
     rows, stamp = surface.read(name)
     assert (len(rows), stamp["complete"], stamp.get("truncated", False)) == (150, True, False)
     surface.update(name, pagination={"max_pages": 1})

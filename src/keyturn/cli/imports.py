@@ -38,6 +38,7 @@ def import_(
     mode: Annotated[str, typer.Option(help="replace, append or update.")] = "replace",
     param: Params = None,
     partition_by: PartitionBy = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many rows. Default: all there are.")] = None,
     keep_as: Annotated[
         str | None,
         typer.Option("--keep-as", help="Its name on the server, where append and update go on. Default: a new one."),
@@ -66,7 +67,7 @@ def import_(
         # A name of its own: two imports of one table at a time must not fetch each other's file.
         place = on_server or keep_as or f"{table.name}-{secrets.token_hex(4)}{Path(to or '').suffix.lower()}"
         values, by = pairs_of(param or [], "--param"), partition_by or []
-        run = found.imports.begin(table.id, to=place, mode=mode, parameters=values, partition_by=by)
+        run = found.imports.begin(table.id, to=place, mode=mode, parameters=values, partition_by=by, limit=limit)
         if no_wait:
             out.json(run.found) if json else out.line(run.id)
             return
@@ -257,6 +258,8 @@ def _refuse(run: ImportRun, to: str, *, here: bool, json: bool) -> None:
 
 def _word(run: ImportRun) -> str:
     stamp = run.completeness
+    if stamp is not None and stamp.truncated:
+        return "Limited"
     if stamp is not None and stamp.complete is None:
         return "Complete, total unknown"
     return _LABELS.get(run.status, run.status)

@@ -266,8 +266,10 @@ class Imports:
         mode: str = "replace",
         parameters: Mapping[str, Any] | None = None,
         partition_by: Sequence[str] = (),
+        limit: int | None = None,
     ) -> ImportRun:
-        """Ask for an import of a table; `to` is a file on the server, its ending chooses the format.
+        """Ask for an import of a table, or of its first `limit` rows; `to` is a file on the server, its ending
+        chooses the format.
 
         Or it is `Database/table`, in a destination. `parameters` are what the table asks for each time. With
         `partition_by`, for example `["country", "created_at:month"]`, `to` is a folder of Parquet files.
@@ -276,6 +278,8 @@ class Imports:
         body: dict[str, Any] = {"table_id": table_id, "destination": where, "mode": mode}
         if parameters:
             body["parameters"] = dict(parameters)
+        if limit is not None:
+            body["limit"] = limit
         return ImportRun(self._http, self._http.post(_ROUTE, body))
 
 

@@ -116,15 +116,17 @@ class Workspace:
         mode: str = "replace",
         parameters: Mapping[str, Any] | None = None,
         partition_by: Sequence[str] = (),
+        limit: int | None = None,
     ) -> ImportRun:
         """Begin an import on the server, into its file `to` (relative: in the workspace's own folder there).
 
         Or elsewhere: `to="Warehouse/orders"` is a table of the database, `to="Lake/orders.parquet"` an object of the
         bucket, that are the destination of that name. `parameters` are what the table asks for each time. With
-        `partition_by`, for example `["country", "created_at:month"]`, `to` is a folder of Parquet files.
+        `partition_by`, for example `["country", "created_at:month"]`, `to` is a folder of Parquet files. With
+        `limit` at most so many rows are read.
         """
-        table_id = self.table(table).id
-        return self.imports.begin(table_id, to=to, mode=mode, parameters=parameters, partition_by=partition_by)
+        table_id, by = self.table(table).id, partition_by
+        return self.imports.begin(table_id, to=to, mode=mode, parameters=parameters, partition_by=by, limit=limit)
 
     def schedule(self, table: str, *, to: str, every: str = "day", **fields: Any) -> Schedule:
         """Import a table again and again into a file on the server. `fields`: at, on, cron, timezone, mode, …

@@ -127,8 +127,8 @@ class Destination(Settings):
         return self.url if self.is_file else self.table or "the table’s own name"
 
 
-class ImportSettings(Settings):
-    """What the import dialog holds."""
+class TableImport(Settings):
+    """What an import asks for, and each import of a schedule: a table, where to, and how."""
 
     table_id: str = Field(title="Table", json_schema_extra={"missing": "Choose a table."})
     destination: Destination = Field(
@@ -146,11 +146,26 @@ class ImportSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _update_needs_tables(self) -> ImportSettings:
+    def _update_needs_tables(self) -> TableImport:
         if self.mode == "update" and self.destination.type in {"csv", "ndjson"}:
             raise wrong("Update works for Parquet, DuckDB and PostgreSQL. Choose Replace or Append.")
         if self.mode == "update" and self.destination.partition_by:
             raise wrong("Update works for one Parquet file, DuckDB and PostgreSQL. Choose Replace or Append.")
+        return self
+
+
+class ImportSettings(TableImport):
+    """What the import dialog holds."""
+
+    limit: int | None = Field(
+        default=None, ge=1, le=10**12, title="Rows at most", description="Left empty: all there are."
+    )
+
+    @model_validator(mode="after")
+    def _some_rows_replace(self) -> ImportSettings:
+        if self.limit is not None and self.mode != "replace":
+            # Which rows are new is told by what came before: some of them would leave holes for good.
+            raise wrong("Some of the rows can only replace. Leave it empty, or choose Replace.", at="limit")
         return self
 
 
@@ -187,6 +202,11 @@ class Import:
     files_removed_at: float | None = None
 
     @property
+    def is_limited(self) -> bool:
+        """Whether it ended at the limit that was asked for, with more to be had."""
+        return self.status == "complete" and bool((self.completeness or {}).get("truncated"))
+
+    @property
     def may_resume(self) -> bool:
         """Whether it has ended short of its end, so that it can go on or be tried again."""
         return self.status in FINISHED - {"complete"}
@@ -202,6 +222,8 @@ class Import:
         """The status in words; a total nobody reported is said, and what is waited for."""
         if self.status == "waiting":
             return f"Waiting ({WAITS.get((self.waiting or {}).get('kind', ''), 'rate limit')})"
+        if self.is_limited:
+            return "Limited"
         if self.status == "complete" and (self.completeness or {}).get("complete") is None:
             return "Complete, total unknown"
         return STATUS_LABELS[self.status]

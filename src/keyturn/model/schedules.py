@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, Field, model_validator
 
 from keyturn.errors import Problem
-from keyturn.model.imports import Destination, ImportSettings
+from keyturn.model.imports import Destination, TableImport
 from keyturn.model.recurrence import WEEKDAYS, Every, Recurrence, cron_of, runs_ever
 from keyturn.model.validation import CleanText, wrong
 
@@ -55,7 +55,7 @@ def _zone(value: str) -> str:
     return value
 
 
-class ScheduleSettings(ImportSettings):
+class ScheduleSettings(TableImport):
     """What the schedule dialog holds: an import, and when it is run."""
 
     name: Annotated[CleanText, Field(min_length=1, max_length=80)] | None = Field(
@@ -123,7 +123,7 @@ class ScheduleSettings(ImportSettings):
     @property
     def as_import(self) -> dict[str, Any]:
         """What an import of it is asked for with."""
-        return self.model_dump(mode="json", include=set(ImportSettings.model_fields))
+        return self.model_dump(mode="json", include=set(TableImport.model_fields))
 
     @property
     def words(self) -> str:

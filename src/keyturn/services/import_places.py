@@ -18,7 +18,7 @@ from keyturn.destinations.postgresql import Place, PostgresDestination, TableWay
 from keyturn.destinations.table_file import Way
 from keyturn.errors import KeyturnError
 from keyturn.model.destinations import SavedDestination
-from keyturn.model.imports import FINISHED, Import, ImportSettings
+from keyturn.model.imports import FINISHED, Import, TableImport
 from keyturn.model.tables import Table
 from keyturn.services import destination_servers, destinations, imports, tables
 from keyturn.services.context import Context
@@ -45,7 +45,7 @@ async def open_(ctx: Context, item: Import, epoch: int) -> Destination:
     return PostgresDestination(server, place, way, import_id=item.id, epoch=epoch)
 
 
-def untouched(settings: ImportSettings) -> str:
+def untouched(settings: TableImport) -> str:
     """That nothing is lost, in words."""
     return "The previous file is untouched." if settings.destination.is_file else "The table there is untouched."
 
@@ -118,7 +118,7 @@ async def _object(
     return made(bucket, key, way, folder, run=run, destination_id=found.id)
 
 
-def _way(settings: ImportSettings, table: Table) -> Way:
+def _way(settings: TableImport, table: Table) -> Way:
     return Way(
         format=settings.destination.type,  # type: ignore[arg-type]  # pyrefly: ignore
         mode=settings.mode,

@@ -202,6 +202,7 @@ class _Run:
             read = await reads.begin(
                 ctx,
                 item.settings.table_id,
+                limit=item.settings.limit,
                 on_wait=self._held.waiting,
                 resume_from=Checkpoint.from_dict(begun.read) if begun.read else None,
                 asked=await _asked(ctx, item, destination),
@@ -261,7 +262,7 @@ class _Run:
 
 async def _finish(held: HeldImport, values: Values) -> None:
     ctx, item = held.ctx, held.item
-    ended = {**values, "finished_at": ctx.clock()}
+    ended: Values = {**values, "finished_at": ctx.clock()}
 
     def write(tx: Tx) -> bool:
         if not rows.finish(tx, ctx.workspace_id, item.id, held.epoch, ended):
@@ -269,8 +270,12 @@ async def _finish(held: HeldImport, values: Values) -> None:
         result = "ok" if ended["status"] == "complete" else "failed"
         if ended["status"] == "complete":
             began_at = item.started_at or item.created_at
-            place = rows.place(tx, ctx.workspace_id, item.id)
-            mark_rows.put(tx, ctx.workspace_id, item.settings.table_id, place, held.high_water, began_at)
+            place, table_id = rows.place(tx, ctx.workspace_id, item.id), item.settings.table_id
+            if ended["completeness"]["truncated"]:
+                # Some of the rows are there now: what is added next must not begin behind those that are not.
+                mark_rows.forget(tx, ctx.workspace_id, table_id, place)
+            else:
+                mark_rows.put(tx, ctx.workspace_id, table_id, place, held.high_water, began_at)
         retention.keep(tx, ctx, item, ended)
         audit.record(tx, ctx, "import.finished", item.id, result=result, status=ended["status"], rows=ended.get("rows"))
         notices.import_ended(tx, ctx, item.id, item.settings.table_id, ended)

@@ -15,7 +15,7 @@ from keyturn.errors import Conflict, Forbidden, Invalid, NotFound
 from keyturn.model import partitioning
 from keyturn.model.destinations import SavedDestination
 from keyturn.model.ids import new_id
-from keyturn.model.imports import FINISHED, Destination, Import, ImportFile, ImportSettings
+from keyturn.model.imports import FINISHED, Destination, Import, ImportFile, ImportSettings, TableImport
 from keyturn.model.object_stores import check_key
 from keyturn.model.tables import Table
 from keyturn.model.validation import parse
@@ -49,7 +49,7 @@ async def create(ctx: Context, raw: Mapping[str, Any]) -> Import:
     return await get(ctx, import_id)
 
 
-async def check(ctx: Context, settings: ImportSettings) -> tuple[Table, str]:
+async def check(ctx: Context, settings: TableImport) -> tuple[Table, str]:
     """Whether an import can be asked for by the actor: its table, and its place. Raises `Invalid`, `NotFound`."""
     await reads.begin(ctx, settings.table_id, asked=Asked(settings.parameters))
     table = await tables.get(ctx, settings.table_id)
@@ -64,7 +64,7 @@ async def check(ctx: Context, settings: ImportSettings) -> tuple[Table, str]:
     return table, await place_of(ctx, settings, table)
 
 
-def _check_partitions(settings: ImportSettings, table: Table) -> None:
+def _check_partitions(settings: TableImport, table: Table) -> None:
     """With the columns that are known by now; those of the rows themselves are looked at again."""
     by = [partitioning.by_of(text) for text in settings.destination.partition_by]
     if not by or table.columns is None:
@@ -75,7 +75,7 @@ def _check_partitions(settings: ImportSettings, table: Table) -> None:
         raise Invalid(str(error), at="destination.partition_by") from None
 
 
-async def place_of(ctx: Context, settings: ImportSettings, table: Table) -> str:
+async def place_of(ctx: Context, settings: TableImport, table: Table) -> str:
     """Where it goes, as one word: one import at a time writes there. Raises `Invalid`."""
     if not settings.destination.is_here:
         return await _place_there(ctx, settings, table)
@@ -92,7 +92,7 @@ async def place_of(ctx: Context, settings: ImportSettings, table: Table) -> str:
     return str(target)
 
 
-async def _place_there(ctx: Context, settings: ImportSettings, table: Table) -> str:
+async def _place_there(ctx: Context, settings: TableImport, table: Table) -> str:
     try:
         found = await destinations.get(ctx, settings.destination.destination_id or "")
     except NotFound as error:
@@ -111,17 +111,17 @@ async def _place_there(ctx: Context, settings: ImportSettings, table: Table) -> 
     return f"{found.settings.type}:{found.id}:{key_of(found, settings)}"
 
 
-def key_of(found: SavedDestination, settings: ImportSettings) -> str:
+def key_of(found: SavedDestination, settings: TableImport) -> str:
     """What an object is called in its bucket."""
     return found.settings.bucket.folder + settings.destination.place
 
 
-def table_there(settings: ImportSettings, table: Table) -> str:
+def table_there(settings: TableImport, table: Table) -> str:
     """What the table is called in a database."""
     return settings.destination.table or table.name
 
 
-def row_of(ctx: Context, import_id: str, settings: ImportSettings, place: str) -> dict[str, Any]:
+def row_of(ctx: Context, import_id: str, settings: TableImport, place: str) -> dict[str, Any]:
     """A request to import, as the columns of its row."""
     return {
         "id": import_id,
@@ -246,7 +246,7 @@ async def latest(ctx: Context, table_id: str, suffix: str) -> tuple[Path, Import
     connection = await connections.get(ctx, table.settings.connection_id)
     refused: Forbidden | None = None
     for item in await ctx.database.read(rows.all_of, ctx.workspace_id, _LATEST_LOOK, table_id, "complete"):
-        if item.finished_at is None or not item.settings.destination.is_here:
+        if item.finished_at is None or item.is_limited or not item.settings.destination.is_here:
             continue
         try:
             connections.require_data(ctx, connection, item.created_by)

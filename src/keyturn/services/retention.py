@@ -48,7 +48,7 @@ def keep(tx: Tx, ctx: Context, item: Import, ended: dict[str, Any]) -> None:
             table_id=item.settings.table_id,
             created_by=item.created_by,
             bytes=file["bytes"],
-            whole=ended["status"] == "complete",
+            whole=ended["status"] == "complete" and not (ended.get("completeness") or {}).get("truncated"),
             asked_at=item.created_at,
             finished_at=ended["finished_at"],
         )

@@ -35,9 +35,10 @@ def put(
         tx.execute(marks.insert().values(workspace_id=workspace_id, table_id=table_id, place=place, **values))
 
 
-def forget(tx: Tx, workspace_id: str, table_id: str) -> None:
-    """The table asks something else now: the next runs read everything."""
-    tx.execute(marks.delete().where(marks.c.workspace_id == workspace_id, marks.c.table_id == table_id))
+def forget(tx: Tx, workspace_id: str, table_id: str, place: str | None = None) -> None:
+    """The table asks something else now, or at `place` is only a part of it: the next runs there read everything."""
+    mine = _mine(workspace_id, table_id, place or "")
+    tx.execute(marks.delete().where(*(mine[:2] if place is None else mine)))
 
 
 def _mine(workspace_id: str, table_id: str, place: str) -> tuple[sa.ColumnElement[bool], ...]:

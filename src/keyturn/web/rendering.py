@@ -36,6 +36,7 @@ STATES: dict[str, tuple[str, str]] = {
     "running": ("running", "circle-dot"),
     "waiting": ("retrying", "timer"),
     "complete": ("complete", "badge-check"),
+    "limited": ("paused", "circle-dashed"),
     "incomplete": ("incomplete", "triangle-alert"),
     "failed": ("failed", "octagon-alert"),
     "cancelled": ("paused", "x"),

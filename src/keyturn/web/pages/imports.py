@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
-from keyturn.errors import Conflict, KeyturnError
+from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.model.schedules import EVERY_LABELS
 from keyturn.services import connections, imports, reads, retention, rows_out, tables
@@ -21,7 +21,7 @@ from keyturn.web.pages import destinations, values
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
 Importer = Annotated[Visit, Depends(visit_for("imports.create"))]
-FIELDS = ("destination.url", "destination.type", "destination.table", "destination.partition_by", "mode")
+FIELDS = ("destination.url", "destination.type", "destination.table", "destination.partition_by", "mode", "limit")
 FORMATS = {"parquet": "Parquet", "csv": "CSV", "ndjson": "NDJSON", "duckdb": "DuckDB file"}
 MODES = {"replace": "Replace", "append": "Append", "update": "Update by key"}
 # Stop reasons as people read them.
@@ -56,6 +56,8 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
         if sent.get("every", "once") != "once":
             chosen = {name: sent[name] for name in (*FIELDS, "every") if sent.get(name)}
             chosen |= values.filled(values.typed(sent))
+            if chosen.pop("limit", ""):
+                raise Invalid("A schedule imports every row. Leave it empty, or choose Once.", at="limit")
             return f"/tables/{table_id}/schedule?{urlencode(chosen)}"
         where = await destinations.typed(visit, sent, FORMATS)
         raw = {
@@ -63,6 +65,7 @@ async def create(request: Request, visit: Here, table_id: str) -> Response:
             "destination": where,
             "mode": sent.get("mode", "replace"),
             "parameters": values.typed(sent),
+            "limit": sent.get("limit", "").strip() or None,
         }
         return f"/imports/{(await imports.create(visit.ctx, raw)).id}"
 
