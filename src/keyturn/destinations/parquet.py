@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import BoundedSemaphore
@@ -25,6 +26,9 @@ _COMPRESSION = "zstd"
 # A row group of a page's hundred rows would cost ten times its encoding, and every reader its patience.
 _GROUP_ROWS = 32_768
 _GROUP_BYTES = 8 << 20
+# A column of which so large a share of the first rows differ gains nothing from a dictionary: looking each value up is
+# half of what such a column costs, and the file becomes larger by it.
+_LOOKED_AT_ROWS, _UNLIKE = 1024, 0.95
 # A row group is encoded while the pages of the next one come; by so many threads for all files of this process. While
 # all are at work each file encodes its own, so that groups do not pile up in memory.
 _ASIDE = min(4, os.cpu_count() or 1)
@@ -46,7 +50,9 @@ class ParquetWriter:
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path, self.schema = path, schema
-        self._writer: pq.ParquetWriter | None = pq.ParquetWriter(path, schema, compression=_COMPRESSION)
+        self._writer: pq.ParquetWriter | None = None
+        # Made at once, so that a place that takes no files is told before the first page; opened with its first rows.
+        self._file: pa.OSFile | None = pa.OSFile(os.fspath(path), "wb")
         self._group: list[pa.RecordBatch] = []
         self._rows = self._bytes = 0
         self._aside: Future[None] | None = None
@@ -65,8 +71,9 @@ class ParquetWriter:
         """The file with its stamp, closed."""
         self._write_group()
         self._encoded()
-        if self._writer is not None:
-            self._writer.add_key_value_metadata({COMPLETENESS_KEY: json.dumps(dict(completeness))})
+        if self._file is not None:
+            stamp = {COMPLETENESS_KEY: json.dumps(dict(completeness))}
+            self._opened(self._file, self.schema.empty_table()).add_key_value_metadata(stamp)
         self.close()
         return self.path
 
@@ -76,8 +83,10 @@ class ParquetWriter:
             self._encoded()
         finally:
             writer, self._writer = self._writer, None
-            if writer is not None:
-                writer.close()
+            file, self._file = self._file, None
+            with file or nullcontext():
+                if writer is not None:
+                    writer.close()
 
     def _write_group(self) -> None:
         self._encoded()
@@ -103,8 +112,37 @@ class ParquetWriter:
             _free.release()
 
     def _encode(self, group: list[pa.RecordBatch]) -> None:
-        if self._writer is not None:
-            self._writer.write_table(pa.Table.from_batches(group, self.schema), row_group_size=2 * _GROUP_ROWS)
+        if self._file is not None:
+            rows = pa.Table.from_batches(group, self.schema)
+            self._opened(self._file, rows).write_table(rows, row_group_size=2 * _GROUP_ROWS)
+
+    def _opened(self, file: pa.OSFile, rows: pa.Table) -> pq.ParquetWriter:
+        """The writer; the first time, with the encodings that suit `rows`."""
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(
+                file, self.schema, compression=_COMPRESSION, use_dictionary=with_dictionary(rows)
+            )
+        return self._writer
+
+
+def with_dictionary(rows: pa.Table) -> list[str]:
+    """The columns, by their paths in the file, whose values repeat among the first of `rows`, or that are nested."""
+    looked_at = rows.slice(0, _LOOKED_AT_ROWS).combine_chunks()
+    unlike = {
+        name
+        for name, column in zip(looked_at.column_names, looked_at.columns, strict=True)
+        if not pa.types.is_nested(column.type)
+        and len(column.unique()) > _UNLIKE * (len(column) - column.null_count) + 1
+    }
+    return [path for path in _paths(rows.schema) if path not in unlike]
+
+
+def _paths(schema: pa.Schema) -> list[str]:
+    """What a file of this schema calls its columns, those within nested ones too."""
+    made = pa.BufferOutputStream()
+    pq.ParquetWriter(made, schema).close()
+    columns = pq.ParquetFile(pa.BufferReader(made.getvalue())).schema
+    return [columns.column(place).path for place in range(len(columns))]
 
 
 def measured(made: Path, target: Path) -> Written:
