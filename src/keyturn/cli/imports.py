@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Imports: durable runs that read a whole table.", no_args_is_help=True)
 
 Id = Annotated[str, typer.Argument(help="The import's id.")]
+EstimateOnly = Annotated[
+    bool, typer.Option("--estimate", help="Only say about how many requests and how long; nothing is imported.")
+]
 _LABELS = {"complete": "Complete", "incomplete": "Incomplete"}
 
 
@@ -49,12 +53,15 @@ def import_(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="Start it and print its id; the file stays there.")
     ] = False,
+    estimate: EstimateOnly = False,
     json: Json = False,
 ) -> None:
     """Import a whole table into a file here. Exit 4 when rows are missing; the file is as it was then."""
     from keyturn.client.imports import format_of
 
     out = terminal()
+    if estimate:
+        return _estimated(name, json=json)
     if (to is None) == (on_server is None):
         raise Invalid("Give --to with a file here, or --on-server with one on the server.", at="--to")
     if to is not None:
@@ -69,8 +76,7 @@ def import_(
         values, by = pairs_of(param or [], "--param"), partition_by or []
         run = found.imports.begin(table.id, to=place, mode=mode, parameters=values, partition_by=by, limit=limit)
         if no_wait:
-            out.json(run.found) if json else out.line(run.id)
-            return
+            return out.json(run.found) if json else out.line(run.id)
         _waited(run)
         short = run.status == "incomplete"
         if short and not allow_incomplete:
@@ -81,7 +87,7 @@ def import_(
             _fetched(run, to)
     if json:
         out.json({**run.found, **({"path": str(to)} if to else {}), "files": [_file(file) for file in files]})
-        return
+        return None
     where = f"→ {on_server}"
     if partition_by:
         where += f", by {', '.join(partition_by)}"
@@ -90,7 +96,14 @@ def import_(
         place = str(to or (on_server if elsewhere else f"{files[0].name} on the server"))
         where = f"→ {place} ({words.size(files[0].bytes)}, sha256 {(files[0].sha256 or '')[:8]}…)"
     text = f"{_word(run)}: {_sentence(run)} {where}"
-    out.warn(text) if short else out.good(text)
+    return out.warn(text) if short else out.good(text)
+
+
+def _estimated(name: str, *, json: bool) -> None:
+    out = terminal()
+    with workspace() as found:
+        told = found.table(name).estimate()
+    out.json(dataclasses.asdict(told)) if json else out.line(told.sentence)
 
 
 @app.command("list")

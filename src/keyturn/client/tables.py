@@ -104,6 +104,23 @@ class Sample:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """About how many requests an import is and how many seconds it takes; None where that cannot be known.
+
+    `limited_by` is `own_limit` or `api_limit` where a limit decides how long it takes; `str` is the sentence.
+    """
+
+    sentence: str
+    requests: int | None
+    seconds: float | None
+    rows: int | None
+    limited_by: str | None
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
 class Table:
     """One table. Reading it reads the end system: nothing is kept between two reads but the schema."""
 
@@ -166,6 +183,11 @@ class Table:
     def preview_json(self, limit: int = 100, *, since: Any = None, **parameters: Any) -> dict[str, Any]:
         """The same as the JSON object of the API."""
         return dict(self._http.get(f"{self.route}/preview", limit=limit, **asked_of(since, parameters)))
+
+    def estimate(self) -> Estimate:
+        """About how much an import of it is, from what is known by now; the API is not asked."""
+        found = self._http.get(f"{self.route}/estimate")
+        return Estimate(found["sentence"], found["requests"], found["seconds"], found["rows"], found["limited_by"])
 
     def partitions(self, at_most: int = 8, *, since: Any = None, **parameters: Any) -> list[str]:
         """The ids of stretches that can be read side by side, each by `read(partition=…)` on whichever machine."""

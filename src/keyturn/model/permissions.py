@@ -132,6 +132,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "tables.delete": ("connections:write",),
     "tables.detect": ("connections:use", "connections:write"),
     "tables.drafts": ("connections:use", "connections:write"),
+    "tables.estimate": ("tables:read",),
     "tables.get": ("tables:read",),
     "tables.latest": ("tables:read",),
     "tables.list": _READERS,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from keyturn.model.connections import HeaderMap, Name, QueryMap, check_name
+from keyturn.model.estimates import LastRead, LastSample
 from keyturn.model.parameters import Parameters
 from keyturn.model.validation import CleanText, Settings, wrong
 from keyturn.rest.fillings import is_known
@@ -214,6 +215,8 @@ class Table:
     created_at: float
     updated_at: float
     last_read_at: float | None = None
+    last_sample: LastSample | None = None
+    last_read: LastRead | None = None
 
     @property
     def name(self) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from keyturn.wire import Response
+
+_POLICY = re.compile(r"(?:^\s*|;\s*q\s*=\s*)([0-9]{1,9})\s*(?:;|$)", re.ASCII)
+_WINDOW = re.compile(r";\s*w\s*=\s*([0-9]{1,9})\s*(?:;|$)", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -68,3 +74,18 @@ class Pace:
         slot = max(now, self._slot_at)
         self._slot_at = slot + 1.0 / self.per_second
         return slot - now
+
+
+def allowance(response: Response) -> tuple[int, float] | None:
+    """How many requests an API lets pass in how many seconds, where it says so; of several policies the slowest.
+
+    Read from `RateLimit-Policy` (`"name";q=100;w=60`, and `100;w=60` of earlier drafts) and from `RateLimit-Limit`
+    with such a policy in it: draft-ietf-httpapi-ratelimit-headers. A limit without a window says nothing of a pace.
+    """
+    found: list[tuple[int, float]] = []
+    for name in ("ratelimit-policy", "ratelimit-limit"):
+        for policy in ",".join(response.headers.get_all(name)).split(","):
+            quota, window = _POLICY.search(policy), _WINDOW.search(policy)
+            if quota and window and int(quota[1]) and int(window[1]):
+                found.append((int(quota[1]), float(window[1])))
+    return min(found, key=lambda policy: policy[0] / policy[1], default=None)

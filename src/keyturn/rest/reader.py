@@ -76,6 +76,8 @@ class Page:
     raw: bytes | None
     checkpoint: Checkpoint
     _rows: list[Any] | None = field(default=None, repr=False)
+    # How many rows it has, with those behind a cap.
+    full_count: int | None = None
 
     @property
     def rows(self) -> list[Any]:
@@ -234,7 +236,8 @@ class Reader:
             # Rows that are here are given out before a way onward that is blocked is told.
             raw = found.envelope.rows if found.envelope is not None else None
             checkpoint = self._checkpoint(request)
-            given = [Page(count.pages, response, count.reported_total, kept, raw, checkpoint, found.rows)]
+            total = count.reported_total
+            given = [Page(count.pages, response, total, kept, raw, checkpoint, found.rows, found.count)]
             # A page weighs megabytes: it is not held here while the next one is on its way.
             del found, response, seen, raw
             yield given.pop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
@@ -19,6 +20,7 @@ from keyturn.columns.shapes import MAIN, Shaped, Shaper
 from keyturn.columns.twice import said_twice
 from keyturn.errors import Invalid, KeyturnError, NotFound
 from keyturn.model.connections import Connection
+from keyturn.model.estimates import LastRead
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
 from keyturn.model.tables import Table, TableSettings
@@ -108,6 +110,9 @@ class TableRead:
         self._shaper = Shaper(readers.shape_of(settings))
         self._children: dict[str, tuple[PageTyper, Deduplicator]] = {}
         self._more: int | None = 0 if settings.expand is not None else None
+        # Whether what it comes to is what there is, and whether its time is the whole time.
+        self._everything = limit is None and asked.since is None and asked.high_water is None
+        self._resumed, self._began = resume_from is not None, 0.0
         if resume_from is not None:
             self._typer.rows_before = resume_from.rows
             self._rejected, self._keys.duplicates = resume_from.rejected, resume_from.duplicates
@@ -166,6 +171,7 @@ class TableRead:
     async def _recorded(self, source: AsyncGenerator[T]) -> AsyncGenerator[T]:
         """The same, and on record: that the read began, and how it ended for whoever was given these."""
         ctx, rows_before = self._ctx, self._typer.rows_before
+        self._began = time.monotonic()
         await ctx.database.run(rows.insert_read, ctx.workspace_id, self.id, self.table.id, ctx.clock())
         await ctx.database.run(reject_rows.forget_from, ctx.workspace_id, self._owner_id, rows_before)
         error: dict[str, Any] | None = None
@@ -280,8 +286,19 @@ class TableRead:
         if learned is not None and (learned != self.table.columns or self._left_out):
             await schema_changes.store(ctx, self.table, learned, self._left_out)
         if error is None:
-            values = {"last_read_at": ctx.clock()}
+            values = {"last_read_at": ctx.clock(), **self._came_to()}
             await ctx.database.run(rows.update, ctx.workspace_id, self.table.id, values)
+
+    def _came_to(self) -> dict[str, Any]:
+        """What a read of everything came to, for the next one's estimate."""
+        stamp = self.completeness
+        if not self._everything or self._pages_before or stamp.stop_reason in {None, "cancelled", "error"}:
+            return {}
+        rows_came = stamp.rows + stamp.duplicates if stamp.expanded_from is None else stamp.expanded_from
+        seconds = None if self._resumed else time.monotonic() - self._began
+        read = LastRead(self._ctx.clock(), rows_came, stamp.pages, stamp.reported_total, stamp.complete, seconds,
+                        stamp.parent_rows)  # fmt: skip
+        return {"last_read": asdict(read)}
 
 
 async def begin(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +14,7 @@ from keyturn.columns.shapes import MAIN, Shaper
 from keyturn.columns.types import parse_type
 from keyturn.errors import Conflict, Invalid, KeyturnError, NotFound, Problem, UpstreamError
 from keyturn.model.connections import Connection
+from keyturn.model.estimates import LastSample
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
 from keyturn.model.tables import Table, TableColumn, TableSettings
@@ -41,6 +43,9 @@ PREVIEW_MOST = 1000
 _SHAPED_BY = ("path", "query", "rows_path", "columns", "infer_types", "method", "body", "format", "data_model",
               "arrays", "array_items", "expand", "parent")  # fmt: skip
 # What decides which rows there are: when it changes, imports of only new rows begin anew.
+# What decides how much there is to read: when it changes, nothing is known of that any more.
+_COUNTED_BY = ("path", "query", "headers", "method", "body", "format", "rows_path", "pagination", "total_path",
+               "expand", "parent")  # fmt: skip
 _MARKED_BY = ("path", "query", "method", "body", "rows_path", "incremental", "primary_key", "parent")
 
 
@@ -71,6 +76,7 @@ class Preview:
     request: Request
     response: Response
     expanded_from: int | None = None
+    page_rows: int = 0
 
 
 async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTHING, draft: bool = False) -> Table:
@@ -86,9 +92,11 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
     settings, _ = await parents.checked(ctx, connection, settings)
     evidence: tuple[dict[str, str], ...] = ()
     columns: tuple[TableColumn, ...] | None = None
+    sample: LastSample | None = None
     if settings.is_draft and not draft:
         found = await _detect(ctx, connection, settings, asked)
         settings, evidence, columns = found.settings, found.evidence, found.columns
+        sample = _sample_of(ctx, found)
     table_id = new_id("tb")
     now = ctx.clock()
     values = {
@@ -98,6 +106,7 @@ async def create(ctx: Context, raw: Mapping[str, Any], *, asked: Asked = EVERYTH
         "settings": settings.model_dump(mode="json"),
         "columns": None if columns is None else [asdict(column) for column in columns],
         "evidence": list(evidence),
+        "last_sample": None if sample is None else asdict(sample),
         "created_at": now,
         "updated_at": now,
     }
@@ -156,6 +165,7 @@ async def update(
     if settings.parent is not None and settings.parent != table.settings.parent:
         settings, _ = await parents.checked(ctx, connection, settings, own_id=table_id)
     evidence = [item for item in table.evidence if _same(item["at"], settings, table.settings)]
+    found: Detected | None = None
     if settings.is_draft and publish:
         found = await _detect(ctx, connection, settings, asked)
         settings, evidence = found.settings, list(found.evidence)
@@ -165,9 +175,11 @@ async def update(
         "settings": settings.model_dump(mode="json"),
         "updated_at": ctx.clock(),
     }
-    if any(getattr(settings, field) != getattr(table.settings, field) for field in _SHAPED_BY):
+    if _differ(_SHAPED_BY, settings, table.settings):
         values["columns"] = None
-    asks_else = any(getattr(settings, field) != getattr(table.settings, field) for field in _MARKED_BY)
+    if _differ(_COUNTED_BY, settings, table.settings):
+        values |= {"last_sample": asdict(_sample_of(ctx, found)) if found is not None else None, "last_read": None}
+    asks_else = _differ(_MARKED_BY, settings, table.settings)
 
     def write(tx: Tx) -> None:
         if settings.name != table.name:
@@ -207,7 +219,12 @@ async def preview(ctx: Context, table_id: str, *, limit: int = 100, asked: Asked
     """The first page of a saved table, at most `limit` rows; never the whole."""
     ctx.require("tables:read")
     table = await get(ctx, table_id)
-    return await _preview(ctx, table.settings, limit, asked)
+    began = time.monotonic()
+    found = await _preview(ctx, table.settings, limit, asked)
+    took, count, total = time.monotonic() - began, found.page_rows, found.reported_total
+    seen = LastSample.of(ctx.clock(), count, total, found.truncated, found.response, seconds=took)
+    await ctx.database.run(rows.update, ctx.workspace_id, table_id, {"last_sample": asdict(seen)})
+    return found
 
 
 async def preview_draft(
@@ -294,6 +311,12 @@ async def _found(
     raise KeyturnError("There was nothing to ask with.")
 
 
+def _sample_of(ctx: Context, found: Detected) -> LastSample:
+    """What detection shows of how much there is; it asks more than once, so its time tells nothing."""
+    paged = found.settings.pagination.type != "none"
+    return LastSample.of(ctx.clock(), found.came, found.reported_total, paged, found.response)
+
+
 def _told(item: Evidence) -> dict[str, str]:
     return {"at": item.at, "sentence": item.sentence, **({"kind": "doubt"} if item.doubt else {})}
 
@@ -329,6 +352,7 @@ def _shown(ctx: Context, settings: TableSettings, reader: Reader | ChildrenReade
         request=settings.pagination.first(first),
         response=page.response,
         expanded_from=page.count if settings.expand is not None else None,
+        page_rows=page.count if page.full_count is None else page.full_count,
     )
 
 
@@ -339,6 +363,10 @@ def refuse_too_many(tx: Tx, ctx: Context, connection: Connection) -> None:
         count, most = found
         told = say("E-ENDPOINTS", connection=connection.name, count=count, s="" if count == 1 else "s", most=most)
         raise Conflict(told, message_code="E-ENDPOINTS")
+
+
+def _differ(fields: tuple[str, ...], one: TableSettings, other: TableSettings) -> bool:
+    return any(getattr(one, name) != getattr(other, name) for name in fields)
 
 
 def _same(field: str, one: TableSettings, other: TableSettings) -> bool:

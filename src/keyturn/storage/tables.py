@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from keyturn.model.estimates import LastRead, LastSample
 from keyturn.model.tables import Table, TableColumn, TableSettings
 from keyturn.model.validation import stored
 from keyturn.storage.accounts import workspaces
@@ -29,6 +30,9 @@ tables = sa.Table(
     # When an import last brought rows that were not there before, and what marks them: the files' checksums.
     sa.Column("new_data_at", sa.Double),
     sa.Column("data_mark", sa.Text),
+    # What the last sample and the last read of the whole came to; an estimate is made of them.
+    sa.Column("last_sample", sa.JSON(none_as_null=True)),
+    sa.Column("last_read", sa.JSON(none_as_null=True)),
     sa.UniqueConstraint("connection_id", "name"),
 )
 reads = sa.Table(
@@ -186,4 +190,6 @@ def _noun(row: Any) -> Table:
         created_at=row.created_at,
         updated_at=row.updated_at,
         last_read_at=row.last_read_at,
+        last_sample=None if row.last_sample is None else LastSample(**row.last_sample),
+        last_read=None if row.last_read is None else LastRead(**row.last_read),
     )

@@ -12,7 +12,17 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from keyturn.errors import Invalid, NotFound
 from keyturn.model.table_copies import CopySettings
 from keyturn.model.tables import Table, TableColumn, TableSettings
-from keyturn.services import imports, partitions, reads, rows_out, samples, table_copies, table_drafts, tables
+from keyturn.services import (
+    estimates,
+    imports,
+    partitions,
+    reads,
+    rows_out,
+    samples,
+    table_copies,
+    table_drafts,
+    tables,
+)
 from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
@@ -150,6 +160,12 @@ async def preview(ctx: Ctx, table_id: str, asked: Values, limit: int = 100) -> R
             **exchange,
         }
     )
+
+
+@router.get("/tables/{table_id}/estimate")
+async def estimate(ctx: Ctx, table_id: str) -> Response:
+    """About how many requests and seconds an import of it is, from what is known by now; null is what is not."""
+    return json_answer((await estimates.of_table(ctx, table_id)).as_dict())
 
 
 @router.get("/tables/{table_id}/schema")

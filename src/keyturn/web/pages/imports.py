@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.model.schedules import EVERY_LABELS
-from keyturn.services import connections, imports, reads, retention, rows_out, tables
+from keyturn.services import connections, estimates, imports, reads, retention, rows_out, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.services.endpoints import Asked
 from keyturn.web import forms, rendering
@@ -176,6 +176,7 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         status=status,
         table=table,
         form=form,
+        estimate=await estimates.of_table(visit.ctx, table_id),
         labels={**forms.labels(ImportSettings), **asked.labels},
         values=asked,
         formats=FORMATS,

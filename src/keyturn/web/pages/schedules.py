@@ -18,7 +18,7 @@ from keyturn.model.schedules import (
     ScheduleSettings,
     UnreadableSettings,
 )
-from keyturn.services import imports, schedules, tables
+from keyturn.services import estimates, imports, schedules, tables
 from keyturn.web import forms, rendering
 from keyturn.web.api.answers import rfc3339
 from keyturn.web.auth import Visit, visit, visit_for
@@ -153,6 +153,7 @@ async def _dialog(
         following=schedule.next_runs(5) if schedule else [],
         recent=[item for item in recent if schedule and item.schedule_id == schedule.id][:_RECENT],
         form=form,
+        estimate=await estimates.of_table(visit.ctx, table_id),
         labels={**forms.labels(ScheduleSettings), **asked.labels},
         values=asked,
         formats={**FORMATS, **{id_: destinations.words_of(found) for id_, found in chosen.items()}},

@@ -10,8 +10,8 @@ import orjson
 
 from keyturn.errors import KeyturnError
 from keyturn.model.connections import Connection
-from keyturn.model.tables import Table
-from keyturn.services import parents, rejects, samples, tables
+from keyturn.model.tables import Table, TableSettings
+from keyturn.services import estimates, parents, rejects, samples, tables
 from keyturn.services.tables import Preview
 from keyturn.web.auth import Visit
 from keyturn.web.pages import table_form, table_usage
@@ -30,6 +30,7 @@ class Result:
     drafts: tuple[dict[str, Any], ...] = ()
     left_out: tuple[str, ...] = ()
     found_at: str | None = None
+    settings: TableSettings | None = None
 
     def noting(self, left_out: list[str]) -> Result:
         """With what a pasted source had and the table has not."""
@@ -55,6 +56,17 @@ async def sampled(read: Callable[[], Awaitable[Preview]]) -> Result:
         return Result(preview=await read())
     except KeyturnError as error:
         return Result(error=error)
+
+
+async def with_parent(visit: Visit, result: Result, connection: Connection | None, table: Table | None) -> Result:
+    """With what it means that a table is read for each row of another one, as far as it is known."""
+    settings = result.settings or (None if table is None else table.settings)
+    if settings is None or connection is None:
+        return result
+    said = await estimates.of_parent(visit.ctx, connection, settings, table)
+    kinds: list[dict[str, str]] = [{}] + [{"kind": "doubt"}] * (len(said) - 1)
+    told = [{"at": "parent.table", "sentence": words, **kind} for words, kind in zip(said, kinds, strict=False)]
+    return replace(result, evidence=(*result.evidence, *told))
 
 
 async def history(visit: Visit, table: Table | None) -> dict[str, Any]:

@@ -169,7 +169,7 @@ async def _looked(visit: Visit, sent: Mapping[str, str], table: Table | None = N
     name = typed_name or name_of(found.settings.path)
     kept = {"name": name, "source": sent.get("source", ""), "values": sent.get("values", "")}
     form = forms.Form({**table_form.values_of(found.settings), **kept})
-    return form, Result(preview=found.preview, evidence=found.evidence).noting(left_out)
+    return form, Result(found.preview, evidence=found.evidence, settings=found.settings).noting(left_out)
 
 
 async def _taken_apart(
@@ -226,6 +226,7 @@ async def _builder(
     done: str,
     status: int,
 ) -> Response:
+    result = await table_results.with_parent(visit, result, connection, table)
     return await rendering.shell(
         visit,
         "tables/builder.html",
