@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import shutil
@@ -43,7 +44,8 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.register_profile("soak", parent=settings.get_profile("default"), max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
-
+# Thousands of tests are collected and stay: the collector need not go through them again and again. The command does so too.
+gc.set_threshold(50_000)
 passwords.cost_little()
 
 
