@@ -345,52 +345,6 @@ def test_row7_formats_are_read_alike_and_a_web_page_is_told(surface, connection,
     assert told.value.code == "E-NOTDATA"
 
 
-PAGED = {
-    "next_url": lambda n, q: ({"data": [{"id": n}], "next": f"?p={n + 1}" if n < 3 else None}, {}),
-    "link_header": lambda n, q: ({"data": [{"id": n}]}, {"Link": f'<?p={n + 1}>; rel="next"'} if n < 3 else {}),
-    "page_number": lambda n, q: ({"data": [{"id": n}] if n <= 3 else [], "page": n, "total_pages": 3}, {}),
-    "cursor": lambda n, q: ({"data": [{"id": n}], "next_cursor": str(n + 1) if n < 3 else None}, {}),
-}
-
-
-@pytest.mark.parametrize("kind", PAGED)
-def test_row2_paging_is_detected_with_proof_and_followed(surface, connection, api, kind):
-    def things(asked):
-        query = asked["query"]
-        body, headers = PAGED[kind](int(query.get("p") or query.get("page") or query.get("cursor") or 1), query)
-        return JSONResponse(body, headers=headers)
-
-    api.on("things", things)
-    found = surface.detect(connection, "/things")
-    assert found["table"]["pagination"]["type"] == kind
-    assert any("Page 2 differs" in item["sentence"] for item in found["evidence"])
-    surface.create(connection, "things", path="/things")
-    rows, stamp = surface.read(f"{connection}.things")
-    assert [row["id"] for row in rows] == [1, 2, 3]
-    assert stamp["complete"] is True
-    surface.update(f"{connection}.things", pagination={"max_pages": 2})
-    rows, stamp = surface.read(f"{connection}.things")
-    assert (len(rows), stamp["stop_reason"], stamp["complete"]) == (2, "max_pages", False)
-
-
-def test_row2_a_next_link_to_another_origin_a_repeated_page_and_an_endless_cursor_are_never_complete(
-    surface, connection, api
-):
-    links = {"away": "https://evil.example/x", "again": "?p=1"}
-    for name, link in links.items():
-        api.on(name, lambda asked, link=link: {"data": [{"id": asked["query"].get("p", "0")}], "next": link})
-        paging = {"type": "next_url", "next_url_path": "$.next"}
-        surface.create(connection, name, path=f"/{name}", rows_path="$.data", pagination=paging)
-    with pytest.raises(Failed, match="another host"):
-        surface.whole(f"{connection}.away")
-    stamp = surface.read(f"{connection}.again")[1]
-    assert (stamp["complete"], stamp["stop_reason"]) == (False, "repeated_cursor")
-    api.on("same", lambda asked: {"data": [{"id": 1}], "next": f"?p={int(asked['query'].get('p', 0)) + 1}"})
-    surface.create(connection, "same", path="/same", rows_path="$.data", pagination=paging)
-    stamp = surface.read(f"{connection}.same")[1]
-    assert (stamp["complete"], stamp["stop_reason"]) == (False, "repeated_page")
-
-
 def test_row8_exactly_one_full_page_without_paging_is_not_complete(surface, connection, api):
     api.on("things", [{"id": n} for n in range(100)])
     surface.create(connection, "things", path="/things", **NONE)

@@ -1,4 +1,4 @@
-"""Ways of paging asked for by hand, and what end systems do in the middle of a read, over all four surfaces."""
+"""What end systems do in the middle of a read, over all four surfaces."""
 
 from __future__ import annotations
 
@@ -8,58 +8,6 @@ import pytest
 from starlette.responses import JSONResponse
 
 from surfaces import Failed
-
-ALL = list(range(1, 6))
-
-
-def by_offset(asked):
-    start, limit = int(asked["query"].get("from", 0)), int(asked["query"].get("n", 2))
-    return JSONResponse({"data": [{"id": n} for n in ALL[start : start + limit]], "total": len(ALL)})
-
-
-def by_page(asked):
-    page, size = int(asked["query"]["page"]), int(asked["query"]["size"])
-    return JSONResponse({"data": [{"id": n} for n in ALL[page * size : page * size + size]], "pages": 3})
-
-
-def by_cursor(mark):
-    def answer(asked):
-        at = int(mark(asked) or 0)
-        body = {"data": [{"id": n} for n in ALL[at : at + 2]], "meta": {"next": str(at + 2), "more": at + 2 < len(ALL)}}
-        return JSONResponse(body)
-
-    return answer
-
-
-def by_next(asked):
-    at = int(asked["query"].get("at", 0))
-    onward = {"next": f"/next?at={at + 2}"} if at + 2 < len(ALL) else {}
-    return JSONResponse({"data": [{"id": n} for n in ALL[at : at + 2]], **onward})
-
-
-CURSOR = {"type": "cursor", "cursor_path": "$.meta.next", "cursor_param": "c", "has_more_path": "$.meta.more"}
-WAYS = {
-    "offset": (by_offset, {"type": "offset", "offset_param": "from", "limit_param": "n", "limit": 2,
-                           "total_path": "$.total"}, {}, "total_reached"),
-    "page": (by_page, {"type": "page_number", "page_param": "page", "size_param": "size", "size": 2, "start": 0,
-                       "total_pages_path": "$.pages"}, {}, "no_next"),
-    "query": (by_cursor(lambda asked: asked["query"].get("c")), {**CURSOR, "cursor_in": "query"}, {}, "has_more_false"),
-    "header": (by_cursor(lambda asked: asked["headers"].get("c")), {**CURSOR, "cursor_in": "header"}, {},
-               "has_more_false"),
-    "body": (by_cursor(lambda asked: json.loads(asked["body"]).get("c")), {**CURSOR, "cursor_in": "body"},
-             {"method": "POST"}, "has_more_false"),
-    "next": (by_next, {"type": "next_url", "next_url_path": "$.next"}, {}, "no_next"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("way", WAYS)
-def test_row2_a_way_of_paging_set_by_hand_asks_for_each_page_once_and_says_why_it_ended(surface, connection, api, way):
-    answer, paging, more, reason = WAYS[way]
-    api.on(way, answer)
-    surface.create(connection, way, path=f"/{way}", rows_path="$.data", pagination=paging, **more)
-    rows, stamp = surface.read(f"{connection}.{way}")
-    assert ([row["id"] for row in rows], stamp["complete"], stamp["stop_reason"]) == (ALL, True, reason)
-    assert (stamp["pages"], len(api.asked)) == (3, 3)
 
 
 def paged(bent):

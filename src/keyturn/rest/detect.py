@@ -50,6 +50,11 @@ _TOTAL = frozenset({"total", "total_count", "totalcount", "total_results", "tota
                     "totalitems", "total_records", "totalrecords", "totalsize", "total_rows"})  # fmt: skip
 _TOTAL_PAGES = frozenset({"total_pages", "totalpages", "pages", "page_count", "pagecount", "last_page", "num_pages"})
 _PAGE = {"page": "page", "page_number": "page", "pagenumber": "page", "current_page": "page", "currentpage": "page"}
+# From which row an answer says that it counts, and how many it gives: the parameters that ask for it.
+_OFFSET = {"offset": "offset", "skip": "skip", "start": "start", "start_at": "startAt", "startat": "startAt",
+           "startindex": "startIndex", "start_index": "start_index"}  # fmt: skip
+# SCIM asks with `count` for what it calls itemsPerPage (RFC 7644 §3.4.2.4).
+_LIMIT = {"limit": "limit", "maxresults": "maxResults", "max_results": "max_results", "itemsperpage": "count"}
 _SIZES = ("per_page", "page_size", "pagesize", "perPage", "pageSize", "limit", "size")
 _KEYS = ("id", "uuid", "guid", "key", "code", "_id", "Id", "ID")
 
@@ -244,15 +249,17 @@ def _numbered(
             ),
             "Page 1 says which page it is" if page_name else "Page 1 says how many pages there are",
         )
-    offset = next((n for n in ("offset", "skip", "start", "start_at", "startat") if n in numbers), None)
+    offset = next((n for n in _OFFSET if n in numbers), None)
     if offset is not None or (total_path is not None and page_name is None and pages is None and count):
-        limit = numbers.get("limit", (None, None))[1] or query_integer(request, "limit") or count
-        names = {"start_at": "startAt", "startat": "startAt"}
+        size = next((n for n in _LIMIT if n in numbers), "limit")
+        limit_param = _LIMIT[size]
         yield (
             OffsetPagination(
-                offset_param=names.get(offset or "", offset or "offset"),
-                limit_param="limit",
-                limit=limit,
+                offset_param=_OFFSET[offset or "offset"],
+                limit_param=limit_param,
+                limit=numbers.get(size, (None, None))[1] or query_integer(request, limit_param) or count,
+                # An answer that calls its first row 1 counts from there.
+                start=1 if offset is not None and numbers[offset][1] == 1 else 0,
                 total_path=total_path,
             ),
             "Page 1 says from which row it counts" if offset else "The total is larger than page 1",
