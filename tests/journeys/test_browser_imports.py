@@ -207,3 +207,39 @@ def test_a_bucket_of_google_is_made_a_destination_tested_and_imported_to(world, 
     page.get_by_role("button", name="Start import").click()
     page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
     assert len(google_store.read("tables/orders.csv").splitlines()) == 1235
+
+
+def test_an_update_without_a_key_leads_to_where_it_is_set_and_back(world, table, look):
+    server, orders = table
+    server.api.patch(f"/tables/{orders['id']}", json={"primary_key": []})
+    page = look.page
+    look.sign_in(server)
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    expect(page.locator("#estimate")).to_have_text("EstimateAbout 13 requests.")
+    page.get_by_role("textbox", name="File").fill("kept.parquet")
+    page.get_by_label("If it exists").select_option("update")
+    page.get_by_role("button", name="Start import").click()
+    expect(page.locator("#mode-error")).to_contain_text("Update needs a unique key.")
+    look.at("65-update-needs-a-key", widths=(320, 1280))
+    page.get_by_role("link", name="Set one").click()
+    expect(page.locator("#primary_key")).to_be_focused()
+    page.get_by_text("Set the unique key and save").wait_for()
+    look.at("66-key-is-set", widths=(320, 1280))
+    page.locator("#primary_key").fill("id")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("heading", name="Import acme.orders").wait_for()
+    expect(page.get_by_role("textbox", name="File")).to_have_value("kept.parquet")
+    expect(page.get_by_label("If it exists")).to_have_value("update")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="Complete").wait_for()
+
+
+def test_what_is_skipped_is_called_skipped(table, look):
+    server, orders = table
+    look.sign_in(server)
+    look.page.goto(f"{server.url}/tables/{orders['id']}/schedule")
+    for field, usual in (("If a run is missed", "Run once when back"), ("If still running", "Skip")):
+        select = look.page.get_by_label(field)
+        expect(select).to_have_accessible_description("Skipping is shown as Skipped, not Failed.")
+        expect(select.locator("option:checked")).to_have_text(usual)
+    look.at("67-schedule-policies", widths=(320, 1280))

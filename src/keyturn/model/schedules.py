@@ -26,7 +26,8 @@ EVERY_LABELS: dict[str, str] = {
     "month": "Every month",
     "cron": "Cron",
 }
-POLICY_LABELS: dict[str, str] = {"run_once": "Run once", "skip": "Skip"}
+MISSED_LABELS: dict[str, str] = {"run_once": "Run once when back", "skip": "Skip"}
+RUNNING_LABELS: dict[str, str] = {"run_once": "Run once when that has ended", "skip": "Skip"}
 CLOCK_CHANGES = (
     "Clock changes: a time that comes twice runs once; a time that is skipped runs as much later (02:30 at 03:30)."
 )
@@ -81,10 +82,10 @@ class ScheduleSettings(TableImport):
         default="UTC", title="Timezone", description=CLOCK_CHANGES
     )
     if_missed: Literal["run_once", "skip"] = Field(
-        default="run_once", title="If a run is missed", description="Run once when the server is back, or skip it."
+        default="run_once", title="If a run is missed", description="Skipping is shown as Skipped, not Failed."
     )
     if_running: Literal["run_once", "skip"] = Field(
-        default="skip", title="If still running", description="Run once when that has ended, or skip it."
+        default="skip", title="If still running", description="Skipping is shown as Skipped, not Failed."
     )
 
     @model_validator(mode="before")

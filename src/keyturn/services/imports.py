@@ -54,7 +54,7 @@ async def check(ctx: Context, settings: TableImport) -> tuple[Table, str]:
     await reads.begin(ctx, settings.table_id, asked=Asked(settings.parameters))
     table = await tables.get(ctx, settings.table_id)
     if settings.mode == "update" and not table.settings.row_key:
-        raise Invalid(f"{table.full_name} lacks a unique key to match rows by. Add one, or choose Append.", at="mode")
+        raise Invalid(f"Update needs a unique key. Give {table.full_name} one, or choose Append.", at="mode")
     only = table.settings.incremental
     if settings.mode == "append" and only is not None and only.look_back_seconds:
         raise Invalid(

@@ -16,7 +16,7 @@ from keyturn.services import rejects as rejects_of
 from keyturn.services.endpoints import Asked
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
-from keyturn.web.pages import destinations, values
+from keyturn.web.pages import destinations, onward, values
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
@@ -41,10 +41,12 @@ STOPPED = {
 
 
 @router.get("/tables/{table_id}/import")
-async def dialog(visit: Importer, table_id: str) -> Response:
-    """Where to, and what if it exists."""
+async def dialog(request: Request, visit: Importer, table_id: str) -> Response:
+    """Where to, and what if it exists; begins with what was chosen before a key was set."""
     table = await tables.get(visit.ctx, table_id)
-    return await _dialog(visit, table_id, forms.Form({"destination.url": f"{table.name}.parquet"}))
+    fields = (*FIELDS, *await values.fields(visit, table))
+    chosen = {name: value for name, value in request.query_params.items() if name in fields}
+    return await _dialog(visit, table_id, forms.Form({"destination.url": f"{table.name}.parquet", **chosen}))
 
 
 @router.post("/tables/{table_id}/import")
@@ -184,5 +186,6 @@ async def _dialog(visit: Visit, table_id: str, form: forms.Form, *, status: int 
         kinds={found.settings.type for found in chosen.values()},
         buckets=any(found.settings.is_bucket for found in chosen.values()),
         modes=MODES,
+        set_key=onward.to_key(table, "import", form.values, (*FIELDS, *asked)),
         every=EVERY_LABELS,
     )

@@ -13,7 +13,8 @@ from keyturn.model.recurrence import WEEKDAYS, timezones
 from keyturn.model.schedules import (
     CLOCK_CHANGES,
     EVERY_LABELS,
-    POLICY_LABELS,
+    MISSED_LABELS,
+    RUNNING_LABELS,
     Schedule,
     ScheduleSettings,
     UnreadableSettings,
@@ -22,7 +23,7 @@ from keyturn.services import estimates, imports, schedules, tables
 from keyturn.web import forms, rendering
 from keyturn.web.api.answers import rfc3339
 from keyturn.web.auth import Visit, visit, visit_for
-from keyturn.web.pages import destinations, values
+from keyturn.web.pages import destinations, onward, values
 from keyturn.web.pages.imports import FORMATS, MODES
 
 router = APIRouter(include_in_schema=False)
@@ -59,7 +60,7 @@ async def dialog(request: Request, visit: Maker, table_id: str) -> Response:
     """Where to, how often, and what if that cannot be; begins with what was chosen for an import."""
     table = await tables.get(visit.ctx, table_id)
     usual = {"destination.url": f"{table.name}.parquet", "every": "day", "at": "06:00", "timezone": "UTC"}
-    fields = (*FIELDS, *await values.fields(visit, table))
+    fields = (*FIELDS, *_ON.values(), *await values.fields(visit, table))
     chosen = {name: value for name, value in request.query_params.items() if name in fields}
     return await _dialog(
         visit, table_id, forms.Form({**usual, "if_missed": "run_once", "if_running": "skip", **chosen})
@@ -143,6 +144,7 @@ async def _dialog(
     table = await tables.get(visit.ctx, table_id)
     recent = await imports.list_(visit.ctx, limit=100, table_id=table_id) if schedule else []
     chosen, asked = await destinations.choices(visit), await values.fields(visit, table)
+    sent_back = (*FIELDS, *_ON.values(), *asked)
     return await rendering.shell(
         visit,
         "schedules/form.html",
@@ -162,7 +164,9 @@ async def _dialog(
         modes=MODES,
         every=EVERY_LABELS,
         weekdays={name: name.capitalize() for name in WEEKDAYS},
-        policies=POLICY_LABELS,
+        missed=MISSED_LABELS,
+        running=RUNNING_LABELS,
+        set_key=onward.to_key(table, f"schedules/{schedule.id}" if schedule else "schedule", form.values, sent_back),
         timezones=_timezones(schedule),
         clock_changes=CLOCK_CHANGES,
         done=done,

@@ -16,7 +16,7 @@ from keyturn.services import connection_lists, connections, samples, tables
 from keyturn.services import rejects as rejects_of
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
-from keyturn.web.pages import secrets, table_form, table_results, table_start
+from keyturn.web.pages import onward, secrets, table_form, table_results, table_start
 from keyturn.web.pages.table_results import Result
 
 router = APIRouter(prefix="/tables", include_in_schema=False)
@@ -90,10 +90,10 @@ async def create(request: Request, visit: Here) -> Response:
 
 
 @router.get("/{table_id}")
-async def show(visit: Here, table_id: str, done: str = "") -> Response:
+async def show(visit: Here, table_id: str, done: str = "", then: str = "") -> Response:
     """The builder with a saved table; its script asks for the sample once the page is there."""
     table = await tables.get(visit.ctx, table_id)
-    form = forms.Form(table_form.values_of(table.settings))
+    form = forms.Form({**table_form.values_of(table.settings), "then": then})
     return await _edit(visit, table, form, Result(evidence=table.evidence), done=done)
 
 
@@ -137,7 +137,7 @@ async def update(request: Request, visit: Here, table_id: str) -> Response:
         patch = table_form.patch(values, table.settings)
         publish = sent.get("save") == "publish"
         await tables.update(visit.ctx, table_id, patch, publish=publish, asked=table_form.asked(sent))
-        return f"/tables/{table_id}?done=saved"
+        return onward.place(table, sent.get("then", "")) or f"/tables/{table_id}?done=saved"
 
     async def again(error: KeyturnError, status: int) -> Response:
         told = not getattr(error, "problems", ()) and sent.get("save") == "publish"
@@ -167,7 +167,7 @@ async def _looked(visit: Visit, sent: Mapping[str, str], table: Table | None = N
             return _failed(error, sent), Result()
         return forms.Form(sent), Result(error=error)
     name = typed_name or name_of(found.settings.path)
-    kept = {"name": name, "source": sent.get("source", ""), "values": sent.get("values", "")}
+    kept = {"name": name, **{field: sent.get(field, "") for field in ("source", "values", "then")}}
     form = forms.Form({**table_form.values_of(found.settings), **kept})
     return form, Result(found.preview, evidence=found.evidence, settings=found.settings).noting(left_out)
 
@@ -242,6 +242,7 @@ async def _builder(
         connection=connection,
         table=table,
         done=done,
+        then=None if table is None else onward.place(table, form.value("then")),
         secret_names=await secrets.names(visit),
         **table_results.drawn(result, connection, table, form.values),
         **await table_results.history(visit, table),
