@@ -189,6 +189,52 @@ def test_the_list_is_found_where_the_keys_lead_to(value, keys, escaped, indent):
     assert json.loads(body[:start] + b"[]" + body[end:]) == emptied(value, keys)
 
 
+def as_json(text):
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+awkward = st.text(st.sampled_from(list('"\\[]{},: a\n\u00e9')), max_size=90)
+awkward_rows = st.lists(st.dictionaries(awkward, awkward | st.lists(st.dictionaries(awkward, awkward)), max_size=4))
+
+
+@given(
+    awkward_rows,
+    st.text(" \n", max_size=70),
+    st.lists(st.tuples(st.integers(0), st.sampled_from([*b'"\\[]{},: 1\x00', None])), max_size=2),
+)
+def test_a_list_is_never_found_where_the_whole_text_says_something_else(rows, space, changes):
+    """Strings, escapes and brackets on every side of the 64 bytes that are looked at together; also after a byte changed."""
+    text = bytearray(f'{space}{{"n":1,{space}"data":{json.dumps(rows)}{space},"next":"]"}}'.encode())
+    for place, byte in changes:
+        text[place % len(text) : place % len(text) + 1] = b"" if byte is None else bytes([byte])
+    body = bytes(text)
+    found, whole = core.list_at(body, ("data",)), as_json(body)
+    if not changes:
+        assert found is not None
+    if found is None:
+        return
+    start, end, count = found
+    rows_read, around = as_json(body[start:end]), as_json(body[:start] + b"[]" + body[end:])
+    if whole is None:
+        assert rows_read is None or around is None
+    else:
+        assert (rows_read, count) == (whole["data"], len(whole["data"]))
+        assert around == {**whole, "data": []}
+
+
+@pytest.mark.parametrize("inside", ['"', "\\", '\\"', '"]}', '\\\\"[{'])
+def test_what_is_in_a_string_ends_no_list_wherever_it_lies(inside):
+    """At every place among the 64 bytes that are looked at together."""
+    for before in range(130):
+        rows = [{"a": "x" * before + inside + "]}"}, {"b": inside}]
+        body = json.dumps({"data": rows, "c": inside}).encode()
+        start, end, count = core.list_at(body, ("data",))
+        assert (json.loads(body[start:end]), count) == (rows, 2)
+
+
 def emptied(value, keys):
     return {**value, keys[0]: emptied(value[keys[0]], keys[1:])} if keys else []
 
@@ -197,7 +243,8 @@ def emptied(value, keys):
     "body",
     ['{"data":[1],"data":[2]}', '{"\\u0064ata":[1],"data":[2]}', '{"data":[1]', '{"data":[1]}}', '{"data":[1}]', '{"data":[1,]}',
      '{"data":[,1]}', '{"data":[1 2]}', '{"data":{}}', '{"data":"[]"}', '{"a":[1]}', '{"data":["x]}', "[1]", "", '{"data":[1]}\x00',
-     '{"data":[' + "[" * 2000 + "]" * 2000 + "]}", "{data:[]}", '{"data" []}'],
+     '{"data":[' + "[" * 2000 + "]" * 2000 + "]}", "{data:[]}", '{"data":[{},]}', '{"data":[,{}]}', '{"data":[{}{}]}',
+     '{"data":[{},,{}]}', '{"data":[{"a":"' + 80 * "x" + '"]}]}', '{"data":[{} 1]}', '{"data":[{}', '{"data" []}'],
 )  # fmt: skip
 def test_a_list_that_cannot_be_told_for_sure_is_given_up(body):
     assert core.list_at(body.encode(), ("data",)) is None

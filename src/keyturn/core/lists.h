@@ -1,5 +1,6 @@
 /* Where a list is in a JSON text. Strings and brackets are looked at, the rest is for whoever reads it. */
 #define MOST_OPEN 1024
+#include "blocks.h"
 
 /* Behind a string, whatever is in it. */
 static int past_string(struct page *page) {
@@ -54,9 +55,8 @@ static int past_value(struct page *page) {
     }
 }
 
-/* A list's end, and how many values it has. */
-static int past_list(struct page *page, int64_t *many) {
-  page->at++;
+/* What is behind a list's opening bracket: its values, which are counted, and its end. */
+static int past_values(struct page *page, int64_t *many) {
   skip_space(page);
   for (*many = 0; *page->at != ']'; ++*many) {
     if (*many) {
@@ -69,6 +69,12 @@ static int past_list(struct page *page, int64_t *many) {
   }
   page->at++;
   return FIT;
+}
+
+static int past_list(struct page *page, int64_t *many) {
+  if (past_blocks(page, many) == FIT) return FIT;
+  page->at++;
+  return past_values(page, many);
 }
 
 static int list_within(struct page *page, const uint8_t *text, const char *const *keys, size_t depth, int64_t *found) {
