@@ -31,11 +31,11 @@ class PageSurface(Surface):
     def create(self, connection: str, name: str, **settings: Any) -> dict[str, Any]:
         page = self.person.open(f"/tables/new?connection_id={self.connection_id(connection)}")
         typed = _typed({"name": name, **settings})
-        pins = {key: typed.pop(key) for key in ("pin_name", "pin_type") if key in typed}
+        pins = {key: typed.pop(key) for key in list(typed) if key.startswith("pin:")}
         if pins:
             # The tab Schema is there when rows were found.
             page = self._done(self.person.press(page, "path", typed, "Find rows"))
-            typed = {f"pin:{pins['pin_name']}": pins["pin_type"]}
+            typed = pins
         told = self._done(self.person.press(page, "path", typed, "Save table"))
         return self._http("GET", f"/tables/{told.url.split('/')[2].partition('?')[0]}")
 
@@ -89,6 +89,18 @@ class PageSurface(Surface):
             {"name": name, "type": kind, "source_path": path, "nullable": empty.startswith("yes"), "note": note or None}
             for name, kind, _, path, empty, note in cells
         ]
+
+    def known_schema(self, name: str) -> list[tuple[str, str]]:
+        """The tab Schema as the page comes, before its script has asked for a sample."""
+        body = self._table(name).root.one(id="panel-schema").one("tbody")
+        return [(row.one("th").text, next(row.all("td")).text) for row in list(body.all("tr"))[:-1]]
+
+    def test(self, connection: str, path: str) -> list[tuple[str, str]]:
+        page = self.person.open(f"/connections/{self.connection_id(connection)}")
+        page = self._done(self.person.press(page, "Test", {}, "Test"))
+        page = self._done(self.person.press(page, "path", {"path": path}, "Test again"))
+        lines = page.root.one("section", aria_labelledby="steps").all("ul", css="ticks")
+        return [(str(each.get("data-state")), each.one("span").text) for ticks in lines for each in ticks.all("li")]
 
     def read(self, name: str, **asked: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         page = self._imported(name, f"{self.table_id(name)}.ndjson", **asked)
@@ -327,8 +339,7 @@ def _typed(settings: dict[str, Any]) -> dict[str, Any]:
         elif name == "infer_types":
             typed[name] = "yes" if value else None
         elif name == "columns":
-            [pin] = value
-            typed |= {"pin_name": pin["name"], "pin_type": pin["type"]}
+            typed |= {f"pin:{pin['name']}": pin["type"] for pin in value}
         elif name == "parent":
             typed |= {"parent.table": value["table"],
                       "parent.values": "\n".join(f"{key}={text}" for key, text in value["values"].items())}  # fmt: skip

@@ -128,6 +128,23 @@ class Surface:
         self._http("POST", f"/tables/{self.table_id(name)}/schema/refresh")
         return self._http("GET", f"/tables/{self.table_id(name)}/schema")["columns"]
 
+    def known_schema(self, name: str) -> list[tuple[str, str]]:
+        """The columns that are known, by name and type, without asking the API for them."""
+        if self.kind in {"cli", "client"}:
+            return [(column["name"], column["type"]) for column in self.schema(name)]
+        found = self._http("GET", f"/tables/{self.table_id(name)}/schema")["columns"]
+        return [(column["name"], column["type"]) for column in found]
+
+    def test(self, connection: str, path: str) -> list[tuple[str, str]]:
+        """The steps of a connection's test: what became of each, and its sentence."""
+        if self.kind == "cli":
+            found = self._cli("connections", "test", connection, "--path", path)
+        elif self.kind == "client":
+            found = self._client(lambda ws: ws.connections[connection].test(path))
+        else:
+            found = self._http("POST", f"/connections/{self.connection_id(connection)}/test", json={"path": path})
+        return [(step["state"], step["message"]) for step in found["steps"]]
+
     def read(self, name: str, **asked: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """Every row, and the stamp; what is incomplete is taken as it is."""
         if self.kind == "cli":

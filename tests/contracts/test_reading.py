@@ -64,6 +64,14 @@ def test_row1_a_post_that_only_reads_has_values_in_its_body_and_headers(surface,
     assert api.asked[-1]["method"] == "POST"
 
 
+def test_row1_a_table_only_reads_so_no_other_method_is_taken(surface, connection, api):
+    for method in ("PUT", "PATCH", "DELETE"):
+        # The page has a list to choose from, which offers no other.
+        with pytest.raises((Failed, AssertionError), match=r"Choose one of 'GET' or 'POST'|method offers"):
+            surface.create(connection, "things", method=method, path="/things", **NONE)
+    assert api.asked == []
+
+
 def test_row1_a_query_gives_its_tables_what_they_ask_for(surface, connection, api):
     api.on("things", lambda asked: [{"id": int(asked["query"]["y"]), "since": asked["query"].get("after", "")}])
     only = {"column": "id", "param": "after"}
@@ -149,66 +157,6 @@ def test_row9_an_import_that_updates_reads_what_is_new_and_looks_back(surface, c
         surface.import_to(f"{connection}.things", place, mode="append")
 
 
-def test_row5_a_value_that_does_not_fit_a_pinned_type_is_listed_with_row_and_path(surface, connection, api):
-    api.on("things", [{"id": n, "size": {"cm": n if n != 3 else "three"}} for n in range(1, 5)])
-    pins = [{"name": "size.cm", "type": "int64"}]
-    surface.create(connection, "things", path="/things", columns=pins, **NONE)
-    rows, stamp, rejects = surface.read_with_rejects(f"{connection}.things")
-    assert [row["size.cm"] for row in rows] == [1, 2, None, 4]
-    assert stamp["rejected"] == 1
-    assert rejects == [
-        {"row": 3, "column": "size.cm", "path": "$.size.cm", "value": '"three"', "reason": "text, not int64"}
-    ]
-
-
-def test_row5_inference_can_be_switched_off(surface, connection, api):
-    api.on("things", [{"id": 7, "zip": "007", "price": 1.5}])
-    surface.create(connection, "things", path="/things", infer_types=False, **NONE)
-    assert surface.read(f"{connection}.things")[0] == [{"id": "7", "zip": "007", "price": "1.5"}]
-
-
-def test_row5_numbers_stay_exact_and_columns_without_a_value_are_not_seen_yet(surface, connection, api):
-    big, long = 2**63, "0.12345678901234567890"
-    body = f'[{{"id": {big}, "zip": "007", "share": {long}, "empty": null}}]'
-    api.on("things", lambda _: Response(body, media_type="application/json"))
-    surface.create(connection, "things", path="/things", **NONE)
-    [row], _ = surface.read(f"{connection}.things")
-    assert (row["id"], row["zip"], row["share"]) == (str(big), "007", long)
-    notes = {column["name"]: column["note"] for column in surface.schema(f"{connection}.things")}
-    assert notes == {"id": "kept as text: larger than 64-bit", "zip": None, "empty": "not seen yet",
-                     "share": "kept as text: more digits than a double holds"}  # fmt: skip
-
-
-def test_row6_each_read_compares_the_columns_and_keeps_the_differences(surface, connection, api):
-    name = f"{connection}.things"
-    api.on("things", [{"id": 1, "size": 1}])
-    surface.create(connection, "things", path="/things", **NONE)
-    surface.read(name)
-    assert surface.history(name) == []
-    api.on("things", [{"id": 1, "size": "big", "colour": "red"}])
-    surface.read(name)
-    [change] = surface.history(name)
-    assert change["seen_at"].endswith("Z")
-    assert change["changes"] == [
-        {"kind": "type_changed", "column": "size", "before": "int64", "after": "string"},
-        {"kind": "added", "column": "colour", "before": None, "after": "string"},
-    ]
-
-
-@pytest.mark.parametrize("policy", ["ask", "ignore"])
-def test_row6_by_policy_the_columns_stay_and_new_fields_are_told(surface, connection, api, policy):
-    name = f"{connection}.things"
-    api.on("things", [{"id": 1}])
-    surface.create(connection, "things", path="/things", when_columns_change=policy, **NONE)
-    surface.read(name)
-    api.on("things", [{"id": 1, "colour": "red"}])
-    for _ in range(2):
-        assert surface.read(name)[0] == [{"id": 1}]
-    assert [change["changes"] for change in surface.history(name)] == [
-        [{"kind": "left_out", "column": "colour", "before": None, "after": None}]
-    ]
-
-
 def test_row8_an_endpoint_that_ends_soon_is_told(surface, connection, api):
     at = "Wed, 30 Jun 2027 00:00:00 GMT"
     api.on("things", lambda _: JSONResponse([{"id": 1}], headers={"Sunset": at}))
@@ -265,71 +213,6 @@ def test_row9_the_own_cap_of_a_connection_is_shared(surface, connection, api):
         surface.cancel(import_id)
 
 
-ORDERS = [
-    {"id": 7, "buyer": {"name": "Ana", "tags": ["a", "b"]}, "items": [{"sku": "x", "_id": "theirs"}, {"sku": "y"}]},
-    {"id": 8, "buyer": {"name": "Li", "tags": []}, "items": [{"sku": "z", "parts": [{"n": 1}]}]},
-    {"id": 9, "buyer": None, "items": []},
-]
-
-
-def test_row3_child_tables_come_of_one_fetch_with_the_ids_of_their_parents(surface, connection, api):
-    api.on("orders", ORDERS)
-    surface.create(connection, "orders", path="/orders", primary_key=["id"], data_model="relational", **NONE)
-    api.asked.clear()
-    parts = surface.parts(f"{connection}.orders")
-    assert len(api.asked) == 1
-    assert [(row["_id"], row["id"], row["buyer.name"]) for row in parts["orders"]] == [
-        ("7", 7, "Ana"), ("8", 8, "Li"), ("9", 9, None)
-    ]  # fmt: skip
-    assert [(row["_id"], row["orders_id"], row["sku"], row["_id_2"]) for row in parts["orders_items"]] == [
-        ("7/1", "7", "x", "theirs"), ("7/2", "7", "y", None), ("8/1", "8", "z", None)
-    ]  # fmt: skip
-    assert parts["orders_items_parts"] == [{"_id": "8/1/1", "orders_items_id": "8/1", "n": 1}]
-    assert "items" not in parts["orders"][0]
-
-
-def test_row3_expanded_rows_are_counted_before_and_after(surface, connection, api):
-    api.on("orders", {"data": ORDERS, "total": 3})
-    surface.create(connection, "orders", path="/orders", expand="items", rows_path="$.data", total_path="$.total",
-                   pagination={"type": "none"}, primary_key=["id"])  # fmt: skip
-    rows, stamp = surface.read(f"{connection}.orders")
-    assert [(row["id"], row["items.sku"]) for row in rows] == [(7, "x"), (7, "y"), (8, "z"), (9, None)]
-    assert (stamp["expanded_from"], stamp["rows"], stamp["complete"], stamp["duplicates"]) == (3, 4, True, 0)
-    preview = surface.preview(f"{connection}.orders")
-    assert (preview["expanded_from"], len(preview["rows"])) == (3, 4)
-    if surface.kind == "page":  # before it is done, the button says what comes of it
-        surface.create(connection, "plain", path="/orders", rows_path="$.data", pagination={"type": "none"})
-        assert "Expand rows (3 → 4)" in surface.sample(f"{connection}.plain")
-        api.on("orders", {"data": [], "total": 0})
-        assert "The API answered with 0 rows. Show request" in surface.sample(f"{connection}.plain")
-
-
-def test_row3_documents_keep_what_is_nested_as_json(surface, connection, api):
-    api.on("orders", ORDERS)
-    surface.create(connection, "orders", path="/orders", data_model="document", **NONE)
-    rows, _ = surface.read(f"{connection}.orders")
-    assert {column["name"]: column["type"] for column in surface.schema(f"{connection}.orders")} == {
-        "id": "int64", "buyer": "json", "items": "json"
-    }  # fmt: skip
-    items = rows[0]["items"]
-    assert (json.loads(items) if isinstance(items, str) else items) == ORDERS[0]["items"]
-
-
-def test_row4_objects_are_dotted_columns_and_lists_are_lists_json_or_first_items(surface, connection, api):
-    api.on("orders", ORDERS)
-    name = f"{connection}.orders"
-    surface.create(connection, "orders", path="/orders", **NONE)
-    assert surface.read(name)[0][0]["buyer.tags"] == ["a", "b"]
-    surface.update(name, arrays="json")
-    tags = surface.read(name)[0][0]["buyer.tags"]
-    assert (json.loads(tags) if isinstance(tags, str) else tags) == ["a", "b"]
-    surface.update(name, arrays="columns", array_items=1)
-    [first, second, _] = surface.read(name)[0]
-    assert (first["buyer.tags.0"], second["buyer.tags.0"], first["items.0"] is None) == ("a", None, False)
-    tags = first["buyer.tags"]
-    assert (json.loads(tags) if isinstance(tags, str) else tags) == ["a", "b"]
-
-
 def test_row7_formats_are_read_alike_and_a_web_page_is_told(surface, connection, api):
     texts = {"ndjson": '{"id":1}\n{"id":2}\n', "csv": "id\n1\n2\n", "json": '[{"id":1},{"id":2}]',
              "xml": "<r><row><id>1</id></row><row><id>2</id></row></r>"}  # fmt: skip
@@ -343,6 +226,37 @@ def test_row7_formats_are_read_alike_and_a_web_page_is_told(surface, connection,
     with pytest.raises(Failed, match="This is a web page, not data") as told:
         surface.preview(f"{connection}.page")
     assert told.value.code == "E-NOTDATA"
+
+
+# What is no JSON, and what is said of it.
+OTHERS = {
+    "picture": (b"\x89PNG\r\n\x1a\n\x00", "image/png", r"The answer is not JSON \(image/png\)"),
+    "broken": (b'[{"id": 1}, {"id"', "application/json", r"The answer is not JSON \(application/json\)"),
+    "sheet": (b"id,name\n1,a\n", "text/csv", r"The answer is not JSON \(text/csv\)"),
+    "tree": (b"<r><row/></r>", "application/xml", r"The answer is not JSON \(application/xml\)"),
+    "nothing": (b"", "application/json", "answered 200 with an empty body"),
+    "refusal": (
+        b'{"error": {"message": "no such shop"}}',
+        "application/json",
+        "an error instead of rows: no such shop",
+    ),
+}
+
+
+def test_row7_anything_else_is_refused_in_words_and_never_read_as_rows(surface, connection, api):
+    for kind, (body, media_type, words) in OTHERS.items():
+        api.on(kind, lambda _, body=body, media_type=media_type: Response(body, media_type=media_type))
+        surface.create(connection, kind, path=f"/{kind}", **NONE)
+        with pytest.raises(Failed, match=words) as told:
+            surface.whole(f"{connection}.{kind}")
+        assert told.value.code == ("E-NOTDATA" if kind != "nothing" else None)
+
+
+def test_row8_a_connection_is_tested_by_asking_for_records(surface, connection, api):
+    api.on("things", {"data": [{"id": 1}, {"id": 2}]})
+    *_, (state, sentence) = surface.test(connection, "/things")
+    assert (state in {"ok", "healthy"}, "2 records" in sentence) == (True, True)
+    assert [(asked["method"], asked["path"]) for asked in api.asked][-1] == ("GET", "things")
 
 
 def test_row8_exactly_one_full_page_without_paging_is_not_complete(surface, connection, api):

@@ -107,7 +107,8 @@ def test_row9_an_import_that_failed_goes_on_from_the_page_it_had_reached(surface
     surface.create(connection, "things", **NEXT)
     begun = surface.begin(f"{connection}.things", f"{connection}.parquet")
     ended = surface.ended(begun)
-    assert ended["status"] in {"failed", "incomplete"}
+    assert (ended["status"], ended["completeness"]["stop_reason"]) == ("failed", "error")
+    assert ended["completeness"]["complete"] is False
     broken.clear()
     api.asked.clear()
     item = surface.resumed(begun)

@@ -20,7 +20,8 @@ NEXT = {"rows_path": "$.data", "pagination": {"type": "next_url", "next_url_path
 NONE = {"rows_path": "$", "pagination": {"type": "none"}}
 # What a page is refused with, once, before it is given: past, negative, no number at all, no date at all, nothing.
 SHORT_WAITS = ["Tue, 01 Jan 2019 00:00:00 GMT", "-5", "nan", "Wed, 99 Foo 2026 77:77:77 GMT", ""]
-LONG_WAITS = ["31536000", "1e300", "9" * 30, "Fri, 31 Dec 9999 23:59:59 GMT"]
+LONG_WAITS = [*({"Retry-After": wait} for wait in ("31536000", "1e300", "9" * 30, "Fri, 31 Dec 9999 23:59:59 GMT")),
+              {"RateLimit-Reset": "7200"}, {"X-RateLimit-Reset": "99999999999"}, {"RateLimit": '"a";r=0;t=7200'}]  # fmt: skip
 
 
 def test_row9_a_wait_that_is_past_or_makes_no_sense_is_a_short_one_and_nothing_is_lost(surface, connection, api):
@@ -48,7 +49,7 @@ def test_row9_a_wait_that_is_past_or_makes_no_sense_is_a_short_one_and_nothing_i
 
 def test_row9_a_wait_of_more_than_an_hour_ends_the_read_in_words_and_not_after_it(surface, connection, api):
     for number, wait in enumerate(LONG_WAITS):
-        api.on(f"t{number}", lambda _, wait=wait: JSONResponse({}, 429, headers={"Retry-After": wait}))
+        api.on(f"t{number}", lambda _, wait=wait: JSONResponse({}, 429, headers=wait))
         surface.create(connection, f"t{number}", path=f"/t{number}", **NONE)
         with pytest.raises(Failed, match=r"asks us to wait .*\(429\)") as told:
             surface.whole(f"{connection}.t{number}")

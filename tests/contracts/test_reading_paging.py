@@ -62,6 +62,14 @@ def test_row2_paging_is_detected_with_proof_and_followed(surface, connection, ap
     assert (len(rows), stamp["stop_reason"], stamp["complete"]) == (2, "max_pages", False)
 
 
+def test_row2_what_only_looks_like_paging_is_said_and_not_set(surface, connection, api):
+    # It says which page it is, and whatever is asked gives the same one.
+    api.on("things", {"data": [{"id": 1}, {"id": 2}], "page": 1, "total_pages": 9})
+    found = surface.detect(connection, "/things")
+    assert found["table"]["pagination"]["type"] == "none"
+    assert any("page 2 is the same as page 1, so that is not it" in item["sentence"] for item in found["evidence"])
+
+
 def test_row2_a_next_link_to_another_origin_a_repeated_page_and_an_endless_cursor_are_never_complete(
     surface, connection, api
 ):
