@@ -164,3 +164,50 @@ def test_a_table_shows_what_changed_and_what_did_not_fit(world, server, look):
     expect(page.get_by_role("row").filter(has_text="channel")).to_contain_text("New")
     page.get_by_role("link", name="Download all").first.wait_for()
     at(look, "80-table-rejects")
+
+
+@pytest.fixture
+def orders(server, steps):
+    [connection] = server.api.get("/connections").json()["data"]
+    body = {"connection_id": connection["id"], "name": "orders", "path": "/orders"}
+    return steps.ok(server.api.post("/tables", json=body))
+
+
+def test_each_row_has_a_menu(server, orders, look):
+    page = look.page
+    page.goto(f"{server.url}/tables/{orders['id']}")
+    page.get_by_role("button", name="Row 2, menu").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Copy as JSON").first).to_be_focused()
+    look.at("80-row-menu", widths=(320, 1280))
+    page.keyboard.press("Enter")
+    page.get_by_text("Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    (_, row, *_) = server.api.get(f"/tables/{orders['id']}/preview").json()["rows"]
+    # Digits that a script would round are kept.
+    assert list(json.loads(copied).values()) == row
+    page.get_by_role("button", name="Show raw").click()
+    page.get_by_role("heading", name="Row 2, as the API sent it").wait_for()
+    raw = json.loads(page.locator("#peek-text").text_content())
+    assert raw["id"] == 2
+    assert isinstance(raw["customer"], dict)
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_be_hidden()
+
+
+def test_what_is_nested_can_be_looked_into_and_made_a_child_table(server, orders, look):
+    page = look.page
+    page.emulate_media(color_scheme="dark", reduced_motion="reduce")
+    page.goto(f"{server.url}/tables/{orders['id']}")
+    page.get_by_role("button", name="Look into items of row 1", exact=True).click()
+    page.get_by_role("heading", name="items of row 1").wait_for()
+    assert isinstance(json.loads(page.locator("#peek-text").text_content()), list)
+    look.at("82-peek-dark", widths=(320, 1280))
+    page.get_by_role("button", name="Make child table").click()
+    page.get_by_role("heading", name="New table").wait_for()
+    expect(page.get_by_label("Table name")).to_have_value("orders_items")
+    page.get_by_text("100 rows of the API became").wait_for()
+    page.get_by_role("button", name="Save table").click()
+    page.get_by_role("heading", name="acme.orders_items").wait_for()
+    [made] = [t for t in server.api.get("/tables").json()["data"] if t["name"] == "orders_items"]
+    assert (made["expand"], made["path"]) == ("items", "/orders")

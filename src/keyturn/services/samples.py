@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import orjson
 
 from keyturn import redaction
+from keyturn.columns.shapes import MAIN, Shape, Shaper
 from keyturn.errors import KeyturnError
 from keyturn.model.connections import Connection
 from keyturn.model.tables import TableSettings
@@ -18,7 +19,7 @@ from keyturn.rest import fillings
 from keyturn.rest.detect import lists_in
 from keyturn.rest.excerpts import hides, hides_sent, indented
 from keyturn.rest.paginators import NoPagination
-from keyturn.rest.rows import parse_body
+from keyturn.rest.rows import parse_body, rows_at, to_json
 from keyturn.services import connections, tables
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked
@@ -87,6 +88,23 @@ def exchange(connection: Connection, preview: Preview, asked: Asked = EVERYTHING
     hidden = tuple(form for value in _keys(preview.request, asked) for form in spellings(value))
     request, response = _request(connection, preview.request), _response(preview.response, hidden)
     return {"request": {name: _without(value, hidden) for name, value in request.items()}, "response": response}
+
+
+def raw_rows(preview: Preview, settings: TableSettings, asked: Asked = EVERYTHING) -> list[str]:
+    """The sampled rows as the API sent them, as JSON text, masked as in `exchange`; none where that is not known."""
+    try:
+        came = rows_at(parse_body(preview.response, settings.format), settings.rows_path)
+    except KeyturnError:
+        return []
+    if settings.expand is not None:
+        # Each of the rows that an item became shows the row that it came in.
+        one_each = Shape(expand=settings.expand)
+        came = [row for row in came for _ in Shaper(one_each).add([row])[MAIN]]
+    if len(came) < len(preview.rows):
+        return []
+    hidden = tuple(form for value in _keys(preview.request, asked) for form in spellings(value))
+    texts = [to_json(row).decode("utf-8", "replace") for row in came[: len(preview.rows)]]
+    return [indented(_without(redaction.values(text), hidden))[:BODY_CHARACTERS] for text in texts]
 
 
 def lists(response: Response) -> list[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -133,6 +134,18 @@ def patch(sent: Mapping[str, str], current: TableSettings) -> dict[str, Any]:
     before = current.pagination.model_dump(mode="json")
     found["pagination"] = {**dict.fromkeys(before), **found["pagination"]}
     return found
+
+
+def child_of(sent: Mapping[str, str], column: str) -> dict[str, str]:
+    """The form of a table that has a row for each item of a list in the rows of this one."""
+    name = re.sub(r"[^a-z0-9_]+", "_", f"{sent.get('name', '')}_{column}".lower()).strip("_")
+    return {**sent, "name": name[:63], "expand": column, "then": ""}
+
+
+def child_key(values: Mapping[str, Any], columns: list[str]) -> str:
+    """The key of the rows around with the item's own id; as it was where there is none."""
+    key, own = str(values.get("primary_key", "")), f"{values.get('expand', '')}.id"
+    return f"{key}, {own}" if key and own in columns and own not in key.split(", ") else key
 
 
 def asked(sent: Mapping[str, str]) -> Asked:

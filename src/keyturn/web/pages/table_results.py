@@ -12,11 +12,14 @@ from keyturn.errors import KeyturnError
 from keyturn.model.connections import Connection
 from keyturn.model.tables import Table, TableSettings
 from keyturn.services import estimates, parents, rejects, samples, tables
+from keyturn.services.endpoints import Asked
 from keyturn.services.tables import Preview
 from keyturn.web.auth import Visit
 from keyturn.web.pages import table_form, table_usage
 
 _ROWS_SHOWN = 20
+# What a page carries of its rows for their menus.
+_ROWS_CHARACTERS = 1_000_000
 CHANGES = {"added": "New", "removed": "Gone", "type_changed": "Another type", "left_out": "Left out"}
 
 
@@ -90,7 +93,7 @@ def drawn(
     result: Result, connection: Connection | None, table: Table | None, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Everything the pane's template draws."""
-    preview = result.preview
+    preview, settings = result.preview, result.settings or (None if table is None else table.settings)
     found: dict[str, Any] = {
         "result": result,
         "preview": preview,
@@ -102,17 +105,40 @@ def drawn(
         "schema": schema_rows(preview, table, table_form.pins_of(values)),
         "empty": {},
         "expanded": {},
+        "rows_json": "[]",
         "change_words": CHANGES,
     }
     if preview is not None and connection is not None:
         names = [column.name for column in preview.columns]
         rows = [dict(zip(names, row, strict=False)) for row in preview.rows[:_ROWS_SHOWN]]
-        found["objects"] = [orjson.dumps(row, option=orjson.OPT_INDENT_2).decode() for row in rows]
+        found["objects"] = [_pretty(row) for row in rows]
         found |= samples.exchange(connection, preview, table_form.asked(values))
         found["lists"] = samples.lists(preview.response)
+        found["rows_json"] = _rows_json(preview, settings, table_form.asked(values))
         found["empty"] = _empty(preview)
         found["expanded"] = _expanded(preview)
     return found
+
+
+def _rows_json(preview: Preview, settings: TableSettings | None, asked: Asked) -> str:
+    """What the script shows of each row: the row, the row as it came and what is nested, as text; null behind a limit.
+
+    Texts, because a script would round large numbers.
+    """
+    names, left = [column.name for column in preview.columns], _ROWS_CHARACTERS
+    raw: list[str] = [] if settings is None else samples.raw_rows(preview, settings, asked)
+    found: list[dict[str, Any] | None] = []
+    for at, row in enumerate(preview.rows):
+        values = dict(zip(names, row, strict=False))
+        nested = {name: _pretty(value) for name, value in values.items() if isinstance(value, list | dict)}
+        one = {"json": _pretty(values), "raw": raw[at] if raw else None, "nested": nested}
+        left -= len(one["json"]) + len(one["raw"] or "") + sum(map(len, nested.values()))
+        found.append(one if left > 0 else None)
+    return orjson.dumps(found).decode()
+
+
+def _pretty(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 def by_field(result: Result) -> dict[str, list[dict[str, str]]]:

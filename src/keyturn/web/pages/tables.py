@@ -70,6 +70,17 @@ async def look(request: Request, visit: Drafter) -> Response:
     return await _new(visit, form, result, status=422 if form.wrong else 200)
 
 
+@router.post("/child")
+async def child(request: Request, visit: Maker) -> Response:
+    """A new table out of a list in the rows of this one: a row for each of its items, with those of the row around."""
+    sent = forms.typed(await request.form())
+    form, result = await _looked(visit, table_form.child_of(sent, sent.get("child_of", "")))
+    if result.preview is not None:
+        key = table_form.child_key(form.values, [column.name for column in result.preview.columns])
+        form = forms.Form({**form.values, "primary_key": key})
+    return await _new(visit, form, result, status=422 if form.wrong else 200)
+
+
 @router.post("/new")
 async def create(request: Request, visit: Here) -> Response:
     """Save it; as a draft, without asking the endpoint."""
