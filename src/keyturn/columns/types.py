@@ -60,6 +60,35 @@ STRING = ColumnType("string")
 JSON = ColumnType("json")
 
 
+def kind_of(field: pa.Field) -> ColumnType | None:
+    """The type that holds every value of an Arrow field, of others' files too; None where there is none."""
+    kind = field.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return JSON if is_json(field) else STRING
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        element = kind_of(kind.value_field)
+        return None if element is None else ColumnType("list", element=element)
+    if pa.types.is_struct(kind):
+        inner = [(item.name, kind_of(item)) for item in kind]
+        fields = tuple((name, known) for name, known in inner if known is not None)
+        return ColumnType("struct", fields=fields) if len(fields) == len(inner) else None
+    if pa.types.is_decimal128(kind) and kind.scale >= 0:
+        return ColumnType("decimal", precision=kind.precision, scale=kind.scale)
+    if pa.types.is_timestamp(kind):
+        return ColumnType("timestamp") if kind.tz is not None and kind.unit != "ns" else None
+    if pa.types.is_integer(kind):
+        return None if kind == pa.uint64() else ColumnType("int64")
+    if pa.types.is_floating(kind):
+        return ColumnType("float64")
+    return {pa.bool_(): ColumnType("bool"), pa.date32(): ColumnType("date")}.get(kind)
+
+
+def is_json(field: pa.Field) -> bool:
+    """Whether the text of a field is JSON."""
+    (name, word), metadata = next(iter(JSON_METADATA.items())), field.metadata or {}
+    return metadata.get(name) == word
+
+
 def parse_type(text: str) -> ColumnType:
     """Read a type's words. Raises ValueError with a sentence that names what can be written."""
     found, rest = _parse(text.strip(), 0)

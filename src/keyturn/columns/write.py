@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from keyturn.columns.build import json_safe, to_json, to_text
 from keyturn.columns.schema import Schema
-from keyturn.columns.types import JSON_METADATA, ColumnType
+from keyturn.columns.types import ColumnType, is_json, kind_of
 
 
 def cast_batch(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
@@ -25,6 +25,14 @@ def cast_batch(batch: pa.RecordBatch, schema: Schema) -> pa.RecordBatch:
         else:
             arrays.append(_cast(batch.column(index), batch.schema.field(index), column.kind))
     return pa.RecordBatch.from_arrays(arrays, schema=schema.arrow)
+
+
+def cast_column(array: pa.Array, before: pa.Field, kind: ColumnType) -> pa.Array:
+    """A column of somebody's file, whose field is `before`, as `kind`. Raises pyarrow.ArrowInvalid as `cast_batch`."""
+    known = kind_of(before)
+    if known is not None and array.type != known.arrow:
+        array, before = array.cast(known.arrow), known.field(before.name)
+    return _cast(array, before, kind)
 
 
 def _cast(array: pa.Array, before: pa.Field, kind: ColumnType) -> pa.Array:
@@ -46,12 +54,7 @@ def _same(before: pa.Field, kind: ColumnType) -> bool:
         return [field.name for field in inner] == [name for name, _ in kind.fields] and all(
             _same(field, sub) for field, (_, sub) in zip(inner, kind.fields, strict=True)
         )
-    return before.type == kind.arrow and _is_json(before) == (kind.word == "json")
-
-
-def _is_json(field: pa.Field) -> bool:
-    (name, word), metadata = next(iter(JSON_METADATA.items())), field.metadata or {}
-    return metadata.get(name) == word
+    return before.type == kind.arrow and is_json(before) == (kind.word == "json")
 
 
 def _value(value: Any, before: pa.Field, kind: ColumnType) -> Any:
@@ -70,7 +73,7 @@ def _value(value: Any, before: pa.Field, kind: ColumnType) -> Any:
 
 def _json(value: Any, before: pa.Field) -> str:
     """JSON text of a value out of Arrow; parts that are JSON text already stay as they are."""
-    if _is_json(before) and value is not None:
+    if is_json(before) and value is not None:
         return value
     if isinstance(value, list):
         return f"[{','.join(_json(item, before.type.value_field) for item in value)}]"

@@ -8,27 +8,24 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
 from keyturn.columns.schema import Schema
 from keyturn.columns.write import cast_batch
+from keyturn.destinations.duckdb_file import Filling, fill
 from keyturn.destinations.journal import Journal, Segment, remove_folder
+from keyturn.destinations.merges import Side, last_of_each_key, merge
 from keyturn.destinations.parquet import ParquetWriter, Written, measured, swap
 from keyturn.destinations.streams import CsvStream, NdjsonStream
 from keyturn.errors import Invalid
 
-if TYPE_CHECKING:
-    import duckdb
-
 Format = Literal["parquet", "csv", "ndjson", "duckdb"]
 Mode = Literal["replace", "append", "update"]
-_BATCH_ROWS = 8192
-_MEMORY = "512MB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +116,7 @@ class TableFile:
 
         try:
             self._make(self._made, target if target.exists() else None, schema, completeness)
-        except duckdb.Error as error:
+        except (duckdb.Error, pa.ArrowInvalid) as error:
             first = str(error).splitlines()[0][:200]
             raise Invalid(
                 f"{target.name} cannot take these rows ({first}). Choose Replace, or another file.", at="mode"
@@ -184,9 +181,21 @@ class TableFile:
             case "ndjson":
                 self._text(made, before, schema, NdjsonStream())
             case "duckdb":
-                _into_duckdb(self._parquet(schema, completeness), made, before, self._way)
+                staged, replace = self._parquet(schema, completeness), self._way.mode == "replace"
+                fill(Filling(staged, self._way.table, self._key, replace), made, before)
             case "parquet":
-                _into_parquet(self._parquet(schema, completeness), made, before, self._way, completeness)
+                self._merge(self._parquet(schema, completeness), made, before, completeness)
+
+    def _merge(self, staged: Path, made: Path, before: Path | None, completeness: Mapping[str, Any]) -> None:
+        new = Side(staged)
+        if before is not None:
+            merge(Side(before), new, self._key, made, completeness)
+        elif not self._key or not last_of_each_key(new, self._key, made, completeness):
+            shutil.copyfile(staged, made)
+
+    @property
+    def _key(self) -> tuple[str, ...]:
+        return self._way.key if self._way.mode == "update" else ()
 
     def _text(self, made: Path, before: Path | None, schema: Schema, encoder: CsvStream | NdjsonStream) -> None:
         with made.open("wb") as out:
@@ -217,76 +226,3 @@ def _copy_before(before: Path, out: Any, header: bytes) -> None:
             raise Invalid(f"{before.name} has other columns. Choose Replace, or another file.", at="mode")
         source.seek(0)
         shutil.copyfileobj(source, out)
-
-
-def _connected(path: str, act: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
-    import duckdb
-
-    with duckdb.connect(path, config={"memory_limit": _MEMORY, "threads": 1}) as connection:
-        act(connection)
-
-
-def _into_parquet(staged: Path, made: Path, before: Path | None, way: Way, completeness: Mapping[str, Any]) -> None:
-    """Old rows and new ones in one file of the wider schema; with a key, a new row takes the place of an old one."""
-    if before is None:
-        shutil.copyfile(staged, made)
-        return
-
-    def act(connection: duckdb.DuckDBPyConnection) -> None:
-        connection.read_parquet(str(before)).create_view("old_rows")
-        connection.read_parquet(str(staged)).create_view("new_rows")
-        kept = _kept_sql(way)
-        both = connection.sql(f"{kept} union all by name select * from new_rows")  # noqa: S608 - names are quoted
-        reader = both.to_arrow_reader(_BATCH_ROWS)
-        writer = ParquetWriter(made, reader.schema)
-        for batch in reader:
-            writer.add(batch)
-        writer.end(completeness)
-
-    _connected(":memory:", act)
-
-
-def _into_duckdb(staged: Path, made: Path, before: Path | None, way: Way) -> None:
-    """One table of a DuckDB file; the file's other tables stay."""
-    if before is not None:
-        shutil.copyfile(before, made)
-    table = _quoted(way.table)
-
-    def act(connection: duckdb.DuckDBPyConnection) -> None:
-        connection.begin()
-        connection.read_parquet(str(staged)).create_view("keyturn_new_rows")
-        there = connection.sql("show tables").fetchall()
-        if way.mode == "replace" or (way.table,) not in there:
-            connection.execute(f"create or replace table {table} as select * from keyturn_new_rows")  # noqa: S608
-        else:
-            _add_columns(connection, table)
-            if way.mode == "update":
-                connection.execute(f"delete from {table} where {_in_new(way.key, 'keyturn_new_rows')}")  # noqa: S608
-            connection.execute(f"insert into {table} by name select * from keyturn_new_rows")  # noqa: S608
-        connection.execute("drop view keyturn_new_rows")
-        connection.commit()
-        connection.execute("checkpoint")
-
-    _connected(str(made), act)
-
-
-def _add_columns(connection: duckdb.DuckDBPyConnection, table: str) -> None:
-    known = {row[0] for row in connection.execute(f"describe {table}").fetchall()}
-    for name, kind, *_ in connection.execute("describe keyturn_new_rows").fetchall():
-        if name not in known:
-            connection.execute(f"alter table {table} add column {_quoted(name)} {kind}")
-
-
-def _kept_sql(way: Way) -> str:
-    if way.mode != "update":
-        return "select * from old_rows"
-    return f"select * from old_rows where not ({_in_new(way.key, 'new_rows')})"  # noqa: S608 - names are quoted
-
-
-def _in_new(key: Sequence[str], new: str) -> str:
-    columns = ", ".join(_quoted(name) for name in key)
-    return f"({columns}) in (select {columns} from {new})"  # noqa: S608 - names are quoted
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
