@@ -36,11 +36,11 @@ _TAKES = {"BIGINT": _WHOLE, "VARCHAR": {"UUID", "JSON"}}
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What goes where: the rows that came, into which table; `key` is empty where rows are appended or replaced."""
+    """What goes where: the rows that came, into which table; `by` is empty where rows are appended or replaced."""
 
     staged: Path
     table: str
-    key: tuple[str, ...]
+    by: tuple[str, ...]
     replace: bool
 
 
@@ -60,7 +60,7 @@ def fill(filling: Filling, made: Path, before: Path | None) -> None:
         tables = {name.lower() for (name,) in connection.sql("show tables").fetchall()}
         connection.begin()
         if filling.replace or filling.table.lower() not in tables:
-            _make(connection, filling.table, _last(Side(filling.staged), filling.key))
+            _make(connection, filling.table, _last(Side(filling.staged), filling.by))
         else:
             _add(connection, filling)
         connection.commit()
@@ -95,7 +95,7 @@ def _add(connection: duckdb.DuckDBPyConnection, filling: Filling) -> None:
     names = _names_in(connection, filling.staged, filling.table)
     new = Side(filling.staged, names)
     schema = pq.read_schema(filling.staged)
-    key = tuple(names[schema.names.index(name)] for name in filling.key)
+    key = tuple(names[schema.names.index(name)] for name in filling.by)
     if _takes(connection, filling.table, new):
         _insert(connection, filling.table, new, key)
         return

@@ -12,6 +12,7 @@ import msgspec
 import orjson
 
 from keyturn import core
+from keyturn.rest.formats import lines_of
 
 _BOM = b"\xef\xbb\xbf"
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -63,6 +64,12 @@ def _decoded(raw: bytes, keys: tuple[str, ...]) -> Envelope | None:
     for key, others in zip(reversed(keys), reversed(levels), strict=True):
         around = b"{" + b",".join([*others, orjson.dumps(key) + b":" + around]) + b"}"
     return Envelope(around, raw, count)
+
+
+def listed(body: bytes) -> Envelope:
+    """The lines of NDJSON, each of which is known to be JSON, as one list."""
+    lines = lines_of(body.removeprefix(_BOM))
+    return Envelope(b"[]", b"[" + b",".join(lines) + b"]", len(lines))
 
 
 def plain_keys(path: str) -> tuple[str, ...] | None:

@@ -159,6 +159,10 @@ def _refused(system: str, request: Request, response: Response) -> KeyturnError:
         return LimitReached(sentence, retry_after_seconds=seconds, message_code="E-RATE")
     elif status >= 500:
         sentence, code = f"{system} is having trouble ({status}). Try again later.", "E-UPSTREAM"
+    elif status == 304:
+        sentence = (
+            f"{system} answered 304 at {path}: nothing new since we last asked. Leave conditions (If-…) out of Headers."
+        )
     elif 300 <= status < 400:
         sentence = f"{system} answered {status} at {path}: it leads elsewhere. Use the path it names."
     else:

@@ -28,6 +28,9 @@ HAS_MORE_FALSE = "has_more_false"
 USUAL_SIZES = frozenset({10, 20, 25, 30, 50, 100, 200, 250, 500, 1000, 2000, 5000, 10_000})
 
 
+_COUNT = re.compile(r"[0-9]{1,18}")
+
+
 def _readable(path: str) -> str:
     try:
         return check_path(path)
@@ -333,7 +336,7 @@ def integer(value: Any) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value
-    if isinstance(value, str) and value.strip().isdigit():
+        return value if value >= 0 else None
+    if isinstance(value, str) and _COUNT.fullmatch(value.strip()):
         return int(value)
     return None

@@ -17,13 +17,14 @@ from jsonpath_rfc9535.selectors import NameSelector
 
 from keyturn import redaction
 from keyturn.errors import Invalid, UpstreamError
-from keyturn.rest.formats import csv_rows, lines_of, xml_value
+from keyturn.rest.formats import MEDIA_TYPES, csv_rows, in_utf8, lines_of, xml_value
 from keyturn.wire import Response
 
 # Only long runs of digits, or large exponents, can be more than a double or 64 bits hold.
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}|[0-9][eE][+-]?[0-9]{3}")
 _SIMPLE_PATH = re.compile(r"\$(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_NO_NUMBER = re.compile(rb"[:,\[]\s*-?(?:NaN|Infinity)\s*[,}\]]")
 _BOM = b"\xef\xbb\xbf"
 # Python reads no longer whole number than this as an int.
 _LONGEST_INTEGER = 4300
@@ -60,7 +61,7 @@ def parse_body(response: Response, format: str = "json") -> Any:
     NDJSON, CSV and XML give what JSON would have said. Raises `UpstreamError`: a web page (E-NOTDATA), nothing at
     all, or something of another format.
     """
-    body = response.body.removeprefix(_BOM)
+    body = readable(response, format).body.removeprefix(_BOM)
     start = body.lstrip()[:200].lower()
     if not start and format in {"ndjson", "csv"}:
         return list[Any]()
@@ -76,12 +77,44 @@ def parse_body(response: Response, format: str = "json") -> Any:
     try:
         return _PARSERS[format](body)
     except (ValueError, RecursionError) as error:
-        told = f" {redaction.text(error, limit=120)}" if format in {"csv", "xml"} else ""
-        raise UpstreamError(
-            f"The answer is not {_FORMATS[format]} ({response.content_type or 'no content type'}).{told}",
-            message_code="E-NOTDATA",
-            status=response.status,
-        ) from None
+        raise _not_of(format, response, body, error) from None
+
+
+def readable(response: Response, format: str) -> Response:
+    """The response with its text in UTF-8. Raises `UpstreamError` for text that is not what it says."""
+    kind = response.headers.get("content-type") or ""
+    if "charset" not in kind and response.body[:1] not in {b"\xff", b"\xfe", b"\x00"}:
+        return response
+    try:
+        return replace(response, body=in_utf8(response.body, kind, format))
+    except ValueError as error:
+        raise _not_of(format, response, b"", error) from None
+
+
+def _not_of(format: str, response: Response, body: bytes, error: Exception) -> UpstreamError:
+    """What the answer is not, and why; or which format to choose."""
+    other = MEDIA_TYPES.get(response.content_type)
+    if other is not None and other != format:
+        told = f" It says that it is {_FORMATS[other]}: choose that format."
+    elif format in {"csv", "xml"} or not body:
+        told = f" {redaction.text(error, limit=120)}"
+    elif _NO_NUMBER.search(body):
+        told = " It has NaN or Infinity, which JSON has no words for; the API should send null."
+    else:
+        told = _not_utf8(body)
+    return UpstreamError(
+        f"The answer is not {_FORMATS[format]} ({response.content_type or 'no content type'}).{told}",
+        message_code="E-NOTDATA",
+        status=response.status,
+    )
+
+
+def _not_utf8(body: bytes) -> str:
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f" Byte {error.start + 1:,} is not UTF-8, and no charset is told in Content-Type."
+    return ""
 
 
 def parse_json(body: bytes) -> Any:
