@@ -25,9 +25,11 @@ from at_a_server import KEYTURN, Server
 
 HERE = Path(__file__).parent
 TOKEN = "kt_" + "b" * 40
+AIRBYTE = ["airbyte-cdk==7.39.1", "pyarrow==26.0.1"]
 PEERS = {
     "dlt": ["dlt[filesystem,parquet]==1.31.0"],
-    "airbyte": ["airbyte-cdk==7.39.1", "pyarrow==26.0.1"],
+    "airbyte": [*AIRBYTE, "orjson"],
+    "airbyte_in_process": AIRBYTE,
     "meltano": ["singer-sdk==0.54.9", "pyarrow==26.0.1"],
 }
 
@@ -47,6 +49,8 @@ class Case:
 
 
 CASES = {
+    # One page: how long until there are rows at all.
+    "S 1k": Case("S", 1_000),
     "S 100k": Case("S", 100_000),
     "S 1M": Case("S", 1_000_000),
     "M 20k": Case("M", 20_000),
@@ -193,7 +197,9 @@ class Bench:
 def main() -> None:
     """Read the options and compare."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--cases", nargs="*", default=["S 100k", "S 1M", "M 20k", "W 5k", "S 300k, 20 ms, offset"])
+    options.add_argument(
+        "--cases", nargs="*", default=["S 1k", "S 100k", "S 1M", "M 20k", "W 5k", "S 300k, 20 ms, offset"]
+    )
     options.add_argument("--runs", type=int, default=5)
     options.add_argument(
         "--peers", action="store_true", help="also dlt, Airbyte's CDK and Meltano's SDK (installs them)"

@@ -1,97 +1,33 @@
-"""Airbyte's declarative CDK, its records written to Parquet in groups: `with_airbyte.py URL STYLE OUT`."""
+"""Airbyte's declarative CDK as it is run, its messages taken from a pipe into Parquet: `with_airbyte.py URL STYLE OUT`.
+
+Sources of Airbyte are processes that print messages; a destination at the other end of the pipe reads them.
+"""
 
 from __future__ import annotations
 
 import json
-import logging
+import subprocess
 import sys
-from urllib.parse import parse_qsl
+import tempfile
+from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from airbyte_cdk.models import ConfiguredAirbyteCatalogSerializer, Type
-from airbyte_cdk.sources.declarative.concurrent_declarative_source import ConcurrentDeclarativeSource
+import orjson
+from airbyte_manifest import CATALOG, manifest
+from parquet_file import ParquetFile
 
 url, style, out = sys.argv[1:4]
-base, _, query = url.partition("?")
-host, _, path = base.partition("/" + style)
-logging.disable(logging.WARNING)
-pagers = {
-    "cursor": (
-        {
-            "type": "CursorPagination",
-            "cursor_value": "{{ response.get('next_cursor') }}",
-            "stop_condition": "{{ not response.get('next_cursor') }}",
-        },
-        "cursor",
-    ),
-    "offset": ({"type": "OffsetIncrement", "page_size": 1000}, "offset"),
-    "page": (
-        {"type": "PageIncrement", "page_size": 1000, "start_from_page": 1, "inject_on_first_request": True},
-        "page",
-    ),
-}
-strategy, parameter = pagers[style]
-manifest = {
-    "version": "6.0.0",
-    "type": "DeclarativeSource",
-    "check": {"type": "CheckStream", "stream_names": ["rows"]},
-    "streams": [
-        {
-            "type": "DeclarativeStream",
-            "name": "rows",
-            "retriever": {
-                "type": "SimpleRetriever",
-                "requester": {
-                    "type": "HttpRequester",
-                    "url_base": host,
-                    "path": f"/{style}{path}",
-                    "http_method": "GET",
-                    "authenticator": {"type": "BearerAuthenticator", "api_token": "bench"},
-                    "request_parameters": dict(parse_qsl(query)),
-                },
-                "record_selector": {
-                    "type": "RecordSelector",
-                    "extractor": {"type": "DpathExtractor", "field_path": ["data"]},
-                },
-                "paginator": {
-                    "type": "DefaultPaginator",
-                    "page_token_option": {
-                        "type": "RequestOption",
-                        "inject_into": "request_parameter",
-                        "field_name": parameter,
-                    },
-                    "pagination_strategy": strategy,
-                },
-            },
-            "schema_loader": {"type": "InlineSchemaLoader", "schema": {"type": "object", "additionalProperties": True}},
-        }
-    ],
-}
-stream = {"name": "rows", "json_schema": {}, "supported_sync_modes": ["full_refresh"]}
-catalog = ConfiguredAirbyteCatalogSerializer.load(
-    {"streams": [{"stream": stream, "sync_mode": "full_refresh", "destination_sync_mode": "overwrite"}]}
-)
-source = ConcurrentDeclarativeSource(catalog=catalog, config={}, state=None, source_config=manifest)
-writer, group, rows = None, [], 0
-
-
-def write() -> None:
-    global writer, group
-    table = pa.Table.from_pylist(group, schema=writer.schema if writer else None)
-    writer = writer or pq.ParquetWriter(out, table.schema, compression="zstd")
-    writer.write_table(table)
-    group = []
-
-
-for message in source.read(logging.getLogger("bench"), {}, catalog, None):
-    if message.type == Type.RECORD:
-        group.append(message.record.data)
-        rows += 1
-        if len(group) == 50_000:
-            write()
-if group:
-    write()
-if writer is not None:
-    writer.close()
-print(json.dumps({"rows": rows}))
+source = Path(sys.executable).with_name("source-declarative-manifest")
+with tempfile.TemporaryDirectory() as folder:
+    config, catalog = Path(folder, "config.json"), Path(folder, "catalog.json")
+    config.write_text(json.dumps({"__injected_declarative_manifest": manifest(url, style)}))
+    catalog.write_text(json.dumps(CATALOG))
+    file = ParquetFile(out)
+    command = [source, "read", "--config", config, "--catalog", catalog]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as reading:
+        for line in reading.stdout:
+            message = orjson.loads(line)
+            if message["type"] == "RECORD":
+                file.add(message["record"]["data"])
+    if reading.returncode:
+        raise SystemExit(f"the source ended with {reading.returncode}")
+    file.end()

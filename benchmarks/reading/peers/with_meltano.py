@@ -9,8 +9,7 @@ import urllib.request
 from contextlib import redirect_stdout
 from urllib.parse import parse_qsl
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from parquet_file import ParquetFile
 from singer_sdk import RESTStream, Tap
 from singer_sdk import typing as th
 from singer_sdk.authenticators import BearerTokenAuthenticator
@@ -54,30 +53,18 @@ class BenchTap(Tap):
 class Target(io.TextIOBase):
     """Takes the tap's messages line by line, as a target at the other end of a pipe would."""
 
-    def __init__(self):
-        self.writer, self.group, self.rows, self.rest = None, [], 0, ""
+    def __init__(self, file):
+        self.file, self.rest = file, ""
 
     def write(self, text):
         *lines, self.rest = (self.rest + text).split("\n")
         for line in lines:
             if '"RECORD"' in line[:200]:
-                self.group.append(json.loads(line)["record"])
-                self.rows += 1
-                if len(self.group) == 50_000:
-                    self.flush_group()
+                self.file.add(json.loads(line)["record"])
         return len(text)
 
-    def flush_group(self):
-        if self.group:
-            table = pa.Table.from_pylist(self.group, schema=self.writer.schema if self.writer else None)
-            self.writer = self.writer or pq.ParquetWriter(out, table.schema, compression="zstd")
-            self.writer.write_table(table)
-            self.group = []
 
-
-target = Target()
-with redirect_stdout(target):
+file = ParquetFile(out)
+with redirect_stdout(Target(file)):
     BenchTap(config={}, parse_env_config=False).sync_all()
-target.flush_group()
-target.writer.close()
-print(json.dumps({"rows": target.rows}))
+file.end()
