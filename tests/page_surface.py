@@ -95,6 +95,10 @@ class PageSurface(Surface):
         body = self._table(name).root.one(id="panel-schema").one("tbody")
         return [(row.one("th").text, next(row.all("td")).text) for row in list(body.all("tr"))[:-1]]
 
+    def learn_columns(self, name: str, **asked: Any) -> None:
+        button, typed = "Learn the columns again", {f"param.{key}": str(value) for key, value in asked.items()}
+        self._done(self.person.press(self._table(name), button, typed, button))
+
     def test(self, connection: str, path: str) -> list[tuple[str, str]]:
         page = self.person.open(f"/connections/{self.connection_id(connection)}")
         page = self._done(self.person.press(page, "Test", {}, "Test"))

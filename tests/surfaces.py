@@ -135,6 +135,15 @@ class Surface:
         found = self._http("GET", f"/tables/{self.table_id(name)}/schema")["columns"]
         return [(column["name"], column["type"]) for column in found]
 
+    def learn_columns(self, name: str, **asked: Any) -> None:
+        """Ask the endpoint for the columns that it has now."""
+        if self.kind == "cli":
+            self._cli("tables", "schema", name, "--refresh", *self._params(asked))
+        elif self.kind == "client":
+            self._client(lambda ws: ws.table(name).refresh_schema(**asked))
+        else:
+            self._http("POST", f"/tables/{self.table_id(name)}/schema/refresh", params=_query(asked))
+
     def test(self, connection: str, path: str) -> list[tuple[str, str]]:
         """The steps of a connection's test: what became of each, and its sentence."""
         if self.kind == "cli":

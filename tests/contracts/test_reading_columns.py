@@ -7,6 +7,8 @@ import json
 import pytest
 from starlette.responses import Response
 
+from surfaces import Failed
+
 NONE = {"rows_path": "$", "pagination": {"type": "none"}}
 
 
@@ -81,6 +83,18 @@ def test_row6_the_columns_are_kept_from_the_first_read_and_nothing_is_asked_for_
     assert api.asked == []
 
 
+def test_row6_the_columns_of_a_table_that_asks_for_values_are_learned_with_them(surface, connection, api):
+    name = f"{connection}.things"
+    api.on("things", lambda asked: [{asked["query"]["kind"]: 1}])
+    surface.create(
+        connection, "things", path="/things", query={"kind": "{{kind}}"}, parameters=[{"name": "kind"}], **NONE
+    )
+    surface.learn_columns(name, kind="size")
+    assert surface.known_schema(name) == [("size", "int64")]
+    with pytest.raises(Failed, match="asks for it each time"):
+        surface.learn_columns(name)
+
+
 @pytest.mark.parametrize("policy", ["ask", "ignore"])
 def test_row6_by_policy_the_columns_stay_and_new_fields_are_told(surface, connection, api, policy):
     name = f"{connection}.things"
@@ -93,6 +107,9 @@ def test_row6_by_policy_the_columns_stay_and_new_fields_are_told(surface, connec
     assert [change["changes"] for change in surface.history(name)] == [
         [{"kind": "left_out", "column": "colour", "before": None, "after": None}]
     ]
+    # Whoever is asked says yes.
+    surface.learn_columns(name)
+    assert surface.read(name)[0] == [{"id": 1, "colour": "red"}]
 
 
 ORDERS = [

@@ -206,13 +206,15 @@ def schema(
     name: Name,
     *,
     refresh: Annotated[bool, typer.Option("--refresh", help="Learn it from the endpoint again.")] = False,
+    param: Params = None,
     json: Json = False,
 ) -> None:
     """Its columns."""
     out = terminal()
     with workspace() as found:
         table = found.tables[name]
-        columns = table.refresh_schema() if refresh else table.schema
+        values = pairs_of(param or [], "--param")
+        columns = table.refresh_schema(**values) if refresh or values else table.schema
     if json:
         names = ("name", "type", "nullable", "source_path", "note")
         out.json({"columns": [{key: getattr(column, key) for key in names} for column in columns]})

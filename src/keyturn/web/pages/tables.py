@@ -14,9 +14,10 @@ from keyturn.model.tables import Table, TableSettings
 from keyturn.rest.drafts import name_of
 from keyturn.services import connection_lists, connections, samples, tables
 from keyturn.services import rejects as rejects_of
+from keyturn.services.endpoints import Asked
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
-from keyturn.web.pages import onward, secrets, table_form, table_results, table_start
+from keyturn.web.pages import onward, secrets, table_form, table_results, table_start, values
 from keyturn.web.pages.table_results import Result
 
 router = APIRouter(prefix="/tables", include_in_schema=False)
@@ -154,6 +155,23 @@ async def update(request: Request, visit: Here, table_id: str) -> Response:
         told = not getattr(error, "problems", ()) and sent.get("save") == "publish"
         form, failure = (forms.Form(sent), error) if told else (_failed(error, sent), None)
         return await _edit(visit, table, form, Result(error=failure, evidence=table.evidence), status=status)
+
+    return await forms.attempt(do, again)
+
+
+@router.post("/{table_id}/columns")
+async def refresh_schema(request: Request, visit: Here, table_id: str) -> Response:
+    """Ask the endpoint once and take the columns that it has now, also those that reads left out."""
+    table = await tables.get(visit.ctx, table_id)
+    asked = Asked(values.typed(forms.typed(await request.form())))
+
+    async def do() -> str:
+        await tables.refresh_schema(visit.ctx, table_id, asked=asked)
+        return f"/tables/{table_id}?done=learned"
+
+    async def again(error: KeyturnError, status: int) -> Response:
+        form = forms.Form(table_form.values_of(table.settings))
+        return await _edit(visit, table, form, Result(error=error, evidence=table.evidence), status=status)
 
     return await forms.attempt(do, again)
 
