@@ -62,3 +62,12 @@ def test_help_loads_no_server_package():
 
 def test_without_a_verb_the_help_is_shown():
     assert "Usage" in keyturn().stdout + keyturn().stderr
+
+
+@pytest.mark.parametrize("said", [None, "mimalloc"])
+def test_an_operator_verb_has_few_heaps_unless_the_environment_says_otherwise(said):
+    asks = "import sys; sys.argv[1:] = ['keys', '--help']; import keyturn.main as m, atexit; atexit.register(lambda: "
+    asks += "print(sys.modules['pyarrow'].default_memory_pool().backend_name, file=sys.stderr)); m.main()"
+    said_so = {} if said is None else {"ARROW_DEFAULT_MEMORY_POOL": said}
+    ran = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, env=said_so, check=True)
+    assert ran.stderr.split() == [said or "system"]

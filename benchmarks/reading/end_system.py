@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 import uvloop
 
 TOKEN = "bench"
-MOST = 1000
+MOST = 10_000
 
 
 class DataSet:

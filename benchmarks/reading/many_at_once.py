@@ -1,10 +1,12 @@
 """Fifty imports at once in one `keyturn serve`: do they share it fairly, and how much memory does that take?
 
-    python many_at_once.py [--imports 50] [--rows 20000] [--set S] [--folder .bench]
+    python many_at_once.py [--imports 50] [--rows 20000] [--set S] [--page-rows 1000]
+                            [--alike] [--folder .bench]
 
-First all of the same size; then one that is as large as all the others together, asked for before them. Each reads a
-table of its own, all of one connection. *Rows/s* is each import's own, from when it was asked for until it ended; the
-index (Jain's) is 1 where all are alike and 1/n where one has all. Memory is the server's peak as the kernel saw it.
+First all of the same size (`--alike`: these alone); then one that is as large as all the others together, asked for
+before them. Each reads a table of its own, all of one connection. *Rows/s* is each import's own, from when it was asked
+for until it ended; the index (Jain's) is 1 where all are alike and 1/n where one has all. Memory is the server's peak
+as the kernel saw it.
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ from at_a_server import Server
 
 HERE = Path(__file__).parent
 TOKEN = "kt_" + "b" * 40
-PAGE_ROWS = 1000
 ENDED = {"complete", "failed", "incomplete", "cancelled"}
 
 
@@ -50,8 +51,8 @@ class Imported:
 class Crowd:
     """One server and one end system, and the imports that are asked of them."""
 
-    def __init__(self, folder: Path, data_set: str) -> None:
-        self.folder, self._set = folder.absolute(), data_set
+    def __init__(self, folder: Path, data_set: str, page_rows: int) -> None:
+        self.folder, self._set, self._page_rows = folder.absolute(), data_set, page_rows
         self.port = 8912
         self._url = ""
 
@@ -102,7 +103,7 @@ class Crowd:
         self._ask("/imports", {"table_id": table, "destination": destination})
 
     def _table(self, connection: str, number: int, rows: int) -> str:
-        query = {"limit": str(PAGE_ROWS), "rows": str(rows)}
+        query = {"limit": str(self._page_rows), "rows": str(rows)}
         pages = {"type": "cursor", "cursor_path": "$.next_cursor", "cursor_param": "cursor"}
         body = {"connection_id": connection, "name": f"rows_{number}", "path": f"/cursor/{self._set}", "query": query,
                 "rows_path": "$.data", "pagination": pages}  # fmt: skip
@@ -142,12 +143,15 @@ def main() -> None:
     options.add_argument("--imports", type=int, default=50)
     options.add_argument("--rows", type=int, default=20_000)
     options.add_argument("--set", choices=["S", "M", "W"], default="S")
+    options.add_argument("--page-rows", type=int, default=1000)
+    options.add_argument("--alike", action="store_true", help="only those of the same size")
     options.add_argument("--folder", type=Path, default=Path(".bench"))
     chosen = options.parse_args()
     count, rows = chosen.imports, chosen.rows
-    sets = chosen.folder.absolute() / f"crowd-{count}-{rows}"
-    data_sets.make(sets, sizes={chosen.set: count * rows})
-    crowd = Crowd(chosen.folder, chosen.set)
+    most = rows if chosen.alike else count * rows
+    sets = chosen.folder.absolute() / f"crowd-{most}"
+    data_sets.make(sets, sizes={chosen.set: most})
+    crowd = Crowd(chosen.folder, chosen.set, chosen.page_rows)
     serving = subprocess.Popen(
         [sys.executable, str(HERE / "end_system.py"), str(sets), str(crowd.port)], stdout=subprocess.PIPE
     )
@@ -159,6 +163,8 @@ def main() -> None:
         print("| imports | ended after s (first / median / last) | rows/s of each (least / median / most) | index | "
               "rows/s of all | CPU s | peak MB |\n|---|---|---|---|---|---|---|")  # fmt: skip
         print(line(f"{count} of {rows:,} rows", *crowd.measure([rows] * count)), flush=True)
+        if chosen.alike:
+            return
         large = rows * (count - 1)
         imported, peak, cpu = crowd.measure([large, *[rows] * (count - 1)])
         print(line(f"{count - 1} of {rows:,} rows behind one of {large:,}", imported[1:], peak, cpu))

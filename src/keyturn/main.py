@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
+import os
 import sys
 
 import typer
@@ -22,6 +25,11 @@ OPERATOR_VERBS: dict[str, str] = {
 }
 
 
+# Most ways to manage memory keep what a thread gave back for that thread, and the threads of fifty imports would keep
+# several hundred megabytes. So there is one way for all, that of the system, and few heaps.
+_M_ARENA_MAX, _HEAPS = -8, 2  # mallopt(3), glibc
+
+
 def main() -> None:
     """Run the command line and leave with its exit code."""
     if sys.argv[1:2] and sys.argv[1] in OPERATOR_VERBS:
@@ -35,9 +43,18 @@ def main() -> None:
 
 
 def _operate(arguments: list[str]) -> None:
+    _keep_few_heaps()
     from keyturn.server.commands import app as operator
 
     operator(args=arguments, prog_name="keyturn")
+
+
+def _keep_few_heaps() -> None:
+    """Before Arrow is loaded, and before there are threads. What the operator's environment says goes first."""
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        with contextlib.suppress(OSError, AttributeError):  # another C library has one heap, or ways of its own
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _HEAPS)
 
 
 def _list(app: typer.Typer, verb: str, sentence: str) -> None:

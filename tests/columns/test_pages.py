@@ -65,9 +65,9 @@ ALIKE = (
 )
 
 
-def test_a_page_like_the_first_goes_the_fast_way():
+def test_the_first_page_and_one_like_it_go_the_fast_way_once_the_columns_are_known():
     typed, _ = read([ALIKE, ALIKE.replace("0.5", "0.30000000000000004")], fast=True)
-    assert [page.fast for page in typed] == [False, True]
+    assert [page.fast for page in typed] == [True, True]
     assert typed[1].data.column(0).to_pylist() == [1]
 
 
@@ -80,8 +80,16 @@ def test_a_page_like_the_first_goes_the_fast_way():
      ('"n": null', '"n": 1'), ('{"x": 1}', '{"x": 1, "y": 2}'), ('{"k": 1}', '{"k": "1"}'), ('[{"k": 1}]', "[1]")],
 )  # fmt: skip
 def test_whatever_arrow_would_bend_takes_the_exact_way(change):
-    typed, _ = read([ALIKE, ALIKE.replace(*change)], fast=True)
+    # Where columns may widen they do, and the page is built of its text by the wider ones.
+    typed, _ = read([ALIKE, ALIKE.replace(*change)], fast=True, when_columns_change="ask")
     assert typed[1].fast is False
+
+
+def test_a_page_that_widens_columns_is_built_by_the_wider_ones():
+    typed, _ = read([ALIKE, ALIKE.replace('"id": 1', '"id": 7.5')], fast=True)
+    assert typed[1].widened_by.column == "id"
+    assert typed[1].fast is True
+    assert typed[1].data.column("id").to_pylist() == [7.5]
 
 
 def test_a_value_that_does_not_fit_its_pinned_type_is_rejected_and_the_type_stays():

@@ -123,3 +123,15 @@ def test_a_page_that_did_not_fit_is_added_again_once_there_is_room(open_journal,
     journal.add(page(3))
     journal.sync(journal.segments)
     assert numbers(open_journal("e2", listed(journal))) == [1, 2, 3]
+
+
+def test_a_page_is_read_from_where_it_lies_also_when_others_follow(open_journal):
+    journal = open_journal("e1")
+    pages = [page(1, 2), page(3), page(*range(100))]
+    lying = [journal.add(batch) for batch in pages]
+    journal.close()
+    lying.append(journal.add(page(9)))
+    assert [where.read() for where in reversed(lying)] == [page(9), *reversed(pages)]
+    remove_folder(journal.folder)
+    with pytest.raises(OSError, match="No such file"):
+        lying[0].read()

@@ -7,6 +7,7 @@ import io
 import json
 import random
 import resource
+import weakref
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -153,6 +154,30 @@ def test_a_discarded_file_leaves_nothing(tmp_path):
     file.add(rows((1, "a")), SCHEMA)
     file.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pages_that_wait_for_their_row_group_are_on_disk_and_not_in_memory(tmp_path):
+    file = TableFile(tmp_path / "a.parquet", Way("parquet", "replace"), tmp_path / ".part-x")
+    pages = [rows(*((number, "x") for number in range(start, start + 1000))) for start in range(0, 70_000, 1000)]
+    while pages:
+        batch = pages.pop(0)
+        file.add(batch, SCHEMA)
+        kept = weakref.ref(batch)
+        del batch
+        assert kept() is None
+    file.finish(SCHEMA, STAMP)
+    assert pq.read_metadata(tmp_path / "a.parquet").num_row_groups == 3
+    assert pq.read_table(tmp_path / "a.parquet").column("id").to_pylist() == list(range(70_000))
+
+
+def test_where_pages_were_cleared_away_that_wait_for_their_row_group_none_is_made_up(tmp_path):
+    file = TableFile(tmp_path / "a.parquet", Way("parquet", "replace"), tmp_path / ".part-x")
+    file.add(rows((1, "a")), SCHEMA)
+    for path in (tmp_path / ".part-x").glob("*.arrow"):
+        path.unlink()
+    with pytest.raises(OSError, match="No such file"):
+        file.finish(SCHEMA, STAMP)
+    assert not (tmp_path / "a.parquet").exists()
 
 
 def test_where_only_the_pages_have_room_the_file_is_made_of_them_at_the_end(tmp_path):

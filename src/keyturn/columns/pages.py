@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -15,6 +16,12 @@ from keyturn.columns.build import Misfit, Reject, build
 from keyturn.columns.fast import FastBuilder, Unfit
 from keyturn.columns.schema import Schema, infer, widen
 from keyturn.columns.twice import said_twice
+from keyturn.room import Room
+
+# The rows of a page as Python values, and what is made of them, weigh about ten times their text: few pages are values
+# at once. More threads at it would be no faster, since Python runs one at a time, and would keep all else waiting.
+VALUES_TIMES = 10
+_values = Room(96 << 20)
 
 
 class RawPage(Protocol):
@@ -34,6 +41,11 @@ class RawPage(Protocol):
     def rows(self) -> list[Any]:
         """Its rows as values."""
         ...
+
+
+def as_values(raw: bytes | None) -> AbstractContextManager[None]:
+    """Room in which the rows of this text are Python values; the thread waits for it. Not to be taken twice."""
+    return nullcontext() if raw is None else _values.taken(VALUES_TIMES * len(raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,10 @@ class PageTyper:
 
     def add(self, page: RawPage) -> Typed:
         """The next page. Raises what reading its rows raises."""
-        typed = self._fast_way(page) or self._exact_way(page)
+        typed = self._fast_way(page)
+        if typed is None:
+            with as_values(page.raw):
+                typed = self._exact_way(page)
         self.rows_before += page.count
         return typed
 
@@ -90,6 +105,9 @@ class PageTyper:
         ignored: set[str] = set()
         if self.schema is None:
             self.schema = infer(rows, pins=self.pins, infer_types=self.infer_types)
+            # The columns are known now, and building them of the text takes neither the time nor the memory.
+            if (typed := self._fast_way(page)) is not None:
+                return typed
         if self.when_columns_change == "add":
             try:
                 data = build(self.schema, rows, rejects)
@@ -97,6 +115,8 @@ class PageTyper:
                 misfit = found
                 rejects.clear()
                 self.schema = widen(self.schema, rows, pins=self.pins, infer_types=self.infer_types)
+                if (typed := self._fast_way(page)) is not None:
+                    return replace(typed, widened_by=misfit)
                 data = build(self.schema, rows, rejects)
         else:
             data = build(self.schema, rows, rejects, frozen=True, ignored=ignored)

@@ -35,6 +35,25 @@ class Segment:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """A batch that lies in a journal: the first one behind `offset`."""
+
+    path: Path
+    offset: int
+    schema: pa.Schema
+
+    def read(self) -> pa.RecordBatch:
+        """The batch. Raises OSError when the disk is away or somebody tidied up."""
+        # Not mapped: where a disk breaks off under a mapping the process dies.
+        with pa.OSFile(str(self.path)) as source:
+            source.seek(self.offset)
+            message = pa.ipc.read_message(source)
+            while message.type != "record batch":
+                message = pa.ipc.read_message(source)
+            return pa.ipc.read_record_batch(message, self.schema)
+
+
 class JournalLost(Invalid):
     """Segments that are listed are not in the folder: another disk, or somebody tidied up."""
 
@@ -61,8 +80,8 @@ class Journal:
         """What has been added by now, as it would be listed."""
         return (*self._before, *(() if self._current is None else (self._current,)))
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Append rows and hand them to the system; `sync` makes them safe.
+    def add(self, batch: pa.RecordBatch) -> Lying:
+        """Append rows and hand them to the system; `sync` makes them safe. Answers where they lie.
 
         Raises OSError when the disk is full. The rows may be added again then.
         """
@@ -77,7 +96,9 @@ class Journal:
             # Half of them lies behind the end that counts: what follows goes into another file.
             self.close()
             raise _in_system_words(error) from None
+        added = Lying(self.folder / self._current.name, self._current.bytes, batch.schema)
         self._current = Segment(self._current.name, self._file.tell(), self._current.rows + batch.num_rows)
+        return added
 
     def sync(self, segments: Iterable[Segment]) -> None:
         """Make everything listed survive a power loss. Safe beside `add`: later bytes are simply not listed."""

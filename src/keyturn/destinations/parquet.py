@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,11 +29,13 @@ _GROUP_BYTES = 8 << 20
 # A column of which so large a share of the first rows differ gains nothing from a dictionary: looking each value up is
 # half of what such a column costs, and the file becomes larger by it.
 _LOOKED_AT_ROWS, _UNLIKE = 1024, 0.95
-# A row group is encoded while the pages of the next one come; by so many threads for all files of this process. While
-# all are at work each file encodes its own, so that groups do not pile up in memory.
+# A row group is encoded while the pages of the next one come; by so many threads for all files of this process: more
+# would be no faster, and each has a row group in memory. A file whose turn does not come encodes by itself: those
+# before it may be on a disk that hangs.
 _ASIDE = min(4, os.cpu_count() or 1)
 _encoders = ThreadPoolExecutor(_ASIDE, thread_name_prefix="parquet")
 _free = BoundedSemaphore(_ASIDE)
+_TURN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,18 @@ class ParquetWriter:
         self._writer: pq.ParquetWriter | None = None
         # Made at once, so that a place that takes no files is told before the first page; opened with its first rows.
         self._file: pa.OSFile | None = pa.OSFile(os.fspath(path), "wb")
-        self._group: list[pa.RecordBatch] = []
+        self._group: list[Callable[[], pa.RecordBatch]] = []
         self._rows = self._bytes = 0
         self._aside: Future[None] | None = None
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Append rows. Raises OSError when the disk is full, or was for rows before these."""
+    def add(self, batch: pa.RecordBatch, again: Callable[[], pa.RecordBatch] | None = None) -> None:
+        """Append rows. Raises OSError when the disk is full, or was for rows before these.
+
+        Where `again` reads them from a disk they are not kept in memory until their row group is whole.
+        """
         if not batch.num_rows:
             return
-        self._group.append(batch)
+        self._group.append(again or (lambda: batch))
         self._rows += batch.num_rows
         self._bytes += batch.get_total_buffer_size()
         if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
@@ -90,11 +95,11 @@ class ParquetWriter:
 
     def _write_group(self) -> None:
         self._encoded()
-        group, self._group = self._group, list[pa.RecordBatch]()
+        group, self._group = self._group, list[Callable[[], pa.RecordBatch]]()
         self._rows = self._bytes = 0
         if not group:
             return
-        if _free.acquire(blocking=False):
+        if _free.acquire(timeout=_TURN_SECONDS):
             self._aside = _encoders.submit(self._encode_aside, group)
         else:
             self._encode(group)
@@ -105,15 +110,15 @@ class ParquetWriter:
         if aside is not None:
             aside.result()
 
-    def _encode_aside(self, group: list[pa.RecordBatch]) -> None:
+    def _encode_aside(self, group: list[Callable[[], pa.RecordBatch]]) -> None:
         try:
             self._encode(group)
         finally:
             _free.release()
 
-    def _encode(self, group: list[pa.RecordBatch]) -> None:
+    def _encode(self, group: list[Callable[[], pa.RecordBatch]]) -> None:
         if self._file is not None:
-            rows = pa.Table.from_batches(group, self.schema)
+            rows = pa.Table.from_batches([read() for read in group], self.schema)
             self._opened(self._file, rows).write_table(rows, row_group_size=2 * _GROUP_ROWS)
 
     def _opened(self, file: pa.OSFile, rows: pa.Table) -> pq.ParquetWriter:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from keyturn.columns.schema import Schema
 from keyturn.columns.write import cast_batch
 from keyturn.destinations.duckdb_file import Filling, fill
-from keyturn.destinations.journal import Journal, Segment, remove_folder
+from keyturn.destinations.journal import Journal, Lying, Segment, remove_folder
 from keyturn.destinations.merges import Side, last_of_each_key, merge
 from keyturn.destinations.parquet import ParquetWriter, Written, measured, swap
 from keyturn.destinations.streams import CsvStream, NdjsonStream
@@ -69,10 +69,10 @@ class TableFile:
 
     def add(self, batch: pa.RecordBatch, schema: Schema) -> None:
         """Append rows. Raises OSError when the disk is full."""
-        self._journal.add(batch)
+        lying = self._journal.add(batch)
         if self._may_go_along:
             try:
-                self._go_along(batch, schema)
+                self._go_along(batch, lying, schema)
             except OSError:
                 # The page is in the journal all the same, and the file is made of that at the end.
                 self._may_go_along = False
@@ -139,12 +139,12 @@ class TableFile:
         self.close()
         remove_folder(self._folder)
 
-    def _go_along(self, batch: pa.RecordBatch, schema: Schema) -> None:
+    def _go_along(self, batch: pa.RecordBatch, lying: Lying, schema: Schema) -> None:
         """Write the Parquet file beside the pages, so that nothing is left to encode at the end."""
         if self._along is None:
             self._along = ParquetWriter(self._part("along"), schema.arrow)
         if schema.arrow.equals(self._along.schema, check_metadata=True):
-            self._along.add(batch)
+            self._along.add(batch, lying.read)
         else:
             # The columns widened: the file is made of the pages at the end.
             self._may_go_along = False

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from keyturn.errors import Invalid, KeyturnError, UpstreamError
 from keyturn.rest.checkpoints import Checkpoint
-from keyturn.rest.fetching import AHEAD_BYTES
+from keyturn.rest.fetching import usual_ahead_bytes
 from keyturn.rest.keyed import keyed
 from keyturn.rest.reader import Endpoint, Page, Reader
 from keyturn.rest.stamps import Completeness, verdict
@@ -70,6 +70,7 @@ class Family:
     rows_of: Callable[[Page], list[ParentRow]]
     child: Callable[[tuple[Any, ...], float, Checkpoint | None], Reader]
     max_pages: int | None = None
+    ahead_bytes: Callable[[], int] = usual_ahead_bytes
 
 
 class ChildrenReader:
@@ -180,6 +181,7 @@ class ChildrenReader:
                 rows = self._new(await asyncio.to_thread(self.family.rows_of, page))
                 self._page, self._row, self._after = rows, 0, page.checkpoint.as_dict()
                 self._packed = [[row.values and list(row.values), row.identity] for row in rows]
+                del page, rows  # it weighs megabytes, and its children may take hours
 
     def _new(self, rows: list[ParentRow]) -> list[ParentRow]:
         """The rows that did not come already, on this page or the one before: lists move while they are paged."""
@@ -250,7 +252,7 @@ class ChildrenReader:
         held = reader.held
         self._window = 1 if held != self._held else min(_AHEAD_MOST, self._window * 2)
         self._held = held
-        window = min(self._window, max(1, AHEAD_BYTES // max(1, page_bytes)))
+        window = min(self._window, max(1, self.family.ahead_bytes() // max(1, page_bytes)))
         for number in range(self._row + 1, min(self._row + 1 + window, len(self._page))):
             values = self._page[number].values
             if values is not None and number not in self._started:

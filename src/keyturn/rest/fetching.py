@@ -25,6 +25,11 @@ AHEAD_BYTES = 24 << 20
 AHEAD_LEAST_BYTES, AHEAD_TIMES = 4 << 20, 4
 
 
+def usual_ahead_bytes() -> int:
+    """What one read may have lying there, where nobody says how many there are."""
+    return AHEAD_BYTES
+
+
 class Fetcher:
     """Sends requests of one read; `pace` is shared with the other readers of the connection."""
 
@@ -88,8 +93,9 @@ class Fetcher:
 class Ahead:
     """Requests asked before their turn, at most `most` at once; fewer while the API holds us back or pages are big."""
 
-    def __init__(self, fetcher: Fetcher, most: int) -> None:
+    def __init__(self, fetcher: Fetcher, most: int, most_bytes: Callable[[], int]) -> None:
         self.most = most
+        self._most_bytes = most_bytes
         self._fetcher = fetcher
         self._window = min(1, most)
         self._tasks: dict[Request, asyncio.Task[Response]] = {}
@@ -97,7 +103,7 @@ class Ahead:
 
     def ask(self, requests: Iterable[Request], page_bytes: int) -> None:
         """Ask for what will be wanted next, as far as the window goes."""
-        room = AHEAD_BYTES // max(1, page_bytes)
+        room = self._most_bytes() // max(1, page_bytes)
         most = max(AHEAD_LEAST_BYTES, AHEAD_TIMES * page_bytes)
         for request in requests:
             if len(self._tasks) >= min(self._window, room):

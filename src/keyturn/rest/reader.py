@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
@@ -18,7 +18,7 @@ import orjson
 from keyturn.errors import Invalid, KeyturnError, UpstreamError
 from keyturn.rest.checkpoints import ASKED_MOST, NO_PAGE, Checkpoint, PageText, fingerprint, packed, unpacked
 from keyturn.rest.envelopes import Envelope, cut, listed
-from keyturn.rest.fetching import Ahead, Fetcher, OnWait, Send, Sleep
+from keyturn.rest.fetching import Ahead, Fetcher, OnWait, Send, Sleep, usual_ahead_bytes
 from keyturn.rest.pace import Pace
 from keyturn.rest.paginators import (
     EMPTY_PAGE,
@@ -104,8 +104,8 @@ class _Body:
 class Reader:
     """One read of an endpoint. Iterate `pages()`; `completeness` is final when the iteration has ended.
 
-    `ahead` is how many pages may be asked for before they are due; `resume_from` goes on where a checkpoint was
-    taken, and the counts go on with it.
+    `ahead` is how many pages may be asked for before they are due, as far as `ahead_bytes` go; `resume_from` goes on
+    where a checkpoint was taken, and the counts go on with it.
     """
 
     def __init__(
@@ -119,6 +119,7 @@ class Reader:
         sleep: Sleep = asyncio.sleep,
         pace: Pace | None = None,
         ahead: int = 0,
+        ahead_bytes: Callable[[], int] = usual_ahead_bytes,
         resume_from: Checkpoint | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -127,7 +128,7 @@ class Reader:
         self._max_rows = max_rows
         self._max_pages = endpoint.pagination.max_pages
         self._fetcher = Fetcher(send, pace=pace, on_wait=on_wait, system=system, sleep=sleep)
-        self._ahead = Ahead(self._fetcher, ahead)
+        self._ahead = Ahead(self._fetcher, ahead, ahead_bytes)
         self._planned: list[Request] = []
         self._asked: dict[str, None] = {}
         self._last_page = NO_PAGE

@@ -8,6 +8,8 @@ from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from keyturn.rest.fetching import AHEAD_BYTES
+
 if TYPE_CHECKING:
     from keyturn.rest.reader import Page
 
@@ -15,6 +17,8 @@ T = TypeVar("T")
 # Up to so many reads of this process look ahead. Where there are more, the others are work enough while one waits, and
 # a page that lies ready is memory, and is asked for again after a crash.
 FEW = 4
+# Bodies of all reads of this process that may lie in memory before they are due.
+_AHEAD_BYTES = 4 * AHEAD_BYTES
 _under_way: set[str] = set()
 
 
@@ -26,6 +30,11 @@ def under_way(read_id: str) -> Iterator[None]:
         yield
     finally:
         _under_way.discard(read_id)
+
+
+def ahead_bytes() -> int:
+    """How much of one read may lie in memory before it is due: all of them share."""
+    return min(AHEAD_BYTES, _AHEAD_BYTES // max(1, len(_under_way)))
 
 
 async def one_ahead(source: AsyncGenerator[T]) -> AsyncGenerator[T]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
@@ -24,12 +24,14 @@ from keyturn.rest.reader import Endpoint, Page, Reader
 from keyturn.services import calls, secrets
 from keyturn.services.context import Context
 from keyturn.services.endpoints import EVERYTHING, Asked, first_request, secret_parts
+from keyturn.services.one_ahead import ahead_bytes
 from keyturn.services.paces import pace_of
 from keyturn.wire import Request, Response
 
 if TYPE_CHECKING:
     from keyturn.rest.checkpoints import Checkpoint
     from keyturn.rest.pace import Pace
+    from keyturn.services.page_room import PageRoom
 
 # A path cannot have these as a step, and nothing is found by them.
 _NO_VALUES = (None, "", ".", "..")
@@ -65,17 +67,20 @@ def reader_of(
     ahead: int = 0,
     resume_from: Checkpoint | None = None,
     asked: Asked = EVERYTHING,
+    room: PageRoom | None = None,
 ) -> Reader | ChildrenReader:
     """A reader of a table; `parents` are the tables for whose rows it is read, the nearest first.
 
-    All readers of a connection share its pace. Raises `Invalid` for values that are not right.
+    With `room` it waits for room before it asks for a page. All readers of a connection share its pace.
+    Raises `Invalid` for values that are not right.
     """
     if settings.parent is not None:
-        family = family_of(ctx, connection, settings, parents, on_wait=on_wait, ahead=ahead, asked=asked)
+        family = family_of(ctx, connection, settings, parents, on_wait=on_wait, ahead=ahead, asked=asked,
+                           room=room)  # fmt: skip
         return ChildrenReader(family, now=ctx.clock(), max_rows=max_rows, resume_from=resume_from)
     return _endpoint_reader(
         ctx, connection, settings, asked, now=ctx.clock(), pace=pace_of(ctx, connection, settings.requests_per_second),
-        max_rows=max_rows, on_wait=on_wait, ahead=ahead, resume_from=resume_from,
+        max_rows=max_rows, on_wait=on_wait, ahead=ahead, resume_from=resume_from, room=room,
     )  # fmt: skip
 
 
@@ -88,6 +93,7 @@ def family_of(
     on_wait: Any = None,
     ahead: int = 0,
     asked: Asked = EVERYTHING,
+    room: PageRoom | None = None,
 ) -> Family:
     """A table and its parent as endpoints. Raises `Invalid` for wrong parameters, before anything is asked."""
     link, above = settings.parent, parents[0]
@@ -99,12 +105,12 @@ def family_of(
 
     def parent(point: Checkpoint | None) -> Reader | ChildrenReader:
         return reader_of(ctx, connection, above.settings, parents[1:], on_wait=on_wait, ahead=min(ahead, 1),
-                         resume_from=point, asked=theirs)  # fmt: skip
+                         resume_from=point, asked=theirs, room=room)  # fmt: skip
 
     def child(values: tuple[Any, ...], now: float, point: Checkpoint | None) -> Reader:
         filled = replace(mine, filled=dict(zip(link.values, values, strict=True)))
         return _endpoint_reader(ctx, connection, settings, filled, now=now, pace=pace, on_wait=on_wait, ahead=ahead,
-                                resume_from=point)  # fmt: skip
+                                resume_from=point, room=room)  # fmt: skip
 
     return Family(
         name=_name(connection, settings, parents),
@@ -114,6 +120,7 @@ def family_of(
         rows_of=_rows_of(above, link),
         child=child,
         max_pages=settings.pagination.max_pages,
+        ahead_bytes=ahead_bytes,
     )
 
 
@@ -162,8 +169,10 @@ def _endpoint_reader(
     on_wait: Any = None,
     ahead: int = 0,
     resume_from: Checkpoint | None = None,
+    room: PageRoom | None = None,
 ) -> Reader:
     first = first_request(connection, settings, asked, now=now)
+    send = sender(ctx, connection, settings, asked, first, now=now)
     endpoint = Endpoint(
         request=first,
         rows_path=settings.rows_path,
@@ -173,14 +182,30 @@ def _endpoint_reader(
     )
     return Reader(
         endpoint,
-        sender(ctx, connection, settings, asked, first, now=now),
+        send if room is None else room.around(send),
         max_rows=max_rows,
         on_wait=on_wait,
         system=system_of(connection),
         pace=pace,
         ahead=ahead,
+        ahead_bytes=ahead_bytes,
         resume_from=resume_from,
     )
+
+
+def narrowed(table: Table, columns: Sequence[str]) -> TableSettings:
+    """The settings that ask the API for these columns alone, and the key; as they are before the columns are known."""
+    settings = table.settings
+    if settings.columns_param is None or table.columns is None:
+        return settings
+    wanted = {*columns, *settings.primary_key}
+    if settings.incremental is not None:
+        wanted.add(settings.incremental.column)
+    wanted -= set(settings.parent.key_columns) if settings.parent is not None else set()
+    paths = [path_of(column.source_path) for column in table.columns if column.name in wanted]
+    # The parts of an object come together: not every API takes dotted names.
+    fields = dict.fromkeys(path[0] for path in paths)
+    return settings.model_copy(update={"query": {**settings.query, settings.columns_param: ",".join(fields)}})
 
 
 def sender(

@@ -14,8 +14,8 @@ from keyturn.columns.build import Misfit, Reject
 from keyturn.columns.infer import NOTE_UNSEEN
 from keyturn.columns.keys import Deduplicator
 from keyturn.columns.marks import can_mark, highest
-from keyturn.columns.pages import PageTyper, Typed
-from keyturn.columns.schema import Column, Schema, path_of
+from keyturn.columns.pages import PageTyper, Typed, as_values
+from keyturn.columns.schema import Column, Schema
 from keyturn.columns.shapes import MAIN, Shaped, Shaper
 from keyturn.columns.twice import said_twice
 from keyturn.errors import Invalid, KeyturnError, NotFound
@@ -23,11 +23,13 @@ from keyturn.model.connections import Connection
 from keyturn.model.estimates import LastRead
 from keyturn.model.ids import new_id
 from keyturn.model.messages import say
-from keyturn.model.tables import Table, TableSettings
+from keyturn.model.tables import Table
 from keyturn.services import connections, parents, readers, schema_changes, tables
 from keyturn.services.context import Context
+from keyturn.services.destination_threads import in_typing_thread
 from keyturn.services.endpoints import EVERYTHING, Asked
 from keyturn.services.one_ahead import light, one_ahead, under_way
+from keyturn.services.page_room import PageRoom
 from keyturn.services.readers import Parents
 from keyturn.storage import rejects as reject_rows
 from keyturn.storage import tables as rows
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from keyturn.rest.checkpoints import Checkpoint
     from keyturn.rest.reader import Page
     from keyturn.rest.stamps import Completeness
+    from keyturn.room import Held
 
 
 T = TypeVar("T")
@@ -94,10 +97,11 @@ class TableRead:
         self._owner_id = owner_id or self.id
         self.table = table
         self._ctx = ctx
-        settings = table.settings if columns is None else _narrowed(table, columns)
+        self._room = PageRoom(table.id)
+        settings = table.settings if columns is None else readers.narrowed(table, columns)
         self._reader = readers.reader_of(
             ctx, connection, settings, parents, max_rows=limit, on_wait=on_wait, ahead=PAGES_AHEAD,
-            resume_from=resume_from, asked=asked,
+            resume_from=resume_from, asked=asked, room=self._room,
         )  # fmt: skip
         known = schema_of(table) if resume_from is None or resume_from.schema is None else _of(resume_from.schema)
         self._typer = PageTyper(known, readers.pins(settings), settings.infer_types, settings.when_columns_change)
@@ -189,6 +193,7 @@ class TableRead:
             error = None if self._given_up is None else self._failed(self._given_up)
             raise
         finally:
+            self._room.close()
             await self._finish(error)
 
     def give_up(self, failure: KeyturnError) -> None:
@@ -202,25 +207,39 @@ class TableRead:
         return {"code": failure.code, "message_code": failure.message_code, "message": failure.message}
 
     async def _untyped(self) -> AsyncGenerator[Callable[[], Batch]]:
-        async with aclosing(one_ahead(light(self._reader.pages()))) as pages:
-            async for page in pages:
+        async with aclosing(one_ahead(self._weighed())) as pages:
+            async for page, held in pages:
                 given = [page]
                 del page
-                yield partial(self._typed, given)
+                yield partial(self._typed, given, held)
+
+    async def _weighed(self) -> AsyncGenerator[tuple[Page, Held | None]]:
+        """The pages with the room that each holds."""
+        async with aclosing(light(self._reader.pages())) as pages:
+            async for page in pages:
+                given = [(page, self._room.given(page))]
+                del page
+                yield given.pop()
 
     async def _typed_pages(self) -> AsyncGenerator[Batch]:
         async def typed() -> AsyncGenerator[Batch]:
             async with aclosing(self._untyped()) as pages:
                 async for page in pages:
-                    yield await asyncio.to_thread(page)
+                    yield await in_typing_thread(page)
 
         async with aclosing(one_ahead(typed())) as batches:
             async for batch in batches:
                 yield await self.kept(batch)
 
-    def _typed(self, given: list[Page]) -> Batch:
-        """The one page that is given, which nobody holds any more then."""
-        page = given.pop()
+    def _typed(self, given: list[Page], held: Held | None) -> Batch:
+        """The one page that is given, which nobody holds any more then: its room is free at once."""
+        try:
+            return self._batch(given.pop())
+        finally:
+            if held is not None:
+                held.give_back()
+
+    def _batch(self, page: Page) -> Batch:
         try:
             typed, children = self._shaped(page)
         except KeyturnError as failure:
@@ -251,6 +270,10 @@ class TableRead:
         """The page typed in the table's shape, and the child tables that came with it."""
         if self._shaper.shape.is_plain:
             return self._typer.add(page), {}
+        with as_values(page.raw):
+            return self._shaped_values(page)
+
+    def _shaped_values(self, page: Page) -> tuple[Typed, dict[str, Part]]:
         place = self._typer.rows_before
         parts = self._shaper.add(page.rows)
         main = parts.pop(MAIN)
@@ -366,21 +389,6 @@ def sunset_of(table: Table, completeness: Mapping[str, Any] | None) -> str | Non
     """What is to be said when the API tells that it will switch the endpoint off."""
     date = (completeness or {}).get("sunset")
     return None if date is None else say("E-SUNSET", system=table.connection_name, date=date)
-
-
-def _narrowed(table: Table, columns: Sequence[str]) -> TableSettings:
-    """The settings that ask the API for these columns alone, and the key; as they are before the columns are known."""
-    settings = table.settings
-    if settings.columns_param is None or table.columns is None:
-        return settings
-    wanted = {*columns, *settings.primary_key}
-    if settings.incremental is not None:
-        wanted.add(settings.incremental.column)
-    wanted -= set(settings.parent.key_columns) if settings.parent is not None else set()
-    paths = [path_of(column.source_path) for column in table.columns if column.name in wanted]
-    # The parts of an object come together: not every API takes dotted names.
-    fields = dict.fromkeys(path[0] for path in paths)
-    return settings.model_copy(update={"query": {**settings.query, settings.columns_param: ",".join(fields)}})
 
 
 def schema_of(table: Table) -> Schema | None:
