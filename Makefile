@@ -1,11 +1,14 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`. Only make and Python >= 3.11 are needed.
 PYTHON ?= python3
+WORKERS ?= 2
 UV_VERSION := 0.13.9
 # uv comes along in a folder of its own when the machine has none; it never downloads a Python.
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 export UV
 export UV_PYTHON_DOWNLOADS := never
 export UV_PROJECT_ENVIRONMENT := .venv
+# What Python compiled is kept, whatever the surroundings say: many processes begin here, and each would compile it all again.
+export PYTHONDONTWRITEBYTECODE :=
 RUN := .venv/bin
 SYNC := $(UV) sync --locked --quiet --python $(PYTHON)
 
@@ -42,7 +45,7 @@ chromium:
 	   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y chromium; } >/dev/null 2>&1; } || true
 
 test: setup chromium
-	@$(RUN)/pytest -n 2 --dist worksteal -m "not slow_interop"
+	@$(RUN)/pytest -n $(WORKERS) --dist worksteal -m "not slow_interop"
 
 # Every branch of the OAuth client, by its own tests alone.
 coverage: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import secrets
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import authorities
 import passwords
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
@@ -47,6 +49,28 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 # Thousands of tests are collected and stay: the collector need not go through them again and again. The command does so too.
 gc.set_threshold(50_000)
 passwords.cost_little()
+authorities.load_once()
+
+_LONG_SECONDS = 120
+_MEMORY = Path("/dev/shm")
+_MEMORY_BYTES = 4 << 30
+
+
+def pytest_configure() -> None:
+    """Folders of tests lie in memory where there is much of it: nobody cuts the power, and a disk is slow to be certain."""
+    with contextlib.suppress(OSError):
+        if shutil.disk_usage(_MEMORY).free > _MEMORY_BYTES and os.access(_MEMORY, os.W_OK):
+            os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests begin first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: -_seconds(item) if _seconds(item) > _LONG_SECONDS else 0)
+
+
+def _seconds(item: pytest.Item) -> float:
+    marker = item.get_closest_marker("timeout")
+    return marker.args[0] if marker else 0
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import random
 import statistics
 import threading
 import time
+import weakref
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -289,7 +290,10 @@ class Fire:
         if self.database is None:
             url = sa.make_url(self.database_url or f"sqlite:///{self.world.tmp_path}/data/keyturn.db")
             url = url.set(drivername="postgresql+psycopg") if self.database_url else url
-            self.database = sa.create_engine(url, poolclass=sa.NullPool)
+            # A file of SQLite is let go of at once; PostgreSQL would begin a process for each look.
+            kept = sa.QueuePool if self.database_url else sa.NullPool
+            self.database = sa.create_engine(url, poolclass=kept)
+            weakref.finalize(self, self.database.dispose)
         while True:
             # Whoever starts on a killed process's SQLite holds it for a moment.
             with contextlib.suppress(sa.exc.OperationalError), self.database.connect() as tx:

@@ -42,13 +42,20 @@ def chromium() -> str | None:
     )
 
 
+def _violations(page, options: dict) -> list[dict]:
+    """What axe finds wrong; it is loaded into each page once, and says nothing of what is right."""
+    if page.evaluate("typeof axe === 'undefined'"):
+        page.evaluate(Axe().axe_script)
+    words = "async (options) => (await axe.run(document, options)).violations"
+    return page.evaluate(words, {**options, "resultTypes": ["violations"]})
+
+
 class Look:
     """One person's browser. Each `at` checks the page as a person with any eyes, any window and any patience would."""
 
     def __init__(self, context) -> None:
         self.context = context
         self.trouble: list[str] = []
-        self._axe = Axe()
         context.on("page", self._listen)
         self.page = context.new_page()
 
@@ -80,7 +87,7 @@ class Look:
             if SHOTS:
                 Path(SHOTS).mkdir(parents=True, exist_ok=True)
                 page.screenshot(path=f"{SHOTS}/{name}-{width}.png", full_page=True)
-        found = self._axe.run(page).response["violations"]
+        found = _violations(page, {})
         told = [f"{v['id']}: {[node['html'][:160] for node in v['nodes']]}" for v in found]
         assert told == [], f"{name}: {told}"
         assert self.trouble == [], self.trouble
@@ -106,7 +113,7 @@ class Look:
 
     def _violations(self, options: dict) -> list[tuple[str, str]]:
         self.page.evaluate(SETTLED)
-        found = self._axe.run(self.page, options=options).response["violations"]
+        found = _violations(self.page, options)
         return [(rule["id"], node["html"][:200]) for rule in found for node in rule["nodes"]]
 
     def _shot(self, name: str) -> None:

@@ -14,6 +14,7 @@ import anyio._backends._asyncio
 import uvicorn.lifespan.on
 import uvicorn.protocols.http.httptools_impl
 
+import authorities
 import passwords
 from keyturn.storage.database import Database
 from keyturn.storage.migrate import migrate
@@ -42,6 +43,7 @@ def _migrated() -> bytes:
 
 
 passwords.cost_little()
+authorities.load_once()
 _first_requests()
 _SCHEMA = _migrated()
 # What is here stays: no collector goes through it in each of them, which costs more than all else that a start does.
