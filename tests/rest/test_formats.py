@@ -114,3 +114,33 @@ async def test_a_key_that_is_there_twice_is_found_wherever_the_rows_have_a_text(
 @pytest.mark.parametrize("said", [-1, "-1", "²", "9" * 5000, 1.5, True, None])
 def test_a_total_that_is_no_count_is_none_and_never_reached(said):
     assert integer(said) is None
+
+
+@pytest.mark.parametrize("packed", ["br", "zstd", "gzip, gzip"])
+def test_a_body_that_is_packed_unasked_is_told(packed):
+    headers = Headers.of({"Content-Type": "application/json", "Content-Encoding": packed})
+    with pytest.raises(UpstreamError, match=f"It is packed as {packed}, which was not asked for"):
+        parse_body(Response(200, headers, b"\x0b\x02\x80[]\xff"))
+
+
+async def answered(get, response: Response) -> Reader:
+    async def send(_):
+        return response
+
+    reader = Reader(Endpoint(get, "$", NoPagination()), send)
+    assert [len(page.rows) async for page in reader.pages()] == [1]
+    return reader
+
+
+async def test_a_part_that_says_of_how_much_is_not_the_whole(get):
+    headers = Headers.of({"Content-Range": "items 0-0/500"})
+    reader = await answered(get, Response(206, headers, b'[{"a":1}]'))
+    assert (reader.completeness.reported_total, reader.completeness.complete) == (500, False)
+    unknown = await answered(get, Response(206, Headers.of({"Content-Range": "items 0-0/*"}), b'[{"a":1}]'))
+    assert unknown.completeness.reported_total is None
+
+
+async def test_a_request_that_is_only_taken_has_no_rows_yet(get):
+    with pytest.raises(UpstreamError, match="answered 202: it has taken the request"):
+        await answered(get, Response(202, Headers(), b'{"status":"pending"}'))
+    await answered(get, Response(202, Headers(), b'[{"a":1}]'))

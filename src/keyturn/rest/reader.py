@@ -38,7 +38,7 @@ from keyturn.wire import Request, Response
 
 __all__ = ["USUAL_SIZES", "Completeness", "Endpoint", "Page", "Reader", "Send", "verdict"]
 
-NO_CONTENT = 204
+ACCEPTED, NO_CONTENT, PARTIAL_CONTENT = 202, 204, 206
 # Some APIs give a mark onward with pages that have no rows; so many of them in a row lead nowhere.
 BARREN_PAGES = 1000
 
@@ -222,7 +222,7 @@ class Reader:
             self._last_page = found.text
             self._barren = 0 if found.count else self._barren + 1
             before = self.completeness.rows
-            self.completeness = count = self._counted(found.count, self._total(found.body))
+            self.completeness = count = self._counted(found.count, self._total(found.body, response))
             if (sunset := response.headers.get("sunset")) is not None:  # RFC 8594
                 self.completeness = count = replace(count, sunset=sunset[:100])
             seen = Seen(request, response, found.body, count.pages, found.count, before + found.count)
@@ -265,6 +265,13 @@ class Reader:
                 return _Body(around, None, envelope, PageText(envelope.rows))
         body = parse_body(response, format_)
         rows = rows_at(body, path)
+        if response.status == ACCEPTED and not isinstance(at_path(body, path or "$"), list):
+            raise UpstreamError(
+                "The API answered 202: it has taken the request, and its rows are not there yet. Read the place "
+                "that it names for them.",
+                message_code="E-NOTDATA",
+                status=ACCEPTED,
+            )
         if format_ == "ndjson" and path in {None, "$"}:
             envelope = listed(response.body)
         # With their text, what a key hides that is there twice is found, and types are read the fast way.
@@ -364,7 +371,12 @@ class Reader:
             self._end(reason or NO_NEXT)
         return request
 
-    def _total(self, body: Any) -> int | None:
+    def _total(self, body: Any, response: Response) -> int | None:
+        if response.status == PARTIAL_CONTENT and self.endpoint.total_path is None:
+            # `items 0-24/3573`: a part of so many (RFC 9110 §14.4, as PostgREST and others page).
+            told = integer((response.headers.get("content-range") or "").rpartition("/")[2])
+            if told is not None:
+                return told
         path = self.endpoint.total_path or getattr(self.endpoint.pagination, "total_path", None)
         return integer(at_path(body, path)) if path else None
 

@@ -94,7 +94,12 @@ def readable(response: Response, format: str) -> Response:
 def _not_of(format: str, response: Response, body: bytes, error: Exception) -> UpstreamError:
     """What the answer is not, and why; or which format to choose."""
     other = MEDIA_TYPES.get(response.content_type)
-    if other is not None and other != format:
+    packed = (response.headers.get("content-encoding") or "identity").strip().lower()
+    if packed in {"br", "zstd", "compress"} or "," in packed:
+        told = (
+            f" It is packed as {packed[:40]}, which was not asked for: let the API send gzip, or nothing of the kind."
+        )
+    elif other is not None and other != format:
         told = f" It says that it is {_FORMATS[other]}: choose that format."
     elif format in {"csv", "xml"} or not body:
         told = f" {redaction.text(error, limit=120)}"
