@@ -41,6 +41,9 @@ OPEN = {
 }
 # The verb of the permission table behind a page, where its name is another one. None: everybody, about themselves.
 BEHIND: dict[str, str | None] = {
+    "bulk.pause": "connections.update",
+    "bulk.pause_schedules": "schedules.update",
+    "bulk.test": "connections.test",
     "connections.its_tables": "connections.get",
     "connections.new": "connections.create",
     "connections.pause": "connections.update",
@@ -84,6 +87,7 @@ BEHIND: dict[str, str | None] = {
     "sign_ins.waiting": "connections.authorization",
     "table_copies.copy": "tables.copy",
     "table_copies.show": "tables.copy",
+    "tables.child": "tables.create",
     "tables.look": "tables.drafts",
     "tables.look_again": "tables.drafts",
     "tables.new": "tables.create",

@@ -63,6 +63,7 @@ from keyturn.web.rendering import FOLDER
 #  /admin/oauth-clients…                          web/pages/oauth_clients.py
 #  /connections… (list, new, health, settings)    web/pages/connections.py
 #  /connections/reconnect-links                   web/pages/reconnect_links.py
+#  /connections/bulk… /schedules/bulk…            web/pages/bulk.py
 #  /connections/{id}/sharing…                     web/pages/shares.py
 #  /connections/{id}/links…                       web/pages/connect_links.py
 #  /connections/{id}/sign-in …/authorizations…    web/pages/sign_ins.py
@@ -113,6 +114,7 @@ PAGES = (
     sessions.router,
     pages.oauth_clients.router,
     sign_ins.router,
+    pages.bulk.router,
     pages.connections.router,
     pages.reconnect_links.router,
     pages.shares.router,

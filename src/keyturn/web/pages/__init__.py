@@ -2,6 +2,7 @@
 
 from keyturn.web.pages import (
     audit,
+    bulk,
     connect_links,
     connections,
     destinations,
@@ -24,6 +25,7 @@ from keyturn.web.pages import (
 
 __all__ = [
     "audit",
+    "bulk",
     "connect_links",
     "connections",
     "destinations",
