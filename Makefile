@@ -27,6 +27,7 @@ help:
 
 setup: $(filter .venv-uv/bin/uv,$(UV))
 	@$(SYNC) --all-extras
+	@$(RUN)/python tools/azurite.py
 
 demo: $(filter .venv-uv/bin/uv,$(UV))
 	@$(SYNC) --no-dev --inexact

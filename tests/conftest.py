@@ -26,6 +26,7 @@ from weather import small_disk
 from world import end_system, free_ports, gossip, steps, terminal, world
 
 if TYPE_CHECKING:
+    from azure_store import AzureServer, AzureStore
     from google_store import GoogleServer, GoogleStore
     from object_store import ObjectStore, StoreServer
 
@@ -207,8 +208,28 @@ def google_store(google_server) -> Iterator[GoogleStore]:
     made.close()
 
 
-@pytest.fixture(params=["s3_store", "google_store"])
-def any_store(request) -> ObjectStore | GoogleStore:
+@pytest.fixture(scope="session")
+def azure_server() -> Iterator[AzureServer]:
+    """Azurite."""
+    from azure_store import AzureServer
+
+    made = AzureServer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def azure_store(azure_server) -> Iterator[AzureStore]:
+    """Somebody's container of Azure Blob Storage at an address, for imports to write to."""
+    from azure_store import AzureStore
+
+    made = AzureStore(azure_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["s3_store", "google_store", "azure_store"])
+def any_store(request) -> ObjectStore | GoogleStore | AzureStore:
     """Each test that asks for it runs on every kind of object store."""
     return request.getfixturevalue(request.param)
 

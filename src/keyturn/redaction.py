@@ -18,14 +18,14 @@ _NAMES = (
     "access_token refresh_token id_token client_secret client_assertion code code_verifier state nonce password "
     "token authorization cookie set-cookie proxy-authorization secret api_key apikey x-api-key api_token dpop "
     "assertion setup_code encryption_key recovery_key bootstrap_password bootstrap_api_token device_code user_code "
-    "vault_token x-vault-token request_uri subject_token actor_token browser_binding"
+    "vault_token x-vault-token request_uri subject_token actor_token browser_binding sig"
 )
 SECRET_NAMES = frozenset(_NAMES.split())
 _API_TOKEN = re.compile(r"\bkt_[A-Za-z0-9_-]{16,}")
 _BEARER = re.compile(r"(?i)\b(bearer|basic|dpop)\s+[A-Za-z0-9._~+/=-]{8,}")
 _PAIR = re.compile(
     r"""(?ix)(["']?\b(?:access_token|refresh_token|id_token|client_secret|client_assertion|code_verifier|code|state|
-    password|assertion)\b["']?\s*[:=]\s*["']?)([^\s"'&,;}]{4,})"""
+    password|assertion|sig)\b["']?\s*[:=]\s*["']?)([^\s"'&,;}]{4,})"""
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]|\r|\n")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

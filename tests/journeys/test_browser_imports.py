@@ -243,3 +243,34 @@ def test_what_is_skipped_is_called_skipped(table, look):
         expect(select).to_have_accessible_description("Skipping is shown as Skipped, not Failed.")
         expect(select.locator("option:checked")).to_have_text(usual)
     look.at("67-schedule-policies", widths=(320, 1280))
+
+
+def test_a_container_of_azure_is_made_a_destination_tested_and_imported_to(world, steps, azure_store, look):
+    server, orders = at_a_new_destination(world, steps, look, azure_store, "Azure Blob Storage")
+    page = look.page
+    look.at("71-new-container-of-azure")
+    page.get_by_label("Name", exact=True).fill("Lake")
+    page.get_by_label("Container and folder").fill(f"az://{azure_store.bucket}/tables")
+    page.get_by_label("Account key or SAS token").fill("sv=2023-11-03")
+    page.get_by_role("button", name="Create").click()
+    page.locator("#account-error").wait_for()
+    page.get_by_label("Storage account").fill("acmelake")
+    page.get_by_label("Endpoint").fill(azure_store.endpoint)
+    page.get_by_label("Account key or SAS token").fill("sv=2023-11-03")
+    page.get_by_role("button", name="Create").click()
+    page.locator("#password-error").wait_for()
+    look.at("72-container-of-azure-wrong")
+    page.get_by_label("Account key or SAS token").fill(azure_store.secret)
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Test").click()
+    page.get_by_text("It takes objects").wait_for()
+    assert not [secret for secret in azure_store.secrets() if secret in page.content()]
+    look.at("73-container-of-azure")
+    page.goto(f"{server.url}/admin/settings")
+    assert page.get_by_role("cell", name="Azure Blob Storage").is_visible()
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    page.get_by_label("Where to").select_option(label="Lake (Azure Blob Storage)")
+    page.get_by_label("File", exact=True).fill("orders.csv")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
+    assert len(azure_store.read("tables/orders.csv").splitlines()) == 1235

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from destination_fires import allowed, made
-from world import connect, ok, orders, register, wait_for_import
+from destination_fires import made
+from world import ok, wait_for_import
 
 
 @pytest.fixture
-def server(world, google_store):
-    return world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, google_store))
+def store(google_store):
+    return google_store
 
 
 def test_an_address_that_the_guard_refuses_cannot_be_made_nor_reached(world, google_store):
@@ -70,8 +70,7 @@ def test_the_key_file_stays_until_the_endpoint_changes(server, google_store):
     assert server.api.patch(route, json={"password": "word"}).status_code == 422
 
 
-def test_a_role_that_lacks_something_ends_the_import_before_a_page_is_read(world, google_store, server):
-    table = orders(server, connect(world, server, register(world, server)))
+def test_a_role_that_lacks_something_ends_the_import_before_a_page_is_read(google_store, server, table):
     there = made(server, google_store, password=google_store.account("get", "create"))["id"]
     where = {"type": "csv", "url": "orders.csv", "destination_id": there}
     ended = wait_for_import(

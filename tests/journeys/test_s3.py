@@ -4,18 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from destination_fires import allowed, made
+from destination_fires import made
 from world import connect, ok, orders, register, wait_for_import
-
-
-@pytest.fixture
-def server(world, store):
-    return world.serve(KEYTURN_ALLOWED_PRIVATE_HOSTS=allowed(world, store))
-
-
-@pytest.fixture
-def table(world, server):
-    return orders(server, connect(world, server, register(world, server)))
 
 
 def test_an_address_that_the_guard_refuses_cannot_be_made_nor_reached(world, store):

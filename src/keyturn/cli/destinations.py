@@ -16,12 +16,15 @@ from keyturn.model.object_stores import SCHEMES, one_line
 app = typer.Typer(help="Destinations: databases and buckets that imports may write to.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="The destination's name.")]
-Url = "postgresql://user@host:5432/database, without the password, s3://bucket/folder or gs://bucket/folder."
+Url = "postgresql://user@host:5432/database, without the password, s3://bucket/folder, gs://bucket/folder or az://container/folder."
 Endpoint = Annotated[
-    str | None, typer.Option(help="Of a bucket: the server's address; Amazon's or Google's own without.")
+    str | None, typer.Option(help="Of a bucket: the server's address; Amazon's, Google's or the account's own without.")
 ]
 Region = Annotated[str | None, typer.Option(help="S3: the bucket's region; us-east-1 without.")]
 KeyId = Annotated[str | None, typer.Option("--access-key-id", help="S3: whose secret access key the password is.")]
+Account = Annotated[
+    str | None, typer.Option(help="Azure: the storage account; its key or a SAS token is the password.")
+]
 Addressing = Annotated[str | None, typer.Option(help="S3: path or host, where requests have the bucket's name.")]
 Schema = Annotated[str | None, typer.Option(help="The schema that tables are made in; public without.")]
 AskPassword = Annotated[bool, typer.Option("--password/--no-password", help="Whether it has a password to ask for.")]
@@ -54,16 +57,19 @@ def add(
     endpoint: Endpoint = None,
     region: Region = None,
     access_key_id: KeyId = None,
+    account: Account = None,
     addressing: Addressing = None,
     password: AskPassword = True,
     password_stdin: FromStdin = False,
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Make one; its password, secret access key or key file is asked for, sealed and never shown."""
+    """Make one; its password (a key, a SAS token, a key file) is asked for, sealed and never shown."""
     out = terminal()
     typed = _password(password_stdin, key_file) if password or password_stdin or key_file else None
-    of_bucket = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
+    of_bucket = given(
+        endpoint=endpoint, region=region, access_key_id=access_key_id, account=account, addressing=addressing
+    )
     scheme = url.partition(":")[0].lower()
     kind = next((kind for kind, known in SCHEMES.items() if known == scheme), "postgresql")
     with workspace() as found:
@@ -85,6 +91,7 @@ def edit(
     endpoint: Endpoint = None,
     region: Region = None,
     access_key_id: KeyId = None,
+    account: Account = None,
     addressing: Addressing = None,
     password: AskPassword = False,
     password_stdin: FromStdin = False,
@@ -94,7 +101,9 @@ def edit(
     """Change it; with another address the password is needed again."""
     out = terminal()
     typed = _password(password_stdin, key_file) if password or password_stdin or key_file else None
-    of_bucket = given(endpoint=endpoint, region=region, access_key_id=access_key_id, addressing=addressing)
+    of_bucket = given(
+        endpoint=endpoint, region=region, access_key_id=access_key_id, account=account, addressing=addressing
+    )
     with workspace() as found:
         now = found.destinations.update(name, {**given(url=url, schema=schema, password=typed), **of_bucket})
     if json:

@@ -32,7 +32,8 @@ class Destinations:
 
         A bucket has `type="s3"`, `url="s3://bucket/folder"`, `access_key_id`, the secret access key as `password`, and
         `region`, `endpoint` and `addressing` where they are not the usual ones. One of Google has `type="gcs"`,
-        `url="gs://bucket/folder"`, and the key file of a service account (JSON text) as `password`.
+        `url="gs://bucket/folder"`, and the key file of a service account (JSON text) as `password`. One of Azure has
+        `type="azure"`, `url="az://container/folder"`, `account`, and the account's key or a SAS token as `password`.
         """
         return dict(self._http.post(_ROUTE, settings))
 

@@ -59,7 +59,7 @@ def format_of(name: str) -> str:
 
 def destination_of(transport: Transport, to: str, partition_by: Sequence[str] = ()) -> dict[str, Any]:
     """Where to, as the API takes it: `Destination/…` of one that an admin made, or the address of
-    a bucket (`s3://bucket/…`, `gs://bucket/…`), else a file.
+    a bucket (`s3://bucket/…`, `gs://bucket/…`, `az://container/…`), else a file.
 
     In a database `…` is the table (empty: the table's own name), in a bucket the object's name. With `partition_by` it
     is a folder. Raises `Invalid` for an ending we do not know, `NotFound` for a destination nobody made.

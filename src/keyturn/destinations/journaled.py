@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,15 @@ class Journaled:
         """Remove the journal."""
         self._open.discard()
 
-    def _begun(self, left: Left, target: Path, *, run: str) -> Begun:
-        """The journal opened where it was left, or how it ended if what was to be made is in its place."""
+    def _begun(self, left: Left, target: Path, *, run: str, but: Collection[str] = ()) -> Begun:
+        """The journal opened where it was left, or how it ended if what was to be made is in its place.
+
+        Files named in `but` stay.
+        """
         stored = left.checkpoint or {}
         segments = stored.get("segments", ())
         # First this, so that a late process cannot put its file in place after we have looked.
-        clear_away(self._folder, segments)
+        clear_away(self._folder, segments, but=but)
         if left.files and left.completeness is not None and all(map(self._is_there, left.files)):
             remove_folder(self._folder)
             return Begun(ended=Ended(dict(left.completeness), [dict(file) for file in left.files]))

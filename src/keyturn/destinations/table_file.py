@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -207,11 +207,11 @@ class TableFile:
             out.write(encoder.tail(schema))
 
 
-def clear_away(folder: Path, segments: Sequence[Mapping[str, Any]]) -> None:
+def clear_away(folder: Path, segments: Sequence[Mapping[str, Any]], *, but: Collection[str] = ()) -> None:
     """Remove what former runs left in `folder` but the segments that count: a run that lost its lease finds its
-    finished file gone and cannot put it in place any more.
+    finished file gone and cannot put it in place any more. Files named in `but` stay.
     """
-    counted = {item["name"] for item in segments}
+    counted = {*but, *(item["name"] for item in segments)}
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir():
             remove_folder(path)

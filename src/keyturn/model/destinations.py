@@ -15,21 +15,31 @@ from keyturn.model.object_stores import (
     REGION,
     SCHEMES,
     BucketAddress,
+    account_endpoint_of,
+    account_of,
     bucket_of,
     endpoint_of,
     example_of,
+    is_of_account,
     one_line,
+    usual_account_endpoint,
 )
 from keyturn.model.validation import CleanText, SecretText, Settings, wrong
 
 PORT = 5432
-DestinationType = Literal["postgresql", "s3", "gcs"]
-KINDS: dict[str, str] = {"postgresql": "PostgreSQL", "s3": "S3", "gcs": "Google Cloud Storage"}
+DestinationType = Literal["postgresql", "s3", "gcs", "azure"]
+KINDS: dict[str, str] = {
+    "postgresql": "PostgreSQL",
+    "s3": "S3",
+    "gcs": "Google Cloud Storage",
+    "azure": "Azure Blob Storage",
+}
 ADDRESSING_LABELS: dict[str, str] = {"path": "In the path", "host": "In the host’s name"}
 # Fields that not every kind has.
 _THEIRS: dict[str, tuple[str, ...]] = {
     "schema": ("postgresql",),
-    "endpoint": ("s3", "gcs"),
+    "endpoint": ("s3", "gcs", "azure"),
+    "account": ("azure",),
     "region": ("s3",),
     "access_key_id": ("s3",),
     "addressing": ("s3",),
@@ -109,11 +119,17 @@ class DestinationSettings(Settings):
         title="Schema",
         description="PostgreSQL only: tables are made in it, and the user needs the right to. Left empty: public.",
     )
+    account: Annotated[CleanText, Field(max_length=24)] | None = Field(
+        default=None,
+        validate_default=True,
+        title="Storage account",
+        description="Azure only. Its key, or a SAS token, is the password.",
+    )
     endpoint: Annotated[CleanText, Field(max_length=500)] | None = Field(
         default=None,
         title="Endpoint",
-        description="Buckets only. Left empty: Amazon’s own of the region, or Google’s. Else for example "
-        "https://s3.example.com:9000",
+        description="Buckets only. Left empty: Amazon’s own of the region, Google’s, or the account’s at Azure. Else "
+        "for example https://s3.example.com:9000",
     )
     region: Annotated[CleanText, Field(max_length=40)] | None = Field(
         default=None, title="Region", description=f"S3 only, for example eu-central-1. Left empty: {REGION}."
@@ -141,8 +157,16 @@ class DestinationSettings(Settings):
 
     @field_validator("endpoint")
     @classmethod
-    def _is_an_endpoint(cls, value: str | None) -> str | None:
-        return None if not value else _said(lambda: endpoint_of(value))
+    def _is_an_endpoint(cls, value: str | None, info: ValidationInfo) -> str | None:
+        take = account_endpoint_of if info.data.get("type") == "azure" else endpoint_of
+        return None if not value else _said(lambda: take(value))
+
+    @field_validator("account")
+    @classmethod
+    def _is_an_account(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("type") == "azure" and not value:
+            raise wrong("Enter the storage account.")
+        return None if not value else _said(lambda: account_of(value))
 
     @field_validator("region")
     @classmethod
@@ -173,6 +197,8 @@ class DestinationSettings(Settings):
         for name, kinds in _THEIRS.items():
             if self.type not in kinds and name in given:
                 raise wrong(f"Only type {' or '.join(kinds)} has one. Remove it.", at=name)
+        if self.endpoint and self.account and not is_of_account(self.endpoint, self.account):
+            raise wrong(f"That is the address of another account than {self.account}.", at="endpoint")
         return self
 
     @property
@@ -193,13 +219,14 @@ class DestinationSettings(Settings):
     @property
     def store_url(self) -> str:
         """The server that has the bucket: its own address, or the vendor's."""
-        vendor = {"s3": f"https://s3.{self.region}.amazonaws.com", "gcs": GOOGLE}
+        azure = usual_account_endpoint(self.account or "")
+        vendor = {"s3": f"https://s3.{self.region}.amazonaws.com", "gcs": GOOGLE, "azure": azure}
         return self.endpoint or vendor[self.type]
 
     @property
     def who(self) -> tuple[Any, ...]:
         """What the password is for: it is asked for again when this changes."""
-        return (self.store_url, self.access_key_id) if self.is_bucket else (self.address,)
+        return (self.store_url, self.access_key_id, self.account) if self.is_bucket else (self.address,)
 
 
 def _said(act: Callable[[], str]) -> str:
@@ -214,7 +241,7 @@ def _one_line(value: Any) -> Any:
 
 
 class DestinationPassword(Settings):
-    """The password, secret access key or key file, which is sealed and never shown."""
+    """The password, secret access key, key file, account key or SAS token, which is sealed and never shown."""
 
     password: Annotated[SecretText, BeforeValidator(_one_line), Field(max_length=8000)] = Field(
         default="", title="Password", repr=False

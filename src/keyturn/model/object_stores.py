@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 # How the address of a bucket begins, by the kind of the destination.
-SCHEMES: dict[str, str] = {"s3": "s3", "gcs": "gs"}
+SCHEMES: dict[str, str] = {"s3": "s3", "gcs": "gs", "azure": "az"}
 GOOGLE = "https://storage.googleapis.com"
 REGION = "us-east-1"
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]")
+_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_ACCOUNT_HOST = "{account}.blob.core.windows.net"
+_KEY_BYTES = 32
 _ENDPOINT = "https://s3.example.com:9000"
 MOST_KEY_BYTES = 1024
 
@@ -33,15 +39,23 @@ class BucketAddress:
 
 def example_of(kind: str) -> str:
     """An address of that kind."""
-    return f"{SCHEMES[kind]}://bucket/folder"
+    return f"{SCHEMES[kind]}://{word_of(kind)}/folder"
+
+
+def word_of(kind: str) -> str:
+    """What that kind of store calls what has the objects."""
+    return "container" if kind == "azure" else "bucket"
 
 
 def bucket_of(url: str, kind: str) -> BucketAddress:
     """Take an address apart. Raises ValueError with a sentence; nothing of the address is quoted in it."""
     scheme, middle, rest = url.partition("://")
     if scheme.lower() != SCHEMES[kind] or not middle or any(sign in rest for sign in "?#@"):
-        raise ValueError(f"Write the bucket and a folder in it. Example: {example_of(kind)}")
+        raise ValueError(f"Write the {word_of(kind)} and a folder in it. Example: {example_of(kind)}")
     bucket, _, folder = rest.partition("/")
+    if kind == "azure" and not _CONTAINER.fullmatch(bucket):
+        raise ValueError("A container's name has 3 to 63 small letters, digits and single hyphens between them. "
+                         f"Example: {example_of(kind)}")  # fmt: skip
     if not _BUCKET.fullmatch(bucket):
         raise ValueError(f"A bucket's name has 3 to 63 letters, digits, dots or hyphens. Example: {example_of(kind)}")
     folder = folder.strip("/")
@@ -71,6 +85,85 @@ def endpoint_of(url: str) -> str:
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(f"Only the server's address; the bucket has a field of its own. Example: {_ENDPOINT}")
     return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def account_of(name: str) -> str:
+    """A storage account of Azure. Raises ValueError with a sentence."""
+    if not _ACCOUNT.fullmatch(name):
+        raise ValueError("A storage account's name has 3 to 24 small letters and digits. Example: acmelake")
+    return name
+
+
+def account_endpoint_of(url: str) -> str:
+    """The address of a storage account's blobs: a server, or with the account as its path, as an emulator has it.
+
+    Raises ValueError with a sentence that quotes nothing.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = urlsplit("")
+    path = parts.path.strip("/")
+    if path and not _ACCOUNT.fullmatch(path):
+        raise ValueError("Only the address of the account's blobs; the container has a field of its own. Example: "
+                         f"https://{_ACCOUNT_HOST.format(account='acmelake')}")  # fmt: skip
+    server = endpoint_of(parts._replace(path="").geturl())
+    return f"{server}/{path}" if path else server
+
+
+def usual_account_endpoint(account: str) -> str:
+    """Where the blobs of an account are in Azure's public cloud."""
+    return f"https://{_ACCOUNT_HOST.format(account=account)}"
+
+
+def is_of_account(endpoint: str, account: str) -> bool:
+    """Whether an endpoint may be that account's: a host of Azure's own begins with it, a path is it."""
+    parts = urlsplit(endpoint)
+    first, _, rest = (parts.hostname or "").partition(".")
+    named = parts.path.strip("/") or (first if rest.startswith("blob.") else account)
+    return named == account
+
+
+def is_sas(secret: str) -> bool:
+    """Whether it is a SAS token of Azure; else an account's key, which is base64 and has no & in it."""
+    return "&" in secret
+
+
+def azure_secret_of(text: str) -> str:
+    """An account's key or a SAS token, without a ? before it. Raises ValueError with a sentence that quotes nothing."""
+    found = text.strip()
+    if re.search(r"(?i)account(name|key)=|sharedaccesssignature=", found):
+        raise ValueError("Enter the account's key alone, not the whole connection string: what follows AccountKey=.")
+    if "://" in found.partition("&")[0]:
+        raise ValueError("Enter the SAS token alone, not the whole URL: what follows the question mark.")
+    if is_sas(found):
+        found = found.removeprefix("?")
+        if not {"sv", "sig"} <= parse_qs(found).keys():
+            raise ValueError("This is no whole SAS token: it has sv= and sig= in it.")
+        return found
+    try:
+        key = base64.b64decode(found, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) < _KEY_BYTES:
+        raise ValueError(
+            "Enter one of the account's keys (base64, ending in ==), or a SAS token, which has sig= in it."
+        )
+    return found
+
+
+def signature_of(sas: str) -> str:
+    """What makes a SAS token a secret, decoded."""
+    return parse_qs(sas).get("sig", [""])[0]
+
+
+def sas_ends_at(sas: str) -> datetime | None:
+    """Until when a SAS token is taken; None where it does not say."""
+    try:
+        found = datetime.fromisoformat(parse_qs(sas)["se"][0])
+    except (KeyError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def service_account_of(text: str) -> dict[str, Any]:

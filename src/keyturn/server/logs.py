@@ -38,7 +38,7 @@ def configure(*, log_format: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("uvicorn.access", "asyncio", "alembic", "botocore", "httpcore2", "httpx2"):
+    for noisy in ("uvicorn.access", "asyncio", "alembic", "botocore", "httpcore2", "httpx2", "azure"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

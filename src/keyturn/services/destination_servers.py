@@ -12,7 +12,7 @@ from keyturn.destinations.postgresql import Server
 from keyturn.egress import addresses_of, authorities_file
 from keyturn.encryption import AssociatedData
 from keyturn.model.destinations import DestinationSettings, SavedDestination
-from keyturn.model.object_stores import service_account_of
+from keyturn.model.object_stores import azure_secret_of, is_sas, service_account_of, signature_of
 from keyturn.services.context import Context
 from keyturn.services.destination_threads import in_thread
 from keyturn.storage import destinations as rows
@@ -49,6 +49,9 @@ async def bucket_of(ctx: Context, found: SavedDestination) -> objects.Bucket:
     if settings.type == "gcs":
         account = await _account(ctx, found)
         return objects.GcsBucket(objects.GcsAccess(settings.store_url, settings.bucket.bucket, account, send))
+    if settings.type == "azure":
+        where = (settings.store_url, settings.account or "", settings.bucket.bucket)
+        return objects.AzureBucket(objects.AzureAccess(*where, await _azure_secret(ctx, found), send))
     access = objects.S3Access(
         endpoint=settings.store_url,
         region=settings.region or "",
@@ -88,6 +91,14 @@ async def _account(ctx: Context, found: SavedDestination) -> dict[str, Any]:
     # Besides the whole, which it is a part of.
     redaction.remember(account["private_key"])
     return account
+
+
+async def _azure_secret(ctx: Context, found: SavedDestination) -> str:
+    secret = azure_secret_of(await _secret(ctx, found))
+    if is_sas(secret):
+        # It is in the address of every request, and in another order than it was entered.
+        redaction.remember(secret, signature_of(secret))
+    return secret
 
 
 async def _secret(ctx: Context, found: SavedDestination) -> str:

@@ -11,7 +11,7 @@ from keyturn.egress import check_literal
 from keyturn.errors import Conflict, Invalid, NotFound, UpstreamError
 from keyturn.model.destinations import DestinationPassword, DestinationSettings, SavedDestination, parted
 from keyturn.model.ids import new_id
-from keyturn.model.object_stores import service_account_of
+from keyturn.model.object_stores import azure_secret_of, is_sas, sas_ends_at, service_account_of
 from keyturn.model.validation import merged, parse
 from keyturn.services import audit, destination_servers
 from keyturn.services.context import Context
@@ -165,6 +165,18 @@ def _check_secret(ctx: Context, settings: DestinationSettings, password: str) ->
             raise Invalid(str(error), at="password") from None
         # Where the file says that tokens are given: an assertion goes there, and it is looked at whenever it is sent.
         _check_address(ctx, account["token_uri"], at="password")
+    if settings.type == "azure":
+        _check_azure_secret(ctx, password)
+
+
+def _check_azure_secret(ctx: Context, password: str) -> None:
+    try:
+        secret = azure_secret_of(password)
+    except ValueError as error:
+        raise Invalid(str(error), at="password") from None
+    ends_at = sas_ends_at(secret) if is_sas(secret) else None
+    if ends_at is not None and ends_at.timestamp() <= ctx.clock():
+        raise Invalid(f"This SAS token ended at {ends_at:%Y-%m-%d %H:%M} UTC. Enter another one.", at="password")
 
 
 def _check(ctx: Context, settings: DestinationSettings) -> None:

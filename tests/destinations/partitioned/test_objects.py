@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -14,7 +15,7 @@ import pytest
 from keyturn.columns.build import build
 from keyturn.columns.schema import Column, Schema
 from keyturn.destinations.destination import Away, Fenced, Left
-from keyturn.destinations.objects import Bucket, abandon
+from keyturn.destinations.objects import Bucket, Changed, abandon
 from keyturn.destinations.partitioned.objects import PartitionedObjects
 from keyturn.destinations.table_file import Way
 from keyturn.errors import Invalid
@@ -165,6 +166,41 @@ def test_a_late_process_puts_nothing_in_place(store, runs):
     later.plan(SCHEMA, dict(STAMP), whole=True)
     later.settle()
     assert (runs.rows(), runs.unlisted()) == (_NEW, set())
+
+
+@pytest.mark.parametrize(("there", "mode"), [(True, "replace"), (False, "append")])
+@pytest.mark.parametrize("when", ["before the plan", "after the plan", "after the end"])
+def test_whenever_a_late_manifest_comes_all_that_one_lists_is_there_and_nothing_else(
+    store, runs, when, there, mode, monkeypatch
+):
+    monkeypatch.setattr("keyturn.destinations.objects.s3.requests.TRIES", 1)
+    if there:
+        runs.imported(OLD)
+    late, _ = runs.planned(NEW, id_="im_2", mode=mode)
+    upload, came = late._planned.upload, []
+
+    def is_time(now: str) -> None:
+        if now == when and not came:
+            came.append(now)
+            # Away: moto answers 500 for an upload that was called off.
+            with contextlib.suppress(Changed, Away):
+                late._uploads.end(upload)
+
+    for epoch in (2, 3):
+        run = runs.run(id_="im_2", epoch=epoch, mode=mode)
+        run.begin(Left(runs.kept))
+        is_time("before the plan")
+        run.plan(SCHEMA, dict(STAMP), whole=True)
+        is_time("after the plan")
+        try:
+            run.settle()
+        except Away:
+            run.give_up()
+        else:
+            break
+    is_time("after the end")
+    assert came == [when]
+    assert (runs.rows(), runs.unlisted()) == (sorted([*_OLD * (there and mode == "append"), *_NEW]), set())
 
 
 def test_a_process_that_lost_its_import_in_the_middle_stops_and_clears_away(store, runs, monkeypatch):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from keyturn.destinations.objects.azure.bucket import AzureBucket
+from keyturn.destinations.objects.azure.requests import Access as AzureAccess
 from keyturn.destinations.objects.bucket import Bucket, Changed, try_out
 from keyturn.destinations.objects.destination import ObjectDestination
 from keyturn.destinations.objects.gcs.bucket import GcsBucket
@@ -13,6 +15,8 @@ from keyturn.destinations.objects.s3.requests import Access as S3Access
 from keyturn.destinations.objects.uploads import abandon, destinations_in
 
 __all__ = [
+    "AzureAccess",
+    "AzureBucket",
     "Bucket",
     "Changed",
     "GcsAccess",

@@ -53,7 +53,8 @@ class Label:
 class Bucket(ABC):
     """Objects by key. Every error is `Away`, `Invalid`, `Changed` or one of ours."""
 
-    # For people: its name, its host, as whom we come, and the right to delete in its own words.
+    # For people: what it is there, its name, its host, as whom we come, and the right to delete in its own words.
+    word = "bucket"
     name: str
     host: str
     who: str
@@ -108,7 +109,7 @@ class Bucket(ABC):
 
     def missing(self) -> Invalid:
         """That there is no such bucket."""
-        return wrong(f"There is no bucket {self.name} at {self.host}. Make it, or change the destination.")
+        return wrong(f"There is no {self.word} {self.name} at {self.host}. Make it, or change the destination.")
 
 
 def wrong(sentence: str) -> Invalid:

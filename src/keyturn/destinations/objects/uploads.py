@@ -101,16 +101,31 @@ class Uploads:
         fsync(self._folder)
 
 
-def abandon(bucket: Bucket, folder: Path, destination_id: str | None = None) -> None:
-    """Call off every upload that a run wrote down in `folder`, or those of one destination. Raises as a bucket does."""
+def abandon(bucket: Bucket, folder: Path, destination_id: str | None = None) -> list[str]:
+    """Call off every upload that a run wrote down in `folder`, or those of one destination, a week after its import.
+
+    Answers the notes of those that have objects and may still end: these stay, to be called off again.
+    Raises as a bucket does.
+    """
+    doubtful = []
     for path in folder.glob(_NOTES) if folder.is_dir() else ():
         found = upload_of(path)
         if found is None or destination_id not in (None, found["destination_id"]):
             continue
-        bucket.call_off(found["key"], found["upload_id"])
+        is_over = bucket.call_off(found["key"], found["upload_id"])
         if found["keys"]:
+            # After a week no store knows it any more.
+            if not is_over and destination_id is None:
+                doubtful.append(path.name)
+                continue
             _remove_unlisted(bucket, found["key"], found["keys"], folder)
         path.unlink(missing_ok=True)
+    return doubtful
+
+
+def is_of(run: str | None, import_run: str) -> bool:
+    """Whether two runs, as `im_1-e2`, are of one import."""
+    return run is not None and run.rpartition("-e")[0] == import_run.rpartition("-e")[0]
 
 
 def destinations_in(folder: Path) -> set[str]:
@@ -137,7 +152,7 @@ def fetched_manifest(bucket: Bucket, key: str, found: Found, folder: Path) -> Ma
 
 
 def _remove_unlisted(bucket: Bucket, key: str, keys: Sequence[str], folder: Path) -> None:
-    """Its upload is called off, so the manifest can come to list none of them any more."""
+    """Its upload is over, so the manifest can come to list none of them any more."""
     found = bucket.look(key)
     listed: set[str] = set()
     if found is not None:

@@ -16,7 +16,7 @@ from keyturn.columns.schema import Schema
 from keyturn.destinations.destination import Away, Begun, Ended, Fenced, Left, Values
 from keyturn.destinations.journal import fsync
 from keyturn.destinations.objects.bucket import Bucket, Changed
-from keyturn.destinations.objects.uploads import Upload, Uploads, abandon, fetched_manifest
+from keyturn.destinations.objects.uploads import Upload, Uploads, abandon, fetched_manifest, is_of
 from keyturn.destinations.parquet import measured
 from keyturn.destinations.partitioned.manifest import MANIFEST_SUFFIX, Manifest, PartFile
 from keyturn.destinations.partitioned.pages import PartitionedPages
@@ -43,14 +43,16 @@ class PartitionedObjects(PartitionedPages):
         self._bucket, self._key = bucket, key
         self._uploads = Uploads(bucket, folder, run=run, destination_id=destination_id)
         self._planned: _Planned | None = None
+        # The notes of manifests that may still come from processes before, at a store that calls nothing off.
+        self._doubtful: list[str] = []
 
     def begin(self, left: Left) -> Begun:
         """As the port says: what stands in the way is told before anything is read. What was left is removed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._bucket.reach(self._key)
         self._may_delete()
-        abandon(self._bucket, self._folder)
-        return self._begun(left, self._folder / "rows.parquet", run=self._short_run)
+        self._doubtful = abandon(self._bucket, self._folder)
+        return self._begun(left, self._folder / "rows.parquet", run=self._short_run, but=self._doubtful)
 
     def exists(self) -> bool:
         """Whether there is a manifest."""
@@ -64,6 +66,9 @@ class PartitionedObjects(PartitionedPages):
         try:
             there = self._bucket.look(manifest_key)
             before = None if there is None else fetched_manifest(self._bucket, manifest_key, there, self._folder)
+            if there is not None and before is not None and whole and is_of(before.run, self._run):
+                # It came late, and lists what was kept for it.
+                return Ended(completeness, [_told(manifest_key, there.bytes, there.sha256)])
             files = self._files(schema, completeness, into)
             manifest = self._manifest(schema, completeness, files, before)
             made = into / f"rows{MANIFEST_SUFFIX}"
@@ -77,8 +82,7 @@ class PartitionedObjects(PartitionedPages):
         except Changed:
             raise self._changed(manifest_key) from None
         self._planned = _Planned(upload, made, [f"{key}/{path}" for path in replaced])
-        name = manifest_key.rpartition("/")[2]
-        return Ended(completeness, [{"name": name, "bytes": written.bytes, "sha256": written.sha256}])
+        return Ended(completeness, [_told(manifest_key, written.bytes, written.sha256)])
 
     def settle(self) -> None:
         """The manifest's last request; then what it does not list any more is removed."""
@@ -96,6 +100,8 @@ class PartitionedObjects(PartitionedPages):
             if found is None or found.run != self._run:
                 raise self._changed(upload.name) from None
         self._planned = None
+        if self._doubtful:
+            abandon(self._bucket, self._folder)
         for key in planned.replaced:
             self._bucket.remove(key)
 
@@ -138,6 +144,10 @@ class PartitionedObjects(PartitionedPages):
 
     def _changed(self, key: str) -> Away:
         return Away(f"{key} was changed by somebody else meanwhile. It is read again.")
+
+
+def _told(manifest_key: str, size: int, sha256: str | None) -> Values:
+    return {"name": manifest_key.rpartition("/")[2], "bytes": size, "sha256": sha256}
 
 
 def _replaced(before: Manifest | None, after: Manifest) -> list[str]:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.destinations import ADDRESSING_LABELS, KINDS, DestinationSettings, SavedDestination
 from keyturn.model.imports import ENDINGS
-from keyturn.model.object_stores import SCHEMES, example_of
+from keyturn.model.object_stores import SCHEMES, example_of, word_of
 from keyturn.services import destinations
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, admin_visit, fresh_admin_visit
@@ -22,22 +22,28 @@ Admin = Annotated[Visit, Depends(admin_visit)]
 FreshAdmin = Annotated[Visit, Depends(fresh_admin_visit)]
 _OWN = {"postgresql": ("name", "url", "schema"),
         "s3": ("name", "url", "endpoint", "region", "access_key_id", "addressing"),
-        "gcs": ("name", "url", "endpoint")}  # fmt: skip
+        "gcs": ("name", "url", "endpoint"),
+        "azure": ("name", "url", "account", "endpoint")}  # fmt: skip
 FIELDS = ("password", *sorted({name for names in _OWN.values() for name in names}))
 _ENDPOINTS = {
     "s3": "Left empty: Amazon’s own of the region. Else the server’s address, for example https://s3.example.com:9000",
     "gcs": "Left empty: https://storage.googleapis.com. Else the address that your network has for it.",
+    "azure": "Left empty: https://ACCOUNT.blob.core.windows.net. Else where its blobs are in another cloud or network.",
 }
 _SEALED = "Sealed, and never shown."
 _SECRETS = {
     "postgresql": forms.Label("Password", _SEALED),
     "s3": forms.Label("Secret access key", _SEALED),
     "gcs": forms.Label("Key file", f"The whole JSON of a key of a service account, as Google gives it. {_SEALED}"),
+    "azure": forms.Label(
+        "Account key or SAS token", f"A SAS token with Read, Create, Write, List and Delete will do. {_SEALED}"
+    ),
 }
 _LEDES = {
     "postgresql": "A PostgreSQL database that members may import tables to.",
     "s3": "A bucket of Amazon S3, or of a server that speaks its protocol, that members may import to.",
     "gcs": "A bucket of Google Cloud Storage that members may import to, as a service account.",
+    "azure": "A container of Azure Blob Storage that members may import to, with the account’s key or a SAS token.",
 }
 
 
@@ -169,7 +175,7 @@ def _labels(kind: str) -> dict[str, forms.Label]:
     labels["password"] = _SECRETS[kind]
     if kind in SCHEMES:
         example = f"Example: {example_of(kind)}. Objects are named in that folder."
-        labels |= {"url": forms.Label("Bucket and folder", example),
+        labels |= {"url": forms.Label(f"{word_of(kind).capitalize()} and folder", example),
                    "endpoint": forms.Label("Endpoint", _ENDPOINTS[kind])}  # fmt: skip
     return labels
 

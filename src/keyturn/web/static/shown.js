@@ -72,6 +72,11 @@ function fieldsOf(select) {
 
 export function start(root) {
   for (const list of root.querySelectorAll("[data-tabs]")) tabs(list);
+  // The tab one is on is seen where not all of them fit.
+  for (const tab of root.querySelectorAll(".tabs [aria-current]")) {
+    const list = tab.parentElement;
+    list.scrollLeft = tab.offsetLeft + tab.offsetWidth - list.offsetLeft - list.clientWidth;
+  }
   for (const link of root.querySelectorAll("[data-opens]")) opener(link);
   for (const place of root.querySelectorAll("[data-file-into]")) fileInto(place);
   for (const select of root.querySelectorAll("[data-shows]")) fieldsOf(select);
