@@ -17,7 +17,10 @@ from pathlib import Path
 
 from sbom import ROOT, uv
 
-NPM = ROOT / "tests" / "interop" / "oidc_provider"
+NPM = {
+    "npm packages of the interop tests": ROOT / "tests" / "interop" / "oidc_provider",
+    "npm packages of Azurite": ROOT / "tests" / "azurite",
+}
 _SECONDS = 120
 # How uv says that it got no answer, or not one of that service.
 _AWAY = ("error sending request", "Request failed after", "HTTP status", "timed out", "operation timeout")
@@ -47,12 +50,11 @@ def python(more: Sequence[str] = ()) -> Outcome:
     raise RuntimeError(told.stderr)
 
 
-def npm() -> Outcome:
-    """What the interop tests install from npm."""
-    what = "npm packages of the interop tests"
+def npm(what: str, folder: Path) -> Outcome:
+    """What tests install from npm by the lock file of a folder."""
     if shutil.which("npm") is None:
         return Outcome(what, away="there is no npm here")
-    told = _run(["npm", "audit", "--json", "--package-lock-only"], NPM)
+    told = _run(["npm", "audit", "--json", "--package-lock-only"], folder)
     if told is None:
         return Outcome(what, away="npm audit did not end in time")
     try:
@@ -67,9 +69,9 @@ def npm() -> Outcome:
 
 
 def main() -> int:
-    """Audit both and say what came of it."""
+    """Audit all and say what came of it."""
     failed = False
-    for outcome in (python(sys.argv[1:]), npm()):
+    for outcome in (python(sys.argv[1:]), *(npm(what, folder) for what, folder in NPM.items())):
         if outcome.findings:
             print(f"✗ {outcome.what}:\n{outcome.findings}")
             failed = True
