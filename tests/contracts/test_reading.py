@@ -48,6 +48,18 @@ def test_row1_days_are_counted_from_today(surface, connection, api):
     assert str(row["last"]).startswith("1970-01-01")
 
 
+def test_row1_an_import_asks_with_the_time_of_the_one_before_into_the_same_file(surface, connection, api):
+    api.on("things", [{"id": 1}])
+    name, place = f"{connection}.things", f"{connection}.parquet"
+    surface.create(connection, "things", path="/things", query={"last": "{{last_run}}"}, primary_key=["id"], **NONE)
+    before = datetime.now(UTC).replace(microsecond=0)
+    for _ in range(2):
+        assert surface.import_to(name, place, mode="update")["rows"] == 1
+    first, second = (asked["query"]["last"] for asked in api.asked[-2:])
+    assert first == "1970-01-01T00:00:00Z"
+    assert before <= datetime.fromisoformat(second) <= datetime.now(UTC)
+
+
 def test_row1_a_value_nobody_knows_is_refused_with_what_was_meant(surface, connection):
     with pytest.raises(Failed, match=r"\{\{tody\}\} is not a value we know. Did you mean \{\{today\}\}"):
         surface.create(connection, "things", path="/things", query={"since": "{{tody}}"}, **NONE)
