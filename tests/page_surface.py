@@ -219,6 +219,7 @@ class PageSurface(Surface):
 
     def save_secret(self, name: str, value: str, host: str) -> dict[str, Any]:
         """Settings › Secrets › New secret."""
+        self.person.prove()
         typed = {"name": name, "value": value, "allowed_hosts": host}
         page = self._done(self.person.press(self.person.open("/admin/settings/secrets/new"), "value", typed, "Save"))
         return {"name": page.root.one("h1").text, "allowed_hosts": page.values(page.form("value"))["allowed_hosts"].split(),

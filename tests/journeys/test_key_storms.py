@@ -15,7 +15,7 @@ from world import ok
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 ROUNDS = int(os.environ.get("SOAK_ROTATIONS", "12")) if SOAK else 1
-SECRETS = 4000 if SOAK else 2000
+SECRETS = 4000
 SEED = int(os.environ.get("SOAK_SEED", "5"))
 REPLICAS = {"sqlite": 1, "postgresql": 3}
 
@@ -47,7 +47,8 @@ def test_p3_rotation_under_load_with_every_process_killed_midway(world, request,
 def killed_midway(storm: KeyStorm, old: str, chance: random.Random) -> None:
     """The rotation and a replica (on SQLite: the server that rotates) end in the middle; the old key is still needed."""
     before = storm.usage()[old]
-    margin = chance.randrange(before // 10, before // 2)
+    # Far from the end: from one look to the kill many are rotated where a disk is fast.
+    margin = chance.randrange(before // 20, before // 4)
     rotating, log = storm.start("keys", "rotate")
     wait_until(lambda: storm.usage().get(old, 0) < before - margin or rotating.poll() is not None)
     assert rotating.poll() is None, log.read_text()
