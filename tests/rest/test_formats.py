@@ -39,8 +39,14 @@ XML = '<r n="é"><a>ü</a></r>'
          {"r": {"@n": "é", "a": "ü"}}),
     ],
 )  # fmt: skip
-def test_text_is_read_in_the_charset_it_came_in(body, content_type, format, found):
+async def test_text_is_read_in_the_charset_it_came_in(get, body, content_type, format, found):
     assert parsed(body, content_type, format) == found
+
+    async def send(_):
+        return Response(200, Headers.of({"Content-Type": content_type}), body)
+
+    (page,) = [page async for page in Reader(Endpoint(get, "$", NoPagination(), format), send).pages()]
+    assert page.rows == (found if isinstance(found, list) else [found])
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from keyturn.rest.paginators import (
     Seen,
     integer,
 )
-from keyturn.rest.rows import at_path, parse_body, parse_json, parse_rows, readable, rows_at, to_json
+from keyturn.rest.rows import at_path, parse_json, parse_readable, parse_rows, readable, rows_at, to_json
 from keyturn.rest.stamps import Completeness, verdict
 from keyturn.wire import Request, Response
 
@@ -263,7 +263,7 @@ class Reader:
                 around = None
             if around is not None:
                 return _Body(around, None, envelope, PageText(envelope.rows))
-        body = parse_body(response, format_)
+        body = parse_readable(response, format_)
         rows = rows_at(body, path)
         if response.status == ACCEPTED and not isinstance(at_path(body, path or "$"), list):
             raise UpstreamError(

@@ -61,7 +61,12 @@ def parse_body(response: Response, format: str = "json") -> Any:
     NDJSON, CSV and XML give what JSON would have said. Raises `UpstreamError`: a web page (E-NOTDATA), nothing at
     all, or something of another format.
     """
-    body = readable(response, format).body.removeprefix(_BOM)
+    return parse_readable(readable(response, format), format)
+
+
+def parse_readable(response: Response, format: str) -> Any:
+    """As `parse_body`, of what `readable` gave: to make that readable again would read its UTF-8 as another charset."""
+    body = response.body.removeprefix(_BOM)
     start = body.lstrip()[:200].lower()
     if not start and format in {"ndjson", "csv"}:
         return list[Any]()
@@ -129,7 +134,7 @@ def parse_json(body: bytes) -> Any:
 
 def parse_rows(raw: bytes, response: Response) -> list[Any]:
     """The rows of a list that was cut out of a response. Raises `UpstreamError` if it is no JSON."""
-    return rows_at(parse_body(replace(response, body=raw)), "$")
+    return rows_at(parse_readable(replace(response, body=raw), "json"), "$")
 
 
 def _exact(body: bytes) -> Any:

@@ -42,10 +42,10 @@ PREVIEW_MOST = 1000
 # What decides which columns there are: when it changes, they are learned anew.
 _SHAPED_BY = ("path", "query", "rows_path", "columns", "infer_types", "method", "body", "format", "data_model",
               "arrays", "array_items", "expand", "parent")  # fmt: skip
-# What decides which rows there are: when it changes, imports of only new rows begin anew.
 # What decides how much there is to read: when it changes, nothing is known of that any more.
 _COUNTED_BY = ("path", "query", "headers", "method", "body", "format", "rows_path", "pagination", "total_path",
                "expand", "parent")  # fmt: skip
+# What decides which rows there are: when it changes, imports of only new rows begin anew.
 _MARKED_BY = ("path", "query", "method", "body", "rows_path", "incremental", "primary_key", "parent")
 
 
