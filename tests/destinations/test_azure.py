@@ -253,18 +253,6 @@ def test_what_the_library_says_of_what_was_signed_is_not_repeated(store):
     assert "canary" not in f"{refused.value!r} {refused.value.__cause__!r}"
 
 
-def test_a_host_that_the_guard_refuses_is_not_tried_again(store):
-    asked = []
-
-    def blocked(request: Request) -> Response:
-        asked.append(request.url)
-        raise UpstreamError("Blocked.", message_code="E-BLOCKED", sent=False)
-
-    with pytest.raises(UpstreamError, match="Blocked"):
-        store.opened(send=blocked).reach("")
-    assert len(asked) == 1
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -12,7 +12,7 @@ from keyturn import redaction
 from keyturn.destinations.destination import Away
 from keyturn.destinations.objects import Changed, try_out
 from keyturn.destinations.objects.bucket import Label
-from keyturn.errors import Invalid, UpstreamError
+from keyturn.errors import Invalid
 from keyturn.wire import Headers, Request, Response
 from object_store import send
 
@@ -165,18 +165,6 @@ def test_neither_token_nor_assertion_nor_rows_go_elsewhere(store):
     assert word.startswith("secret-")
     assert word not in redaction.text(f"PUT {upload} failed")
     assert word not in redaction.url(f"{store.endpoint}{upload}")
-
-
-def test_a_host_that_the_guard_refuses_is_not_tried_again(store):
-    asked = []
-
-    def refusing(request: Request) -> Response:
-        asked.append(request.url)
-        raise UpstreamError("Blocked.", message_code="E-BLOCKED", sent=False)
-
-    with pytest.raises(UpstreamError, match="Blocked"):
-        store.opened(send=refusing).reach("")
-    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from keyturn.columns.schema import Column, Schema
 from keyturn.destinations.destination import Away, Fenced, Left
 from keyturn.destinations.objects import Changed, ObjectDestination, abandon, destinations_in, try_out
 from keyturn.destinations.table_file import Way
-from keyturn.errors import Invalid
+from keyturn.errors import Invalid, UpstreamError
+from keyturn.wire import Request, Response
 
 STAMP = {"rows": 2, "complete": True, "note": None}
 IDS = Schema(tuple(Column(name, kind, f"$.{name}", note="pinned") for name, kind in (("id", "int64"), ("n", "string"))))
@@ -295,3 +296,15 @@ def test_who_may_not_list_write_or_delete_is_told(store, runs):
 
 def test_no_secret_is_in_a_repr(store):
     assert store.secret not in f"{store.opened()!r} {vars(store.opened())!r}"
+
+
+def test_a_host_that_the_guard_refuses_is_not_tried_again(store):
+    asked = []
+
+    def refusing(request: Request) -> Response:
+        asked.append(request.url)
+        raise UpstreamError("Blocked.", message_code="E-BLOCKED", sent=False)
+
+    with pytest.raises(UpstreamError, match="Blocked"):
+        store.opened(send=refusing).reach("")
+    assert len(asked) == 1

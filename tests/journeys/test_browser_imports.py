@@ -182,6 +182,24 @@ def test_a_bucket_is_made_a_destination_tested_and_imported_to(world, steps, sto
     assert len(store.read("tables/orders.csv").splitlines()) == 1235
 
 
+def made_tested_and_imported_to(look, server, orders, store, kind, shot):
+    """The form is filled in: create the destination, test it, and import orders to it."""
+    page = look.page
+    page.get_by_role("button", name="Create").click()
+    page.get_by_role("button", name="Test").click()
+    page.get_by_text("It takes objects").wait_for()
+    assert not [secret for secret in store.secrets() if secret in page.content()]
+    look.at(shot)
+    page.goto(f"{server.url}/admin/settings")
+    assert page.get_by_role("cell", name=kind).is_visible()
+    page.goto(f"{server.url}/tables/{orders['id']}/import")
+    page.get_by_label("Where to").select_option(label=f"Lake ({kind})")
+    page.get_by_label("File", exact=True).fill("orders.csv")
+    page.get_by_role("button", name="Start import").click()
+    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
+    assert len(store.read("tables/orders.csv").splitlines()) == 1235
+
+
 def test_a_bucket_of_google_is_made_a_destination_tested_and_imported_to(world, steps, google_store, look):
     server, orders = at_a_new_destination(world, steps, look, google_store, "Google Cloud Storage")
     page = look.page
@@ -194,19 +212,7 @@ def test_a_bucket_of_google_is_made_a_destination_tested_and_imported_to(world, 
     look.at("72-bucket-of-google-wrong")
     page.get_by_label("Key file").fill(google_store.secret)
     page.get_by_label("Endpoint").fill(google_store.endpoint)
-    page.get_by_role("button", name="Create").click()
-    page.get_by_role("button", name="Test").click()
-    page.get_by_text("It takes objects").wait_for()
-    assert not [secret for secret in google_store.secrets() if secret in page.content()]
-    look.at("73-bucket-of-google")
-    page.goto(f"{server.url}/admin/settings")
-    assert page.get_by_role("cell", name="Google Cloud Storage").is_visible()
-    page.goto(f"{server.url}/tables/{orders['id']}/import")
-    page.get_by_label("Where to").select_option(label="Lake (Google Cloud Storage)")
-    page.get_by_label("File", exact=True).fill("orders.csv")
-    page.get_by_role("button", name="Start import").click()
-    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
-    assert len(google_store.read("tables/orders.csv").splitlines()) == 1235
+    made_tested_and_imported_to(look, server, orders, google_store, "Google Cloud Storage", "73-bucket-of-google")
 
 
 def test_an_update_without_a_key_leads_to_where_it_is_set_and_back(world, table, look):
@@ -261,16 +267,4 @@ def test_a_container_of_azure_is_made_a_destination_tested_and_imported_to(world
     page.locator("#password-error").wait_for()
     look.at("72-container-of-azure-wrong")
     page.get_by_label("Account key or SAS token").fill(azure_store.secret)
-    page.get_by_role("button", name="Create").click()
-    page.get_by_role("button", name="Test").click()
-    page.get_by_text("It takes objects").wait_for()
-    assert not [secret for secret in azure_store.secrets() if secret in page.content()]
-    look.at("73-container-of-azure")
-    page.goto(f"{server.url}/admin/settings")
-    assert page.get_by_role("cell", name="Azure Blob Storage").is_visible()
-    page.goto(f"{server.url}/tables/{orders['id']}/import")
-    page.get_by_label("Where to").select_option(label="Lake (Azure Blob Storage)")
-    page.get_by_label("File", exact=True).fill("orders.csv")
-    page.get_by_role("button", name="Start import").click()
-    page.get_by_role("heading", name="Complete", exact=True).wait_for(timeout=60_000)
-    assert len(azure_store.read("tables/orders.csv").splitlines()) == 1235
+    made_tested_and_imported_to(look, server, orders, azure_store, "Azure Blob Storage", "73-container-of-azure")

@@ -138,14 +138,9 @@ def merge(old: Side, new: Side, key: Sequence[str], made: Path, completeness: Ma
         with _keys_at(made.parent) as connection:
             late = _repeated(connection, new.keys(key, kinds), key)
             gone = _replaced(connection, old.keys(key, kinds), key)
-    writer = ParquetWriter(made, merged.arrow)
-    try:
-        for side, without in ((old, gone), (new, late)):
-            for batch in _without(side.batches(), without):
-                writer.add(merged.cast(batch, side.fields))
-        writer.end(completeness)
-    finally:
-        writer.close()
+    sides = ((old, gone), (new, late))
+    both = (merged.cast(batch, side.fields) for side, without in sides for batch in _without(side.batches(), without))
+    _write(made, merged.arrow, both, completeness)
 
 
 def last_of_each_key(new: Side, key: Sequence[str], made: Path, completeness: Mapping[str, Any]) -> bool:
@@ -155,11 +150,18 @@ def last_of_each_key(new: Side, key: Sequence[str], made: Path, completeness: Ma
         late = _repeated(connection, new.keys(key, kinds), key)
     if not late:
         return False
-    writer = ParquetWriter(made, pa.schema(list(new.fields.values())))
-    for batch in _without(new.batches(), late):
-        writer.add(batch)
-    writer.end(completeness)
+    _write(made, pa.schema(list(new.fields.values())), _without(new.batches(), late), completeness)
     return True
+
+
+def _write(made: Path, schema: pa.Schema, rows: Iterable[pa.RecordBatch], completeness: Mapping[str, Any]) -> None:
+    writer = ParquetWriter(made, schema)
+    try:
+        for batch in rows:
+            writer.add(batch)
+        writer.end(completeness)
+    finally:
+        writer.close()
 
 
 def same(a: pa.Field, b: pa.Field) -> bool:

@@ -11,6 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from keyturn.errors import KeyturnError
+from keyturn.model.connections import Connection
+from keyturn.model.schedules import Schedule
 from keyturn.services import connection_tests, connections, schedules
 from keyturn.web import rendering
 from keyturn.web.auth import Visit, visit_for
@@ -60,35 +62,34 @@ async def test(request: Request, visit: Tester) -> Response:
 @router.post("/connections/bulk/paused")
 async def pause(request: Request, visit: Pauser) -> Response:
     """Pause or resume each."""
-    paused = (await request.form()).get("paused") == "yes"
-
-    async def one(connection_id: str) -> Became:
-        found = await connections.get(visit.ctx, connection_id)
-        return await _paused(found.name, f"/connections/{found.id}", paused, connections.update, visit, found.id)
-
-    return await _told(request, visit, "connections", "Pause" if paused else "Resume", one)
+    return await _paused(request, visit, "connections", connections.get, connections.update)
 
 
 @router.post("/schedules/bulk/paused")
 async def pause_schedules(request: Request, visit: Scheduler) -> Response:
     """Pause or resume each."""
-    paused = (await request.form()).get("paused") == "yes"
-
-    async def one(schedule_id: str) -> Became:
-        found = await schedules.get(visit.ctx, schedule_id)
-        return await _paused(found.name, f"/schedules/{found.id}", paused, schedules.update, visit, found.id)
-
-    return await _told(request, visit, "schedules", "Pause" if paused else "Resume", one)
+    return await _paused(request, visit, "schedules", schedules.get, schedules.update)
 
 
 async def _paused(
-    name: str, url: str, paused: bool, update: Callable[..., Awaitable[object]], visit: Visit, thing_id: str
-) -> Became:
-    try:
-        await update(visit.ctx, thing_id, {"paused": paused})
-    except KeyturnError as error:
-        return Became(name, url, "fail", "Not done", error.message)
-    return Became(name, url, "paused" if paused else "ok", "Paused" if paused else "Resumed", "")
+    request: Request,
+    visit: Visit,
+    noun: str,
+    get: Callable[..., Awaitable[Connection | Schedule]],
+    update: Callable[..., Awaitable[object]],
+) -> Response:
+    paused = (await request.form()).get("paused") == "yes"
+
+    async def one(thing_id: str) -> Became:
+        found = await get(visit.ctx, thing_id)
+        name, url = found.name, f"/{noun}/{found.id}"
+        try:
+            await update(visit.ctx, found.id, {"paused": paused})
+        except KeyturnError as error:
+            return Became(name, url, "fail", "Not done", error.message)
+        return Became(name, url, "paused" if paused else "ok", "Paused" if paused else "Resumed", "")
+
+    return await _told(request, visit, noun, "Pause" if paused else "Resume", one)
 
 
 async def _told(
