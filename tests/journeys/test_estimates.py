@@ -42,7 +42,9 @@ def test_an_estimate_follows_from_what_was_seen_last_and_is_forgotten_with_it(or
     assert found["sentence"].endswith("at the pace of the sample.")
     steps.ok(server.api.patch(f"/connections/{connection['id']}", json={"requests_per_second": 0.05}))
     found = of(server, table_id)
-    assert found["sentence"] == "About 13 requests, 4 minutes at the limit of 0.05 a second that is set here."
+    assert (
+        found["sentence"] == "About 13 requests, 4 minutes 20 seconds at the limit of 0.05 a second that is set here."
+    )
     assert (found["limited_by"], found["seconds"]) == ("own_limit", 260.0)
     steps.ok(server.api.patch(f"/connections/{connection['id']}", json={"requests_per_second": None}))
     server.api.get(f"/tables/{table_id}/rows")

@@ -11,6 +11,8 @@ from keyturn.rest.pace import allowance
 from keyturn.wire import Response
 
 Limit = Literal["own_limit", "api_limit"]
+_STEPS = (60, 1), (600, 10), (6000, 60), (36_000, 600)
+"""Below how many seconds a length of time is said in which steps of seconds; above them all in hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,11 @@ def calls_in_words(chain: Sequence[Known]) -> str:
 
 
 def about(seconds: float) -> str:
-    """A length of time as one says it of what is not certain: 543.2 → "9 minutes"."""
+    """A length of time as one says it of what is not certain, at most a tenth off: 543.2 → "9 minutes"."""
     if seconds < 1:
         return "under 1 second"
-    unit = 1 if seconds < 90 else 60 if seconds < 6000 else 3600
-    return in_words(round(seconds / unit) * unit * 1000)
+    step = next((step for most, step in _STEPS if seconds < most), 3600)
+    return in_words(round(seconds / step) * step * 1000)
 
 
 def _requests(chain: Sequence[Known]) -> tuple[int | None, int | None]:
