@@ -119,3 +119,19 @@ def test_threads_wait_for_their_turn():
     assert len(most) == 200
     assert max(most) <= MOST
     assert room.used_bytes == 0
+
+
+async def test_room_is_offered_only_where_there_is_some_and_nobody_waits():
+    room = Room(MOST)
+    first = room.offered(60)
+    assert first is not None
+    assert room.offered(41) is None
+    second = room.offered(40)
+    assert second is not None
+    waiting = asyncio.ensure_future(room.take(80))
+    await asyncio.sleep(0)
+    second.give_back()
+    assert room.offered(1) is None
+    first.give_back()
+    (await waiting).give_back()
+    assert room.used_bytes == 0

@@ -59,6 +59,13 @@ class Room:
                 asked.add_done_callback(lambda given: given.result().give_back())
             raise
 
+    def offered(self, size_bytes: int) -> Held | None:
+        """Room, if there is some just now and nobody waits for it."""
+        with self._lock:
+            if self._waiting or self._used_bytes + size_bytes > self.most_bytes:
+                return None
+            return self._hold(size_bytes)
+
     @contextmanager
     def taken(self, size_bytes: int) -> Iterator[None]:
         """Room for what is done inside; the thread waits for it."""
@@ -85,12 +92,15 @@ class Room:
                     break
                 self._waiting.popleft()
                 if asked.set_running_or_notify_cancel():
-                    self._holders += 1
-                    self._used_bytes += size_bytes
-                    let_in.append(functools.partial(asked.set_result, Held(self, size_bytes)))
+                    let_in.append(functools.partial(asked.set_result, self._hold(size_bytes)))
         # Outside: whoever waits is told, and may ask again at once.
         for tell in let_in:
             tell()
+
+    def _hold(self, size_bytes: int) -> Held:
+        self._holders += 1
+        self._used_bytes += size_bytes
+        return Held(self, size_bytes)
 
     def change(self, held: Held, size_bytes: int, *, last: bool) -> None:
         """What somebody holds weighs that from now on; `last`: and is over."""

@@ -19,8 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyturn.columns.schema import Column, Schema
+from keyturn.destinations import parquet
 from keyturn.destinations.table_file import TableFile, Way
 from keyturn.errors import Invalid
+from keyturn.room import Room
 
 SCHEMA = Schema(
     (
@@ -156,7 +158,13 @@ def test_a_discarded_file_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pages_that_wait_for_their_row_group_are_on_disk_and_not_in_memory(tmp_path):
+@pytest.fixture
+def no_room(monkeypatch):
+    monkeypatch.setattr(parquet, "_waiting", Room(0))
+
+
+@pytest.mark.usefixtures("no_room")
+def test_pages_that_wait_for_their_row_group_are_on_disk_and_not_in_memory_where_there_is_no_room(tmp_path):
     file = TableFile(tmp_path / "a.parquet", Way("parquet", "replace"), tmp_path / ".part-x")
     pages = [rows(*((number, "x") for number in range(start, start + 1000))) for start in range(0, 70_000, 1000)]
     while pages:
@@ -170,6 +178,27 @@ def test_pages_that_wait_for_their_row_group_are_on_disk_and_not_in_memory(tmp_p
     assert pq.read_table(tmp_path / "a.parquet").column("id").to_pylist() == list(range(70_000))
 
 
+@pytest.mark.parametrize("end", ["finish", "discard", "close"])
+def test_room_for_pages_that_wait_in_memory_is_given_back(tmp_path, monkeypatch, end):
+    size = rows(*((number, "x") for number in range(1000))).get_total_buffer_size()
+    room = Room(10 * size)
+    monkeypatch.setattr(parquet, "_waiting", room)
+    file = TableFile(tmp_path / "a.parquet", Way("parquet", "replace"), tmp_path / ".part-x")
+    for start in range(0, 40_000, 1000):
+        file.add(rows(*((number, "x") for number in range(start, start + 1000))), SCHEMA)
+        assert room.used_bytes <= 10 * size
+    assert room.used_bytes > 0
+    if end == "finish":
+        file.finish(SCHEMA, STAMP)
+        assert pq.read_table(tmp_path / "a.parquet").column("id").to_pylist() == list(range(40_000))
+    elif end == "discard":
+        file.discard()
+    else:
+        file.close()
+    assert room.used_bytes == 0
+
+
+@pytest.mark.usefixtures("no_room")
 def test_where_pages_were_cleared_away_that_wait_for_their_row_group_none_is_made_up(tmp_path):
     file = TableFile(tmp_path / "a.parquet", Way("parquet", "replace"), tmp_path / ".part-x")
     file.add(rows((1, "a")), SCHEMA)

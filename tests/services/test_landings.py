@@ -125,9 +125,13 @@ async def test_what_waiting_does_not_mend_ends_the_run_at_once(made, error):
 async def test_patience_has_an_end(made, monkeypatch):
     monkeypatch.setattr(landings, "_PATIENCE_SECONDS", 0.5)
     landing, shelf, _ = made(failures=[full() for _ in range(1000)])
+    await landing.page(page(1))
     with pytest.raises(OSError, match="No space left"):
-        await landing.page(page(1))
-    await landing.settle()
+        await landing.drained()
+    with pytest.raises(OSError, match="No space left"):
+        await landing.page(page(2))
+    with pytest.raises(OSError, match="No space left"):
+        await landing.settle()
     assert shelf.added == 0
 
 

@@ -59,8 +59,10 @@ class FastBuilder:
         rows = pa.list_(row)
         self._tree = tree
         at_once = {column.path for column in schema.columns if column.holds.word == column.kind.word == "timestamp"}
-        self._core = RowReader(_struct_of(tree, at_once))
         self._plain = [path in at_once or _is_plain(holds, kind) for path, holds, kind in self._columns]
+        typed = _struct_of(tree, at_once)
+        as_they_are = all(self._plain) and [field.type for field in typed] == self._arrow.types
+        self._core = RowReader(typed, self._arrow if as_they_are else None)
         self._parse = pj.ParseOptions(
             explicit_schema=pa.schema([(_ROWS, rows)]), unexpected_field_behavior="error", newlines_in_values=True
         )
@@ -69,6 +71,8 @@ class FastBuilder:
     def build(self, raw: bytes) -> pa.RecordBatch:
         """The batch of a JSON list of objects. Raises `Unfit`."""
         read = self._core.read(raw)
+        if read is not None and isinstance(read.array, pa.RecordBatch):
+            return read.array
         try:
             leaves = self._by_arrow(raw) if read is None else self._leaves(read.array)
             # The core has looked at numbers and instants: what holds them as they are is not looked at again.

@@ -96,7 +96,7 @@ class PageTyper:
             data = self._fast.build(page.raw)
         except Unfit:
             return None
-        return Typed(data.slice(0, page.count), self.schema, fast=True)
+        return Typed(data if len(data) == page.count else data.slice(0, page.count), self.schema, fast=True)
 
     def _exact_way(self, page: RawPage) -> Typed:
         rows = page.rows

@@ -19,10 +19,14 @@ _FIT, _NO_MEMORY = 0, 2
 _SCHEMA_BYTES, _ARRAY_BYTES = 72, 80
 
 
-def _loaded() -> ctypes.CDLL | None:
+# Up to so many bytes are searched faster than Python's lock comes back that would be given away for it.
+_SHORT_BYTES = 1 << 20
+
+
+def _loaded(way: type[ctypes.CDLL]) -> ctypes.CDLL | None:
     path = Path(__file__).with_name("core.native")
     try:
-        library = ctypes.CDLL(str(path))
+        library = way(str(path))
     except OSError:
         return None
     library.kt_read.argtypes = [
@@ -34,7 +38,8 @@ def _loaded() -> ctypes.CDLL | None:
     return library
 
 
-_library = _loaded()
+_library = _loaded(ctypes.CDLL)
+_locked_library = _loaded(ctypes.PyDLL)
 
 
 def is_there() -> bool:
@@ -52,28 +57,31 @@ def list_at(body: bytes, keys: tuple[str, ...]) -> tuple[int, int, int] | None:
 
     None where there is none, or where it cannot be said for sure. What is in its values was not looked at.
     """
-    if _library is None:
+    if _library is None or _locked_library is None:
         return None
+    library = _locked_library if len(body) < _SHORT_BYTES else _library
     found = (ctypes.c_int64 * 3)()
-    told = _library.kt_list(body, len(body), _as_c(keys), len(keys), found)
+    told = library.kt_list(body, len(body), _as_c(keys), len(keys), found)
     return (found[0], found[1], found[2]) if told == _FIT else None
 
 
 class Rows(NamedTuple):
     """What was read. `wide`: a number is 2^53 or more, or its opposite, which a double may not tell from the next."""
 
-    array: pa.StructArray
+    array: pa.StructArray | pa.RecordBatch
     wide: bool
 
 
 class RowReader:
     """Reads JSON lists of objects as one type of row.
 
-    It is made of null, bool, int64, double, timestamp[us, UTC], string, and lists and structs of these.
+    It is made of null, bool, int64, double, timestamp[us, UTC], string, and lists and structs of these. Where no number
+    is wide they come as a batch of `batch`, a schema of the same types in the same order, if one is given: each way
+    into Arrow and back is a wait for Python's lock.
     """
 
-    def __init__(self, rows: pa.StructType) -> None:
-        self._type = rows
+    def __init__(self, rows: pa.StructType, batch: pa.Schema | None = None) -> None:
+        self._type, self._batch = rows, batch
         self._schema: ctypes.Array[ctypes.c_char] | None = None
         if _library is not None and _has_plain_names(rows):
             self._schema = ctypes.create_string_buffer(_SCHEMA_BYTES)
@@ -92,8 +100,10 @@ class RowReader:
             return None
         import pyarrow as pa
 
-        found = pa.Array._import_from_c(ctypes.addressof(array), self._type)  # noqa: SLF001
-        return Rows(found, bool(wide))
+        place = ctypes.addressof(array)
+        if self._batch is not None and not wide:
+            return Rows(pa.RecordBatch._import_from_c(place, self._batch), wide=False)  # noqa: SLF001
+        return Rows(pa.Array._import_from_c(place, self._type), bool(wide))  # noqa: SLF001
 
 
 def _has_plain_names(kind: pa.DataType) -> bool:

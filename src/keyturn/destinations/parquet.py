@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from keyturn.destinations.journal import fsync
+from keyturn.room import Held, Room
 
 COMPLETENESS_KEY = "keyturn.completeness"
 _COMPRESSION = "zstd"
@@ -35,6 +36,8 @@ _LOOKED_AT_ROWS, _UNLIKE = 1024, 0.95
 _ASIDE = min(4, os.cpu_count() or 1)
 _encoders = ThreadPoolExecutor(_ASIDE, thread_name_prefix="parquet")
 _free = BoundedSemaphore(_ASIDE)
+# Rows of all files that wait in memory for their row group; others are read back from where their page lies.
+_waiting = Room(32 << 20)
 _TURN_SECONDS = 10.0
 
 
@@ -47,6 +50,26 @@ class Written:
     sha256: str
 
 
+class _Group:
+    """The rows of a row group to be, and the room that those have which are in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[Callable[[], pa.RecordBatch]] = []
+        self._held: list[Held] = []
+
+    def add(self, batch: pa.RecordBatch, size: int, again: Callable[[], pa.RecordBatch] | None) -> None:
+        held = None if again is None else _waiting.offered(size)
+        if held is not None:
+            self._held.append(held)
+        self.rows.append(again if again is not None and held is None else lambda: batch)
+
+    def let_go(self) -> None:
+        """Nobody wants them any more."""
+        self.rows.clear()
+        for held in self._held:
+            held.give_back()
+
+
 class ParquetWriter:
     """A Parquet file of one schema being written. Pages are gathered into row groups that are worth reading."""
 
@@ -55,20 +78,22 @@ class ParquetWriter:
         self._writer: pq.ParquetWriter | None = None
         # Made at once, so that a place that takes no files is told before the first page; opened with its first rows.
         self._file: pa.OSFile | None = pa.OSFile(os.fspath(path), "wb")
-        self._group: list[Callable[[], pa.RecordBatch]] = []
+        self._group = _Group()
         self._rows = self._bytes = 0
         self._aside: Future[None] | None = None
 
     def add(self, batch: pa.RecordBatch, again: Callable[[], pa.RecordBatch] | None = None) -> None:
         """Append rows. Raises OSError when the disk is full, or was for rows before these.
 
-        Where `again` reads them from a disk they are not kept in memory until their row group is whole.
+        Where `again` reads them from a disk they are kept in memory until their row group is whole only if there is
+        room.
         """
         if not batch.num_rows:
             return
-        self._group.append(again or (lambda: batch))
+        size = batch.get_total_buffer_size()
+        self._group.add(batch, size, again)
         self._rows += batch.num_rows
-        self._bytes += batch.get_total_buffer_size()
+        self._bytes += size
         if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
             self._write_group()
 
@@ -87,6 +112,7 @@ class ParquetWriter:
         try:
             self._encoded()
         finally:
+            self._group.let_go()
             writer, self._writer = self._writer, None
             file, self._file = self._file, None
             with file or nullcontext():
@@ -95,9 +121,9 @@ class ParquetWriter:
 
     def _write_group(self) -> None:
         self._encoded()
-        group, self._group = self._group, list[Callable[[], pa.RecordBatch]]()
+        group, self._group = self._group, _Group()
         self._rows = self._bytes = 0
-        if not group:
+        if not group.rows:
             return
         if _free.acquire(timeout=_TURN_SECONDS):
             self._aside = _encoders.submit(self._encode_aside, group)
@@ -110,16 +136,19 @@ class ParquetWriter:
         if aside is not None:
             aside.result()
 
-    def _encode_aside(self, group: list[Callable[[], pa.RecordBatch]]) -> None:
+    def _encode_aside(self, group: _Group) -> None:
         try:
             self._encode(group)
         finally:
             _free.release()
 
-    def _encode(self, group: list[Callable[[], pa.RecordBatch]]) -> None:
-        if self._file is not None:
-            rows = pa.Table.from_batches([read() for read in group], self.schema)
-            self._opened(self._file, rows).write_table(rows, row_group_size=2 * _GROUP_ROWS)
+    def _encode(self, group: _Group) -> None:
+        try:
+            if self._file is not None:
+                rows = pa.Table.from_batches([read() for read in group.rows], self.schema)
+                self._opened(self._file, rows).write_table(rows, row_group_size=2 * _GROUP_ROWS)
+        finally:
+            group.let_go()
 
     def _opened(self, file: pa.OSFile, rows: pa.Table) -> pq.ParquetWriter:
         """The writer; the first time, with the encodings that suit `rows`."""

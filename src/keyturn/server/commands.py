@@ -10,6 +10,7 @@ from typing import Annotated
 import structlog
 import typer
 import uvicorn
+import uvloop
 
 from keyturn.errors import Invalid, KeyturnError
 from keyturn.server import backup_commands, key_commands, simulation_commands
@@ -33,7 +34,7 @@ def serve() -> None:
     """Serve the web UI, the HTTP API and the worker. Settings come from the environment (KEYTURN_…)."""
     config = configured()
     try:
-        asyncio.run(_serve(config))
+        uvloop.run(_serve(config))
     except KeyturnError as error:
         stop(error)
 
@@ -45,7 +46,7 @@ def worker() -> None:
     if config.is_sqlite:
         stop(Invalid("On SQLite `keyturn serve` does the work itself. A worker of its own needs PostgreSQL."))
     try:
-        asyncio.run(_work(config))
+        uvloop.run(_work(config))
     except KeyturnError as error:
         stop(error)
 
@@ -88,7 +89,7 @@ def demo(
     from keyturn.server import demonstration
 
     try:
-        asyncio.run(
+        uvloop.run(
             demonstration.run(
                 demonstration.Plan(port, end_system_port, data.absolute(), once=once, by_hand=by_hand, reset=reset)
             )

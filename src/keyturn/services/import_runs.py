@@ -223,7 +223,7 @@ class _Run:
         landing.start()
         try:
             # Closed at once where a page cannot be taken: then the read is on record, and the error has its stamp.
-            async with contextlib.aclosing(read.pages()) as pages:
+            async with contextlib.aclosing(read.pages(landing.drained)) as pages:
                 async for page in pages:
                     await landing.page(page)
         except BaseException:

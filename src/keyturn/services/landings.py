@@ -11,19 +11,23 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
 
 from keyturn.destinations.destination import Away, Destination, Doubtful
 from keyturn.rest.checkpoints import Checkpoint
-from keyturn.services.destination_threads import in_thread
+from keyturn.services.destination_threads import Turn, Turns, in_thread
 from keyturn.services.held_imports import HeldImport
+from keyturn.services.one_ahead import looks_ahead
 from keyturn.services.reads import Batch, TableRead
 
 log = structlog.get_logger(__name__)
 R = TypeVar("R")
+# A page typed, the mark that its destination gave for it, and its size in bytes.
+Written = tuple[Batch, Any, int]
 
 # Between two landings: pages that come fast land in groups, so that it costs a few percent; as soon as none came for a
 # moment, what is there lands. A crash costs a tenth of a second, or a hundredth of the time that the pages before took.
@@ -56,9 +60,11 @@ class Landing:
 
     def __init__(self, held: HeldImport, read: TableRead, destination: Destination) -> None:
         self._held, self._read, self._destination = held, read, destination
+        self._turns = Turns()
+        self._given: deque[Turn[Written]] = deque()
         self._point: tuple[Checkpoint, Any, int] | None = None
-        self._fresh, self._closing, self._landed = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._came, self._fresh, self._moved, self._closing = (asyncio.Event() for _ in range(4))
+        self._tasks: list[asyncio.Task[None]] = []
         self._began_at = time.monotonic()
         self._landed_at = self._came_at = 0.0
         # Whether the last page came so long after the one before it that there is nothing to gather.
@@ -70,24 +76,26 @@ class Landing:
 
     def start(self) -> None:
         """Begin to look out for pages."""
-        self._task = asyncio.create_task(self._loop())
+        taking = asyncio.create_task(self._take())
+        self._tasks = [taking, asyncio.create_task(self._land_until(taking))]
+        taking.add_done_callback(lambda _: self._fresh.set())
+        for task in self._tasks:
+            task.add_done_callback(lambda _: self._moved.set())
 
     async def page(self, page: Callable[[], Batch]) -> None:
-        """A page to type and write. Raises what the destination does, or `Stopped`, also for pages before this one.
+        """A page to type and write. Returns when another may be given, most likely before this one is written.
 
-        Raises `Conflict` when the import has become larger than it may, and `UpstreamError` for rows that are none.
+        Raises, also for pages before this one, what the destination does, or `Stopped`; `Conflict` when the import
+        has become larger than it may, and `UpstreamError` for rows that are none.
         """
-        batch, mark = await self._patiently(_written(page, self._destination))
-        await self._read.kept(batch)
-        await self._held.size.grow(batch.data.nbytes)
-        self._point = batch.checkpoint, mark, self._held.size.bytes
-        now = time.monotonic()
-        self._slowly, self._came_at = now - self._came_at > _QUIET_SECONDS, now
-        self._fresh.set()
-        if self._task is not None:
-            await self._room(self._task)
-            if self._task.done():
-                await self._task
+        self._given.append(self._turns.add(_written(page, self._destination)))
+        self._came.set()
+        most = 1 if looks_ahead() else 0
+        await self._until(lambda: len(self._given) <= most and not (self._destination.crowded or self._takes_long))
+
+    async def drained(self) -> None:
+        """Every page that was given is typed and written when this returns. Raises as `page` does."""
+        await self._until(lambda: not self._given)
 
     def hurry(self) -> None:
         """The run ends: what came is landed if it can be at once."""
@@ -96,26 +104,48 @@ class Landing:
     async def settle(self) -> None:
         """Everything so far is safe when this returns. Raises as `page` does."""
         self._closing.set()
-        self._fresh.set()
-        if self._task is not None:
-            await self._task
+        self._came.set()
+        try:
+            # The second waits for the first: what came before a page that failed is kept.
+            for failure in await asyncio.gather(*self._tasks, return_exceptions=True):
+                if failure is not None:
+                    raise failure
+        finally:
+            await self._turns.close()
 
-    async def _room(self, task: asyncio.Task[None]) -> None:
-        """Until more may be taken, or landing has failed."""
-        while not task.done() and (self._destination.crowded or self._takes_long):
-            self._landed.clear()
-            landed = asyncio.create_task(self._landed.wait())
-            try:
-                await asyncio.wait({task, landed}, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                landed.cancel()
+    async def _until(self, there: Callable[[], bool]) -> None:
+        """Until it is so, or something has failed, which is raised."""
+        while not there() and not any(task.done() for task in self._tasks):
+            self._moved.clear()
+            await self._moved.wait()
+        for task in self._tasks:
+            if task.done():
+                await task
+
+    async def _take(self) -> None:
+        """The pages in their order, as they are written."""
+        while self._given or not self._closing.is_set():
+            if not self._given:
+                self._came.clear()
+                await self._came.wait()
+                continue
+            batch, mark, size = await self._patiently(self._given[0].result)
+            await self._read.kept(batch)
+            await self._held.size.grow(size)
+            self._point = batch.checkpoint, mark, self._held.size.bytes
+            now = time.monotonic()
+            self._slowly, self._came_at = now - self._came_at > _QUIET_SECONDS, now
+            self._given.popleft()
+            self._fresh.set()
+            self._moved.set()
 
     @property
     def _takes_long(self) -> bool:
         return self._landing_at is not None and time.monotonic() - self._landing_at > _LONG_SECONDS
 
-    async def _loop(self) -> None:
-        while not self._closing.is_set():
+    async def _land_until(self, taking: asyncio.Task[None]) -> None:
+        """Land what came, for as long as pages are taken; and then the last of them."""
+        while not taking.done():
             await self._fresh.wait()
             await self._gathered()
             self._fresh.clear()
@@ -143,7 +173,8 @@ class Landing:
             return
         (checkpoint, mark, size), self._point = self._point, None
         self._landing_at = time.monotonic()
-        kept = await self._patiently(self._destination.land, mark, checkpoint.as_dict())
+        # In the thread, since it digests the page's text.
+        kept = await self._patiently(lambda: in_thread(lambda: self._destination.land(mark, checkpoint.as_dict())))
         await self._held.at_work(
             rows=checkpoint.rows - checkpoint.duplicates,
             pages=checkpoint.pages,
@@ -153,14 +184,14 @@ class Landing:
         )
         self.pages += 1
         self._landing_at = None
-        self._landed.set()
+        self._moved.set()
 
-    async def _patiently(self, act: Callable[..., R], *arguments: Any) -> R:
+    async def _patiently(self, act: Callable[[], Awaitable[R]]) -> R:
         """What `act` answers. While the destination is away its pages are kept in hand, for a while."""
         pause, deadline = _PAUSE_SECONDS, time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                return await in_thread(act, *arguments)
+                return await act()
             except (Away, OSError) as error:
                 lost = isinstance(error, Doubtful) or (isinstance(error, OSError) and not passes(error))
                 if lost or self._hurried or time.monotonic() + pause > deadline:
@@ -171,16 +202,17 @@ class Landing:
             pause = min(pause * 2, _PAUSE_MOST_SECONDS)
 
 
-def _written(page: Callable[[], Batch], destination: Destination) -> Callable[[], tuple[Batch, Any]]:
+def _written(page: Callable[[], Batch], destination: Destination) -> Callable[[], Written]:
     """A page typed and added in one go: each way into a thread and back costs as much as typing a small page.
 
     What it gives may be called again if the destination was away; the page is typed once.
     """
     typed: list[Batch] = []
 
-    def write() -> tuple[Batch, Any]:
+    def write() -> Written:
         if not typed:
             typed.append(page())
-        return typed[0], destination.add(typed[0].data, typed[0].schema)
+        data, schema = typed[0].data, typed[0].schema
+        return typed[0], destination.add(data, schema), data.get_total_buffer_size()
 
     return write

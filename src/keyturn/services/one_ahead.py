@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from keyturn.errors import KeyturnError
 from keyturn.rest.fetching import AHEAD_BYTES
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ def under_way(read_id: str) -> Iterator[None]:
         _under_way.discard(read_id)
 
 
+def looks_ahead() -> bool:
+    """Whether so few reads are under way that a page more of each may lie in memory."""
+    return len(_under_way) <= FEW
+
+
 def ahead_bytes() -> int:
     """How much of one read may lie in memory before it is due: all of them share."""
     return min(AHEAD_BYTES, _AHEAD_BYTES // max(1, len(_under_way)))
@@ -45,7 +51,7 @@ async def one_ahead(source: AsyncGenerator[T]) -> AsyncGenerator[T]:
     following: asyncio.Task[T | None] | None = None
     try:
         while (item := await (following or anext(source, None))) is not None:
-            following = asyncio.create_task(anext(source, None)) if len(_under_way) <= FEW else None
+            following = asyncio.create_task(anext(source, None)) if looks_ahead() else None
             given, item = [item], None
             yield given.pop()
     finally:
@@ -64,3 +70,15 @@ async def light(pages: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
             given = [page]
             del page
             yield given.pop()
+
+
+async def ended_after(source: AsyncGenerator[T], drained: Callable[[], Awaitable[None]]) -> AsyncGenerator[T]:
+    """The same, which has its end or its failure only when `drained` has."""
+    async with aclosing(source):
+        try:
+            async for item in source:
+                yield item
+        except KeyturnError:
+            await drained()
+            raise
+        await drained()

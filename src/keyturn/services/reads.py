@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -28,7 +28,7 @@ from keyturn.services import connections, parents, readers, schema_changes, tabl
 from keyturn.services.context import Context
 from keyturn.services.destination_threads import in_typing_thread
 from keyturn.services.endpoints import EVERYTHING, Asked
-from keyturn.services.one_ahead import light, one_ahead, under_way
+from keyturn.services.one_ahead import ended_after, light, one_ahead, under_way
 from keyturn.services.page_room import PageRoom
 from keyturn.services.readers import Parents
 from keyturn.storage import rejects as reject_rows
@@ -150,13 +150,13 @@ class TableRead:
         for batch in batches:
             self._keys.remember(batch)
 
-    def pages(self) -> AsyncGenerator[Callable[[], Batch]]:
+    def pages(self, drained: Callable[[], Awaitable[None]]) -> AsyncGenerator[Callable[[], Batch]]:
         """The pages as they came. Each is typed by calling it, in a thread, once and in order; then give it to `kept`.
 
-        While one is looked at, the next is on its way, if few reads are under way. Raises what the end system or the
-        token service raises.
+        The next may be asked for before that. `drained` returns when all that were given are typed, and before then
+        the read has no end. Raises what the end system, the token service or `drained` raises.
         """
-        return self._recorded(self._untyped())
+        return self._recorded(ended_after(self._untyped(), drained))
 
     def batches(self) -> AsyncGenerator[Batch]:
         """Typed batches, page by page; while one is looked at, the next is typed. Raises as `pages` does."""

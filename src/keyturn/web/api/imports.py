@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.model.kept_files import Fate
@@ -17,6 +17,7 @@ from keyturn.services import rejects as rejects_of
 from keyturn.services.context import Context
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
+from keyturn.web.files import FileAnswer
 from keyturn.web.openapi import described
 
 router = APIRouter(prefix="/api/v1/imports", tags=["Imports"])
@@ -126,7 +127,7 @@ def _fate(fate: Fate | None) -> dict[str, Any]:
 async def download(ctx: Ctx, import_id: str, name: str) -> Response:
     """One finished file."""
     path = await imports.file_path(ctx, import_id, name)
-    return FileResponse(path, filename=name, media_type="application/octet-stream")
+    return FileAnswer(path, filename=name, media_type="application/octet-stream")
 
 
 @router.get("/{import_id}/rejects")

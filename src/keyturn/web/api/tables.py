@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from keyturn.errors import Invalid, NotFound
 from keyturn.model.table_copies import CopySettings
@@ -28,6 +28,7 @@ from keyturn.services.context import Context
 from keyturn.services.endpoints import Asked
 from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
+from keyturn.web.files import FileAnswer
 from keyturn.web.openapi import described
 
 LATEST_TYPES = {
@@ -204,7 +205,7 @@ async def latest(ctx: Ctx, table_id: str, ending: str, request: Request) -> Resp
     }
     if etag in {item.strip() for item in request.headers.get("if-none-match", "").split(",")}:
         return Response(status_code=304, headers=headers)
-    return FileResponse(path, headers=headers, media_type=LATEST_TYPES[ending], filename=file.name)
+    return FileAnswer(path, headers=headers, media_type=LATEST_TYPES[ending], filename=file.name)
 
 
 @router.get("/tables/{table_id}/partitions")

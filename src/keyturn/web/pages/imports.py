@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
@@ -16,6 +16,7 @@ from keyturn.services import rejects as rejects_of
 from keyturn.services.endpoints import Asked
 from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
+from keyturn.web.files import FileAnswer
 from keyturn.web.pages import destinations, onward, values
 
 router = APIRouter(include_in_schema=False)
@@ -137,7 +138,7 @@ async def resume(visit: Here, import_id: str) -> Response:
 async def download(visit: Here, import_id: str, name: str) -> Response:
     """One finished file."""
     path = await imports.file_path(visit.ctx, import_id, name)
-    return FileResponse(path, filename=name, media_type="application/octet-stream")
+    return FileAnswer(path, filename=name, media_type="application/octet-stream")
 
 
 @router.get("/imports/{import_id}/rejects")
