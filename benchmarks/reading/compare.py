@@ -1,6 +1,6 @@
 """Runs the contestants in turn on each case and prints medians and ratios as a Markdown table.
 
-    python compare.py [--cases "S 100k" "M 20k"] [--runs 5] [--peers] [--folder .bench]
+    python compare.py [--cases "S 100k" "M 20k"] [--runs 5] [--peers] [--only "keyturn import" dlt] [--folder .bench]
 
 The whole process counts: from `exec` to exit, with its processor time and its peak memory as the kernel saw them.
 """
@@ -205,8 +205,13 @@ def main() -> None:
         "--peers", action="store_true", help="also dlt, Airbyte's CDK and Meltano's SDK (installs them)"
     )
     options.add_argument("--folder", type=Path, default=Path(".bench"))
+    options.add_argument("--only", nargs="*", default=[], help="these contestants alone, beside keyturn import")
     chosen = options.parse_args()
-    Bench(chosen.folder, peers=chosen.peers).compare(chosen.cases, chosen.runs)
+    bench = Bench(chosen.folder, peers=chosen.peers)
+    if chosen.only:
+        wanted = {"keyturn import", *chosen.only}
+        bench.contestants = {name: run for name, run in bench.contestants.items() if name in wanted}
+    bench.compare(chosen.cases, chosen.runs)
 
 
 if __name__ == "__main__":
