@@ -70,6 +70,35 @@ async def test_a_stream_that_cannot_take_a_wider_column_says_so_in_its_record(pl
     assert [chunk async for chunk in (await rows_out.begin(place.ana, table.id, format="arrow")).chunks]
 
 
+async def test_a_read_has_its_end_only_when_its_last_page_is_typed(place, api, table):
+    typed = []
+
+    async def drained():
+        assert (await reads.stamp(place.ana, read.id))["completeness"] is None
+        typed.extend([(await asyncio.to_thread(page)).data["id"].to_pylist() for page in given])
+
+    read, given = await reads.begin(place.ana, table.id), []
+    async for page in read.pages(drained):
+        given.append(page)
+    assert typed == [[1], [2], [3]]
+    assert (await reads.stamp(place.ana, read.id))["completeness"]["complete"] is True
+
+
+async def test_a_read_whose_last_page_could_not_be_put_anywhere_is_not_on_record_as_whole(place, api, table):
+    async def drained():
+        raise OSError(28, "No space left on device")
+
+    async def read_to_the_end():
+        async for page in read.pages(drained):
+            await asyncio.to_thread(page)
+
+    read = await reads.begin(place.ana, table.id)
+    with pytest.raises(OSError, match="No space left"):
+        await read_to_the_end()
+    stamp = (await reads.stamp(place.ana, read.id))["completeness"]
+    assert (stamp["stop_reason"], stamp["complete"]) == ("cancelled", False)
+
+
 async def test_where_many_are_read_at_once_no_page_is_asked_for_before_the_one_before_it_is_taken(place, api, table):
     many = [(await reads.begin(place.ana, table.id)).batches() for _ in range(FEW + 2)]
     try:

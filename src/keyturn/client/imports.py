@@ -33,10 +33,10 @@ FORMATS: dict[str, str] = {
     ".duckdb": "duckdb",
 }
 _ROUTE = "/imports"
-# Between two looks: a twentieth of the time that has gone by, so that waiting adds next to nothing to any import.
-_SHARE_OF_TIME = 0.05
-_SHORTEST_PAUSE_SECONDS = 0.05
-_LONGEST_PAUSE_SECONDS = 1.0
+# The server answers when it has ended, or after so long: sooner where somebody looks on.
+_WAIT_SECONDS, _SHOWN_SECONDS = 10.0, 0.5
+# Where it answers at once nevertheless.
+_PAUSE_SECONDS = 0.1
 _CHUNK_BYTES = 1 << 20
 
 
@@ -138,9 +138,9 @@ class ImportRun:
         found = self._http.pages(f"{_ROUTE}/{self.id}/files")
         return [ImportFile(item["name"], int(item["bytes"]), item.get("sha256")) for item in found]
 
-    def look(self) -> ImportRun:
-        """See how it stands now."""
-        self.found = dict(self._http.get(f"{_ROUTE}/{self.id}"))
+    def look(self, *, wait_seconds: float | None = None) -> ImportRun:
+        """See how it stands now; with `wait_seconds`, at most 30, as soon as it has ended or after so many."""
+        self.found = dict(self._http.get(f"{_ROUTE}/{self.id}", wait_seconds=wait_seconds))
         return self
 
     def wait(
@@ -165,13 +165,15 @@ class ImportRun:
         return self
 
     def _watch(self, timeout_seconds: float | None, on_progress: Callable[[ImportRun], object] | None) -> None:
-        started = time.monotonic()
+        started, asked_at = time.monotonic(), float("-inf")
+        wait = min(_WAIT_SECONDS if on_progress is None else _SHOWN_SECONDS, self._http.timeout_seconds / 2)
         while self.status not in FINISHED:
-            elapsed = time.monotonic() - started
-            if timeout_seconds is not None and elapsed > timeout_seconds:
+            left = None if timeout_seconds is None else started + timeout_seconds - time.monotonic()
+            if left is not None and left < 0:
                 raise UpstreamTimeout(f"The import is not over after {timeout_seconds:g} s. It goes on; wait() again.")
-            time.sleep(min(max(_SHORTEST_PAUSE_SECONDS, elapsed * _SHARE_OF_TIME), _LONGEST_PAUSE_SECONDS))
-            self.look()
+            time.sleep(max(0.0, asked_at + _PAUSE_SECONDS - time.monotonic()))
+            asked_at = time.monotonic()
+            self.look(wait_seconds=wait if left is None else min(wait, left))
             if on_progress is not None:
                 on_progress(self)
 

@@ -27,7 +27,7 @@ class Transport:
     """Sends requests to one server with one API token. Not shared between threads; `repr` shows the address only."""
 
     def __init__(self, profile: Profile, *, timeout_seconds: float = _READ_SECONDS) -> None:
-        self.url = profile.url
+        self.url, self.timeout_seconds = profile.url, timeout_seconds
         redaction.remember(profile.token)
         self._http = httpx2.Client(
             base_url=f"{profile.url}/api/v1/",

@@ -230,9 +230,11 @@ class _Run:
             landing.hurry()
             raise
         finally:
-            # Also when the reading failed: what came before is kept.
-            await landing.settle()
-            self._landed = landing.pages
+            try:
+                # Also when the reading failed: what came before is kept.
+                await landing.settle()
+            finally:
+                self._landed = landing.pages
 
     async def _settle(self, read: TableRead, destination: Destination) -> Values:
         stamp = read.completeness.as_dict()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -142,6 +141,18 @@ async def get(ctx: Context, import_id: str) -> Import:
     return found
 
 
+async def ended(ctx: Context, import_id: str, within_seconds: float) -> Import:
+    """One import as soon as it has ended, or as it is after so many seconds. Raises `NotFound`."""
+    until = time.monotonic() + within_seconds
+    with ctx.database.wakeups.watching(import_id) as woken:
+        while True:
+            found = await get(ctx, import_id)
+            left = until - time.monotonic()
+            if found.status in FINISHED or left <= 0:
+                return found
+            await woken(min(left, _WATCH_SECONDS))
+
+
 async def watch(ctx: Context, import_id: str) -> AsyncIterator[Import | None]:
     """The import now, and whenever something of it changes, until it has ended; None when it is quiet for a while.
 
@@ -149,7 +160,7 @@ async def watch(ctx: Context, import_id: str) -> AsyncIterator[Import | None]:
     """
     before, quiet_at = None, time.monotonic()
     while True:
-        found = await get(ctx, import_id)
+        found = await ended(ctx, import_id, _WATCH_SECONDS if before is not None else 0)
         if found != before:
             before, quiet_at = found, time.monotonic()
             yield found
@@ -158,7 +169,6 @@ async def watch(ctx: Context, import_id: str) -> AsyncIterator[Import | None]:
             yield None
         if found.status in FINISHED:
             return
-        await asyncio.sleep(_WATCH_SECONDS)
 
 
 async def list_(ctx: Context, *, limit: int = 100, table_id: str | None = None) -> list[Import]:

@@ -136,6 +136,8 @@ class Landing:
             now = time.monotonic()
             self._slowly, self._came_at = now - self._came_at > _QUIET_SECONDS, now
             self._given.popleft()
+            # The next may be long in coming, and this one weighs megabytes.
+            del batch, mark
             self._fresh.set()
             self._moved.set()
 

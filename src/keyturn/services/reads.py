@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -187,7 +186,7 @@ class TableRead:
         except KeyturnError as failure:
             error = self._failed(failure)
             raise
-        except (GeneratorExit, asyncio.CancelledError):
+        except BaseException:
             # The reader is ahead and may have seen the end; whoever was given the pages has not.
             self._reader.stop("cancelled")
             error = None if self._given_up is None else self._failed(self._given_up)

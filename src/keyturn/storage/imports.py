@@ -225,7 +225,8 @@ def park(
 
 
 def finish(tx: Tx, workspace_id: str, import_id: str, epoch: int, values: dict[str, Any]) -> bool:
-    """Write the end, if the lease is still ours (the fence)."""
+    """Write the end, if the lease is still ours (the fence), and wake who waits for it by the import's id."""
+    notify(tx, import_id)
     ended: dict[str, Any] = {"lease_owner": None, "lease_until": None, "waiting": None, "next_attempt_at": None}
     return tx.execute(_held(workspace_id, import_id, epoch).values(**ended, **values)).rowcount == 1
 
@@ -235,6 +236,7 @@ def request_cancel(tx: Tx, workspace_id: str, import_id: str, now: float) -> boo
     mine = sa.and_(imports.c.workspace_id == workspace_id, imports.c.id == import_id)
     unfinished = sa.and_(mine, imports.c.status.not_in(FINISHED))
     unheld = sa.or_(imports.c.lease_until.is_(None), imports.c.lease_until < db_now())
+    notify(tx, import_id)
     asked = tx.execute(imports.update().where(unfinished).values(cancel_requested=True)).rowcount == 1
     ended = {"status": "cancelled", "finished_at": now, "waiting": None, "next_attempt_at": None}
     # Raising the epoch fences off a process that is late and not dead.

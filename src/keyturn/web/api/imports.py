@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from keyturn.model.imports import FINISHED, Import, ImportSettings
@@ -20,6 +20,7 @@ from keyturn.web.auth import api_context
 from keyturn.web.files import FileAnswer
 from keyturn.web.openapi import described
 
+Wait = Annotated[float, Query(ge=0, le=30, description="Answer when it has ended, or after so many seconds.")]
 router = APIRouter(prefix="/api/v1/imports", tags=["Imports"])
 Ctx = Annotated[Context, Depends(api_context)]
 
@@ -66,9 +67,9 @@ async def list_(ctx: Ctx, table_id: str | None = None, limit: int | None = None,
 
 
 @router.get("/{import_id}")
-async def get(ctx: Ctx, import_id: str) -> Response:
-    """One import: progress while it runs, the stamp once it ended."""
-    return json_answer(shown(await imports.get(ctx, import_id)))
+async def get(ctx: Ctx, import_id: str, wait_seconds: Wait = 0) -> Response:
+    """One import: progress while it runs, the stamp once it ended; with `wait_seconds` as soon as that is."""
+    return json_answer(shown(await imports.ended(ctx, import_id, wait_seconds)))
 
 
 @router.post("/{import_id}/cancel")
