@@ -34,7 +34,7 @@ FORMATS: dict[str, str] = {
 }
 _ROUTE = "/imports"
 # The server answers when it has ended, or after so long: sooner where somebody looks on.
-_WAIT_SECONDS, _SHOWN_SECONDS = 10.0, 0.5
+_WAIT_SECONDS, _SHOWN_SECONDS = 5.0, 0.5
 # Where it answers at once nevertheless.
 _PAUSE_SECONDS = 0.1
 _CHUNK_BYTES = 1 << 20
