@@ -30,7 +30,7 @@ R = TypeVar("R")
 Written = tuple[Batch, Any, int]
 
 # Between two landings: pages that come fast land in groups, so that it costs a few percent; as soon as none came for a
-# moment, what is there lands. A crash costs a twentieth of a second, or a hundredth of the time that the pages before took.
+# moment, what is there lands. A crash costs a twentieth of a second, or a hundredth of the time the pages before took.
 _REST_SECONDS, _REST_SHARE = 0.05, 0.01
 _REST_MOST_SECONDS = 1.0
 _QUIET_SECONDS = 0.01
