@@ -1,6 +1,6 @@
 """Runs the contestants in turn on each case and prints medians and ratios as a Markdown table.
 
-    python compare.py [--cases "S 100k" "M 20k"] [--runs 5] [--peers] [--only "keyturn import" dlt] [--folder .bench]
+    python compare.py [--cases "S 100k" "M 20k"] [--runs 5] [--peers] [--only "by hand" dlt] [--folder .bench]
 
 The whole process counts: from `exec` to exit, with its processor time and its peak memory as the kernel saw them.
 """

@@ -111,6 +111,7 @@ moments = st.datetimes(datetime.fromisoformat("1000-01-01"), datetime.fromisofor
 @example("1000-01-01T00:00-2359")
 @example("9898-12-31 23:59:59.999999+0000")
 @example("9899-01-01T00:00:00Z")
+@example("9900-01-01T00:00:00Z")
 def test_an_instant_is_what_python_makes_of_it_and_there_is_no_other(text):
     found = of(json.dumps(text), INSTANTS)
     try:

@@ -101,18 +101,18 @@ def test_no_limit_is_beaten_and_a_higher_one_is_never_slower(total, size, rate, 
 @given(st.floats(0, 10**7))
 @example(59.6)
 @example(90.0)
-@example(605.0)
-@example(5999.0)
-@example(6299.0)
-@example(37_799.0)
-def test_a_length_of_time_is_told_within_a_tenth(seconds):
+@example(155.0)
+@example(929.0)
+@example(9299.0)
+@example(55_799.0)
+def test_a_length_of_time_is_told_within_a_thirtieth(seconds):
     words = about(seconds).replace(",", "").split()
     units = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
     if words[0] == "under":
         assert seconds < 1
         return
     told = sum(int(n) * units[w.removesuffix("s")] for n, w in zip(words[::2], words[1::2], strict=True))
-    assert abs(told - seconds) <= max(0.5, seconds / 10)
+    assert abs(told - seconds) <= max(0.5, seconds / 30)
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ _FIT, _NO_MEMORY = 0, 2
 _SCHEMA_BYTES, _ARRAY_BYTES = 72, 80
 
 
-# Up to so many bytes are searched faster than Python's lock comes back that would be given away for it.
-_SHORT_BYTES = 1 << 20
+# So many bytes are searched sooner than a thread begins, or than Python's lock comes back that is given away for it.
+SHORT_BYTES = 1 << 20
 
 
 def _loaded(way: type[ctypes.CDLL]) -> ctypes.CDLL | None:
@@ -59,7 +59,7 @@ def list_at(body: bytes, keys: tuple[str, ...]) -> tuple[int, int, int] | None:
     """
     if _library is None or _locked_library is None:
         return None
-    library = _locked_library if len(body) < _SHORT_BYTES else _library
+    library = _locked_library if len(body) < SHORT_BYTES else _library
     found = (ctypes.c_int64 * 3)()
     told = library.kt_list(body, len(body), _as_c(keys), len(keys), found)
     return (found[0], found[1], found[2]) if told == _FIT else None

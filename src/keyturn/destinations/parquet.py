@@ -54,18 +54,26 @@ class _Group:
     """The rows of a row group to be, and the room that those have which are in memory."""
 
     def __init__(self) -> None:
-        self.rows: list[Callable[[], pa.RecordBatch]] = []
+        self._batches: list[Callable[[], pa.RecordBatch]] = []
         self._held: list[Held] = []
+        self.rows = self.bytes = 0
 
-    def add(self, batch: pa.RecordBatch, size: int, again: Callable[[], pa.RecordBatch] | None) -> None:
+    def add(self, batch: pa.RecordBatch, again: Callable[[], pa.RecordBatch] | None) -> None:
+        size = batch.get_total_buffer_size()
         held = None if again is None else _waiting.offered(size)
         if held is not None:
             self._held.append(held)
-        self.rows.append(again if again is not None and held is None else lambda: batch)
+        self._batches.append(again if again is not None and held is None else lambda: batch)
+        self.rows += batch.num_rows
+        self.bytes += size
+
+    def read(self, schema: pa.Schema) -> pa.Table:
+        """All of them. Raises OSError when the disk they lie on is away."""
+        return pa.Table.from_batches([read() for read in self._batches], schema)
 
     def let_go(self) -> None:
         """Nobody wants them any more."""
-        self.rows.clear()
+        self._batches.clear()
         for held in self._held:
             held.give_back()
 
@@ -79,7 +87,6 @@ class ParquetWriter:
         # Made at once, so that a place that takes no files is told before the first page; opened with its first rows.
         self._file: pa.OSFile | None = pa.OSFile(os.fspath(path), "wb")
         self._group = _Group()
-        self._rows = self._bytes = 0
         self._aside: Future[None] | None = None
 
     def add(self, batch: pa.RecordBatch, again: Callable[[], pa.RecordBatch] | None = None) -> None:
@@ -90,11 +97,8 @@ class ParquetWriter:
         """
         if not batch.num_rows:
             return
-        size = batch.get_total_buffer_size()
-        self._group.add(batch, size, again)
-        self._rows += batch.num_rows
-        self._bytes += size
-        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+        self._group.add(batch, again)
+        if self._group.rows >= _GROUP_ROWS or self._group.bytes >= _GROUP_BYTES:
             self._write_group()
 
     def end(self, completeness: Mapping[str, Any]) -> Path:
@@ -122,7 +126,6 @@ class ParquetWriter:
     def _write_group(self) -> None:
         self._encoded()
         group, self._group = self._group, _Group()
-        self._rows = self._bytes = 0
         if not group.rows:
             return
         if _free.acquire(timeout=_TURN_SECONDS):
@@ -145,7 +148,7 @@ class ParquetWriter:
     def _encode(self, group: _Group) -> None:
         try:
             if self._file is not None:
-                rows = pa.Table.from_batches([read() for read in group.rows], self.schema)
+                rows = group.read(self.schema)
                 self._opened(self._file, rows).write_table(rows, row_group_size=2 * _GROUP_ROWS)
         finally:
             group.let_go()

@@ -11,7 +11,7 @@ from keyturn.rest.pace import allowance
 from keyturn.wire import Response
 
 Limit = Literal["own_limit", "api_limit"]
-_STEPS = (60, 1), (600, 10), (6000, 60), (36_000, 600)
+_STEPS = (150, 1), (900, 10), (9000, 60), (54_000, 600)
 """Below how many seconds a length of time is said in which steps of seconds; above them all in hours."""
 
 
@@ -138,7 +138,7 @@ def calls_in_words(chain: Sequence[Known]) -> str:
 
 
 def about(seconds: float) -> str:
-    """A length of time as one says it of what is not certain, at most a tenth off: 543.2 → "9 minutes"."""
+    """A length of time as one says it of what is not certain, at most a thirtieth off: 543.2 → "9 minutes"."""
     if seconds < 1:
         return "under 1 second"
     step = next((step for most, step in _STEPS if seconds < most), 3600)

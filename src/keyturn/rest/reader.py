@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from keyturn import core
 from keyturn.errors import Invalid, KeyturnError, UpstreamError
 from keyturn.rest.checkpoints import ASKED_MOST, NO_PAGE, Checkpoint, PageText, fingerprint, packed, unpacked
 from keyturn.rest.envelopes import Envelope, cut, listed
@@ -248,7 +249,7 @@ class Reader:
     async def _taken_apart(self, response: Response) -> _Body:
         if response.status == NO_CONTENT:
             return _Body(None, [], None, NO_PAGE)
-        if len(response.body) < 1 << 20:
+        if len(response.body) < core.SHORT_BYTES:
             return self._cut_or_parsed(response)
         return await asyncio.to_thread(self._cut_or_parsed, response)
 
