@@ -14,7 +14,10 @@ Fault = Callable[["TokenServer", asyncio.StreamWriter], object]
 
 @dataclass
 class TokenServer:
-    """`faults` are taken one by each request, before or after the token was spent; `posts` is what came, in order."""
+    """`faults` are taken one by each request, before or after the token was spent; `posts` is what came, in order.
+
+    What comes while there is a `gate` is answered once that is set.
+    """
 
     rotate: bool = True
     reuse_detection: bool = True
@@ -31,6 +34,7 @@ class TokenServer:
     secrets: set[str] | None = None
     date: str | None = None
     delay_seconds: float = 0.0
+    gate: asyncio.Event | None = None
     issued: int = 0
     url: str = ""
 
@@ -67,6 +71,8 @@ class TokenServer:
         fault = self.faults.pop(0) if self.faults else ""
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
+        if self.gate:
+            await self.gate.wait()
         if isinstance(fault, tuple):
             status, headers, body = fault
             self._say(writer, status, body, headers)

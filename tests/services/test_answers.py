@@ -8,17 +8,25 @@ from keyturn.errors import Unavailable
 from keyturn.services import access_tokens, answers, grants, upkeep
 
 
+async def stopped(acme, connection):
+    """A process that has asked and stops there: its task, and what lets it go on to the answer."""
+    go_on = acme.server.gate = asyncio.Event()
+    late = asyncio.create_task(access_tokens.fresh(acme.replica("stopped"), connection))
+    while not acme.server.posts:
+        await asyncio.sleep(0.01)
+    acme.server.gate = None
+    return late, go_on
+
+
 async def test_a_stopped_process_that_goes_on_writes_nothing_over_and_its_answer_is_kept(acme):
     acme.server.grace_seconds = 30
     connection = await acme.signed_in()
     acme.later(4000)
-    acme.server.delay_seconds = 0.5
-    late = asyncio.create_task(access_tokens.fresh(acme.replica("stopped"), connection))
-    await asyncio.sleep(0.2)
+    late, go_on = await stopped(acme, connection)
     acme.later(3)
-    acme.server.delay_seconds = 0
     await acme.kept(acme.replica("other"))
     winner = acme.grant(connection)
+    go_on.set()
     await late
     assert acme.grant(connection).access_sealed == winner.access_sealed
     states = sorted(row["state"] for row in acme.rows("token_generations"))
@@ -29,12 +37,10 @@ async def test_an_orphan_takes_the_place_of_a_generation_that_is_dead(acme):
     acme.server.grace_seconds = 30
     connection = await acme.signed_in()
     acme.later(4000)
-    acme.server.delay_seconds = 0.5
-    late = asyncio.create_task(access_tokens.fresh(acme.replica("stopped"), connection))
-    await asyncio.sleep(0.2)
+    late, go_on = await stopped(acme, connection)
     acme.later(3)
-    acme.server.delay_seconds = 0
     await acme.kept(acme.replica("other"))
+    go_on.set()
     await late
     del acme.server.current[grants.refresh_token(acme.ctx, acme.grant(connection))]
     acme.later(4000)
