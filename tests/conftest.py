@@ -64,6 +64,15 @@ def pytest_configure() -> None:
             os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Last of all the names of what failed: whoever sees only the end of a log wants these before anything else."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not hasattr(config, "workerinput"):
+        for kind in ("failed", "error"):
+            for report in reporter.stats.get(kind, []):
+                print(f"{kind}: {report.nodeid}")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long tests begin first, so that no worker is left alone with one at the end."""
     items.sort(key=lambda item: -_seconds(item) if _seconds(item) > _LONG_SECONDS else 0)

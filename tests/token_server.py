@@ -13,10 +13,18 @@ Fault = Callable[["TokenServer", asyncio.StreamWriter], object]
 
 
 @dataclass
+class Gate:
+    """Where requests stop before they are answered."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class TokenServer:
     """`faults` are taken one by each request, before or after the token was spent; `posts` is what came, in order.
 
-    What comes while there is a `gate` is answered once that is set.
+    What comes while there is a `gate` is answered once that is opened.
     """
 
     rotate: bool = True
@@ -34,7 +42,7 @@ class TokenServer:
     secrets: set[str] | None = None
     date: str | None = None
     delay_seconds: float = 0.0
-    gate: asyncio.Event | None = None
+    gate: Gate | None = None
     issued: int = 0
     url: str = ""
 
@@ -72,7 +80,8 @@ class TokenServer:
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
         if self.gate:
-            await self.gate.wait()
+            self.gate.reached.set()
+            await self.gate.opened.wait()
         if isinstance(fault, tuple):
             status, headers, body = fault
             self._say(writer, status, body, headers)

@@ -6,16 +6,16 @@ import asyncio
 
 from keyturn.errors import Unavailable
 from keyturn.services import access_tokens, answers, grants, upkeep
+from token_server import Gate
 
 
 async def stopped(acme, connection):
     """A process that has asked and stops there: its task, and what lets it go on to the answer."""
-    go_on = acme.server.gate = asyncio.Event()
+    gate = acme.server.gate = Gate()
     late = asyncio.create_task(access_tokens.fresh(acme.replica("stopped"), connection))
-    while not acme.server.posts:
-        await asyncio.sleep(0.01)
+    await gate.reached.wait()
     acme.server.gate = None
-    return late, go_on
+    return late, gate.opened
 
 
 async def test_a_stopped_process_that_goes_on_writes_nothing_over_and_its_answer_is_kept(acme):

@@ -6,7 +6,7 @@ It must not know what any verb means; what it is handed is cleaned of secrets by
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +101,7 @@ async def head(ctx: Context) -> tuple[int, str]:
     return await ctx.database.read(rows.head, ctx.workspace_id)
 
 
-async def export(ctx: Context, *, after_seq: int = 0) -> AsyncIterator[bytes]:
+async def export(ctx: Context, *, after_seq: int = 0) -> AsyncGenerator[bytes]:
     """The chain in order as JSONL, a page at a time, up to the head it has now."""
     ctx.require("audit:read")
     if after_seq < 0:

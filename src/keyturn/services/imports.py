@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +153,7 @@ async def ended(ctx: Context, import_id: str, within_seconds: float) -> Import:
             await woken(min(left, _WATCH_SECONDS))
 
 
-async def watch(ctx: Context, import_id: str) -> AsyncIterator[Import | None]:
+async def watch(ctx: Context, import_id: str) -> AsyncGenerator[Import | None]:
     """The import now, and whenever something of it changes, until it has ended; None when it is quiet for a while.
 
     Raises `NotFound` before the first one.

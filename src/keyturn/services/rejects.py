@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,14 @@ from keyturn.storage import rejects as rows
 KEPT_SECONDS = 30 * 86_400.0
 
 
-async def of_read(ctx: Context, read_id: str) -> AsyncIterator[bytes]:
+async def of_read(ctx: Context, read_id: str) -> AsyncGenerator[bytes]:
     """Those of a read as NDJSON. Raises `NotFound`."""
     table = await tables.get(ctx, (await reads.stamp(ctx, read_id))["table_id"])
     connections.require_use(ctx, await connections.get(ctx, table.settings.connection_id))
     return _lines(ctx, read_id)
 
 
-async def of_import(ctx: Context, import_id: str) -> AsyncIterator[bytes]:
+async def of_import(ctx: Context, import_id: str) -> AsyncGenerator[bytes]:
     """Those of an import as NDJSON. Raises `NotFound`."""
     ctx.require("tables:read")
     await imports.require_rows(ctx, await imports.get(ctx, import_id))
@@ -58,7 +58,7 @@ async def prune(scene: Context) -> int:
     return await scene.database.run(rows.prune_anywhere, scene.clock() - KEPT_SECONDS)
 
 
-async def _lines(ctx: Context, owner_id: str) -> AsyncIterator[bytes]:
+async def _lines(ctx: Context, owner_id: str) -> AsyncGenerator[bytes]:
     place = -1
     while (found := await ctx.database.read(rows.after, ctx.workspace_id, owner_id, place)) is not None:
         place, values = found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,11 +28,15 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class RowStream:
-    """Bytes to come, of `media_type`; the stamp can be asked for by `read_id` afterwards."""
+    """Bytes to come, of `media_type`; the stamp can be asked for by `read_id` afterwards.
+
+    `close` ends the read: whoever takes this calls it at the end, also if no chunk was asked for.
+    """
 
     read_id: str
     media_type: str
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncGenerator[bytes]
+    close: Callable[[], Awaitable[None]]
 
 
 async def begin(
@@ -62,12 +67,12 @@ async def begin(
     if part == EVERY_PART:
         if format != "parquet" or columns is not None:
             raise Invalid("All parts come as Parquet files in one ZIP. Use format=parquet, without columns.", at="part")
-        return RowStream(read.id, ZIP_TYPE, _zipped(ctx, read, await anext(batches, None), batches))
+        return RowStream(read.id, ZIP_TYPE, _zipped(ctx, read, await anext(batches, None), batches), batches.aclose)
     if part is not None:
         batches = _part(batches, part)
     first = await anext(batches, None)
     chunks = _parquet(ctx, read, first, batches) if format == "parquet" else _encoded(read, format, first, batches)
-    return RowStream(read.id, FORMATS[format], chunks)
+    return RowStream(read.id, FORMATS[format], chunks, batches.aclose)
 
 
 async def schema(ctx: Context, table_id: str, *, asked: Asked = EVERYTHING) -> bytes:
@@ -78,32 +83,28 @@ async def schema(ctx: Context, table_id: str, *, asked: Asked = EVERYTHING) -> b
     return schema_message(reads.schema_of(table) or Schema(()))
 
 
-async def _only(batches: AsyncIterator[Batch], columns: tuple[str, ...]) -> AsyncIterator[Batch]:
-    try:
+async def _only(batches: AsyncGenerator[Batch], columns: tuple[str, ...]) -> AsyncGenerator[Batch]:
+    async with aclosing(batches):
         async for batch in batches:
             try:
                 schema = batch.schema.only(columns)
             except KeyError as missing:
                 raise Invalid(f"This table has no column {missing.args[0]}.", at="columns") from None
             yield replace(batch, data=batch.data.select(columns), schema=schema)
-    finally:
-        await _closed(batches)
 
 
-async def _part(batches: AsyncIterator[Batch], name: str) -> AsyncIterator[Batch]:
+async def _part(batches: AsyncGenerator[Batch], name: str) -> AsyncGenerator[Batch]:
     """The rows of one child table."""
-    try:
+    async with aclosing(batches):
         async for batch in batches:
             child = batch.children.get(name)
             if child is not None:
                 yield replace(batch, data=child.data, schema=child.schema)
-    finally:
-        await _closed(batches)
 
 
 async def _encoded(
-    read: TableRead, format: str, first: Batch | None, batches: AsyncIterator[Batch]
-) -> AsyncIterator[bytes]:
+    read: TableRead, format: str, first: Batch | None, batches: AsyncGenerator[Batch]
+) -> AsyncGenerator[bytes]:
     encode = encoder(format)
     schema = read.schema or Schema(())
     async for batch in _from(first, batches):
@@ -114,14 +115,14 @@ async def _encoded(
             # The wider schema is stored when the read closes, so the next read begins with it.
             failure = _moved(batch)
             read.give_up(failure)
-            await _closed(batches)
+            await batches.aclose()
             raise failure from None
     yield encode.end(schema, read.completeness.as_dict())
 
 
 async def _parquet(
-    ctx: Context, read: TableRead, first: Batch | None, batches: AsyncIterator[Batch]
-) -> AsyncIterator[bytes]:
+    ctx: Context, read: TableRead, first: Batch | None, batches: AsyncGenerator[Batch]
+) -> AsyncGenerator[bytes]:
     """A Parquet file has its schema at its end, so it is whole on disk before its first byte goes out."""
     folder = ctx.deployment.data_dir / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
@@ -139,8 +140,8 @@ async def _parquet(
 
 
 async def _zipped(
-    ctx: Context, read: TableRead, first: Batch | None, batches: AsyncIterator[Batch]
-) -> AsyncIterator[bytes]:
+    ctx: Context, read: TableRead, first: Batch | None, batches: AsyncGenerator[Batch]
+) -> AsyncGenerator[bytes]:
     """The table and its child tables, a Parquet file each, all of one fetch; each has the stamp."""
     folder = ctx.deployment.data_dir / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,17 +170,11 @@ async def _zipped(
                 yield chunk
 
 
-async def _from(first: Batch | None, rest: AsyncIterator[Batch]) -> AsyncIterator[Batch]:
+async def _from(first: Batch | None, rest: AsyncGenerator[Batch]) -> AsyncGenerator[Batch]:
     if first is not None:
         yield first
     async for batch in rest:
         yield batch
-
-
-async def _closed(batches: AsyncIterator[Batch]) -> None:
-    close = getattr(batches, "aclose", None)
-    if close is not None:
-        await close()
 
 
 def _moved(batch: Batch) -> IncompleteData:

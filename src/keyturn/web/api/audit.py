@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from keyturn.errors import Invalid
 from keyturn.services import audit
@@ -17,6 +17,7 @@ from keyturn.services.audit import Filter
 from keyturn.services.context import Context, check_limit
 from keyturn.web.api.answers import json_answer
 from keyturn.web.auth import api_context
+from keyturn.web.streams import StreamedAnswer
 
 router = APIRouter(prefix="/api/v1/audit", tags=["Audit log"])
 Ctx = Annotated[Context, Depends(api_context)]
@@ -53,13 +54,13 @@ async def export(ctx: Ctx, after_seq: int = 0) -> Response:
     lines = audit.export(ctx, after_seq=after_seq)
     first = await anext(lines, b"")
 
-    async def body() -> AsyncIterator[bytes]:
+    async def body() -> AsyncGenerator[bytes]:
         yield first
         async for page in lines:
             yield page
 
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="keyturn-audit.jsonl"'}
-    return StreamingResponse(body(), media_type="application/jsonl", headers=headers)
+    return StreamedAnswer(body(), media_type="application/jsonl", headers=headers)
 
 
 def _before(cursor: str | None) -> int | None:

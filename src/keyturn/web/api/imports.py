@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from keyturn.model.imports import FINISHED, Import, ImportSettings
 from keyturn.model.kept_files import Fate
@@ -19,6 +19,7 @@ from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
 from keyturn.web.files import FileAnswer
 from keyturn.web.openapi import described
+from keyturn.web.streams import StreamedAnswer
 
 Wait = Annotated[float, Query(ge=0, le=30, description="Answer when it has ended, or after so many seconds.")]
 router = APIRouter(prefix="/api/v1/imports", tags=["Imports"])
@@ -89,10 +90,10 @@ async def watch(ctx: Ctx, import_id: str) -> Response:
     """Its progress as server-sent events: the import whenever it changes, the last one when it has ended."""
     news = imports.watch(ctx, import_id)
     first = await anext(news)
-    return StreamingResponse(_told(first, news), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+    return StreamedAnswer(_told(first, news), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
 
-async def _told(first: Import | None, news: AsyncIterator[Import | None]) -> AsyncIterator[bytes]:
+async def _told(first: Import | None, news: AsyncGenerator[Import | None]) -> AsyncGenerator[bytes]:
     yield _event(first)
     async for item in news:
         yield _event(item)
@@ -134,4 +135,4 @@ async def download(ctx: Ctx, import_id: str, name: str) -> Response:
 @router.get("/{import_id}/rejects")
 async def rejects(ctx: Ctx, import_id: str) -> Response:
     """The values of an import that did not fit their columns, as NDJSON: row, column, path, value, reason."""
-    return StreamingResponse(await rejects_of.of_import(ctx, import_id), media_type="application/x-ndjson")
+    return StreamedAnswer(await rejects_of.of_import(ctx, import_id), media_type="application/x-ndjson")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from keyturn.services import calls
 from keyturn.services.context import Context
 from keyturn.web.auth import api_context
+from keyturn.web.streams import StreamedAnswer
 
 router = APIRouter(prefix="/api/v1", tags=["Calls"])
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
@@ -37,12 +39,11 @@ async def proxy(
         )
     )
 
-    async def body():  # type: ignore[no-untyped-def]  # noqa: ANN202 - an async generator of bytes
-        async with stack:
-            async for chunk in answer.body:
-                yield chunk
+    async def body() -> AsyncGenerator[bytes]:
+        async for chunk in answer.body:
+            yield chunk
 
-    response = StreamingResponse(body(), answer.status)
+    response = StreamedAnswer(body(), answer.status, close=stack.aclose)
     response.raw_headers = [
         (k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in calls.answer_headers(answer.headers).items
     ]

@@ -7,7 +7,7 @@ from email.utils import formatdate
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from keyturn.errors import Invalid, NotFound
 from keyturn.model.table_copies import CopySettings
@@ -30,6 +30,7 @@ from keyturn.web.api.answers import json_answer, json_body, listed, rfc3339
 from keyturn.web.auth import api_context
 from keyturn.web.files import FileAnswer
 from keyturn.web.openapi import described
+from keyturn.web.streams import StreamedAnswer
 
 LATEST_TYPES = {
     "parquet": "application/vnd.apache.parquet",
@@ -240,7 +241,8 @@ async def rows(
     stream = await rows_out.begin(
         ctx, table_id, format=format, limit=limit, columns=columns, partition=partition, asked=asked, part=part
     )
-    return StreamingResponse(stream.chunks, media_type=stream.media_type, headers={"Keyturn-Read-Id": stream.read_id})
+    headers = {"Keyturn-Read-Id": stream.read_id}
+    return StreamedAnswer(stream.chunks, headers=headers, media_type=stream.media_type, close=stream.close)
 
 
 @router.get("/reads/{read_id}")
@@ -262,4 +264,4 @@ async def read(ctx: Ctx, read_id: str) -> Response:
 @router.get("/reads/{read_id}/rejects")
 async def rejects(ctx: Ctx, read_id: str) -> Response:
     """The values of a read that did not fit their columns, as NDJSON: row, column, path, value, reason."""
-    return StreamingResponse(await rejects_of.of_read(ctx, read_id), media_type="application/x-ndjson")
+    return StreamedAnswer(await rejects_of.of_read(ctx, read_id), media_type="application/x-ndjson")

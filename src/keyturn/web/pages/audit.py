@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from keyturn.services import audit, members
 from keyturn.services.audit import Filter
 from keyturn.web import rendering
 from keyturn.web.auth import Visit, admin_visit
+from keyturn.web.streams import StreamedAnswer
 
 router = APIRouter(prefix="/admin/audit-log", include_in_schema=False)
 Admin = Annotated[Visit, Depends(admin_visit)]
@@ -51,9 +51,9 @@ async def list_(visit: Admin, who: str = "", what: str = "", before: str = "") -
 @router.get("/export")
 async def export(visit: Admin) -> Response:
     """The whole chain as JSONL; `keyturn audit verify` proves it."""
-    lines: AsyncIterator[bytes] = audit.export(visit.ctx)
+    lines = audit.export(visit.ctx)
     headers = {"Cache-Control": "no-store", "Content-Disposition": 'attachment; filename="keyturn-audit.jsonl"'}
-    return StreamingResponse(lines, media_type="application/jsonl", headers=headers)
+    return StreamedAnswer(lines, media_type="application/jsonl", headers=headers)
 
 
 def _shown(entry: dict[str, Any]) -> dict[str, Any]:

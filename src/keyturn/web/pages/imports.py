@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from keyturn.errors import Conflict, Invalid, KeyturnError
 from keyturn.model.imports import FINISHED, Import, ImportSettings
@@ -18,6 +18,7 @@ from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.files import FileAnswer
 from keyturn.web.pages import destinations, onward, values
+from keyturn.web.streams import StreamedAnswer
 
 router = APIRouter(include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
@@ -87,7 +88,7 @@ async def parts(request: Request, visit: Here, table_id: str) -> Response:
     asked = Asked(values.typed(dict(request.query_params)))
     stream = await rows_out.begin(visit.ctx, table_id, format="parquet", part=rows_out.EVERY_PART, asked=asked)
     headers = {"Content-Disposition": f'attachment; filename="{table.name}.zip"', "Keyturn-Read-Id": stream.read_id}
-    return StreamingResponse(stream.chunks, media_type=stream.media_type, headers=headers)
+    return StreamedAnswer(stream.chunks, headers=headers, media_type=stream.media_type, close=stream.close)
 
 
 @router.get("/imports")
@@ -146,7 +147,7 @@ async def rejects(visit: Here, import_id: str) -> Response:
     """The values that did not fit, as NDJSON."""
     lines = await rejects_of.of_import(visit.ctx, import_id)
     headers = {"Content-Disposition": f'attachment; filename="{import_id}-rejects.ndjson"'}
-    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+    return StreamedAnswer(lines, media_type="application/x-ndjson", headers=headers)
 
 
 async def _shown(visit: Visit, found: Import) -> dict[str, Any]:

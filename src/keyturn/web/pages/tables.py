@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.responses import RedirectResponse, Response
 
 from keyturn.errors import Invalid, KeyturnError
 from keyturn.model.connections import Connection
@@ -19,6 +19,7 @@ from keyturn.web import forms, rendering
 from keyturn.web.auth import Visit, visit, visit_for
 from keyturn.web.pages import onward, secrets, table_form, table_results, table_start, values
 from keyturn.web.pages.table_results import Result
+from keyturn.web.streams import StreamedAnswer
 
 router = APIRouter(prefix="/tables", include_in_schema=False)
 Here = Annotated[Visit, Depends(visit)]
@@ -126,7 +127,7 @@ async def rejects(visit: Here, table_id: str, read_id: str) -> Response:
     await tables.get(visit.ctx, table_id)
     lines = await rejects_of.of_read(visit.ctx, read_id)
     headers = {"Content-Disposition": f'attachment; filename="{read_id}-rejects.ndjson"'}
-    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+    return StreamedAnswer(lines, media_type="application/x-ndjson", headers=headers)
 
 
 @router.post("/{table_id}/draft")
