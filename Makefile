@@ -74,6 +74,7 @@ audit: setup
 bench: setup
 	@$(RUN)/python benchmarks/refreshing/compare.py
 	@$(RUN)/python benchmarks/reading/compare.py $(ARGS)
+	@$(RUN)/python benchmarks/reading/first_row.py
 	@$(RUN)/python benchmarks/reading/durability.py
 	@$(RUN)/python benchmarks/reading/many_at_once.py
 
